@@ -1,0 +1,95 @@
+/* Counted bytes, see base/bytes.h. Those of a known length are one allocation. */
+#include "base/bytes.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BYTES_CAP_MIN 64u
+
+/* Where the bytes of one that does not grow lie. */
+static uint8_t *inline_data(struct bytes *bytes)
+{
+    return (uint8_t *)(bytes + 1);
+}
+
+struct bytes *bytes_new(size_t len)
+{
+    if (len > SIZE_MAX / 2)
+        return NULL;
+    struct bytes *bytes = malloc(sizeof *bytes + len);
+    if (bytes)
+        *bytes = (struct bytes){.refs = 1, .len = len, .cap = len, .data = inline_data(bytes)};
+    return bytes;
+}
+
+struct bytes *bytes_copy(const void *data, size_t len)
+{
+    struct bytes *bytes = bytes_new(len);
+    if (bytes && len)
+        memcpy(bytes->data, data, len);
+    return bytes;
+}
+
+struct bytes *bytes_new_growing(size_t cap)
+{
+    struct bytes *bytes = malloc(sizeof *bytes);
+    if (!bytes)
+        return NULL;
+    *bytes = (struct bytes){.refs = 1, .cap = cap};
+    if (cap == 0)
+        return bytes;
+    bytes->data = malloc(cap);
+    if (!bytes->data) {
+        free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
+int bytes_append(struct bytes *bytes, const void *data, size_t len)
+{
+    CHECK(bytes->data != inline_data(bytes));
+    if (len == 0)
+        return 0;
+    if (len > bytes->cap - bytes->len) {
+        if (len > SIZE_MAX / 2 - bytes->len)
+            return -ENOMEM;
+        size_t cap = bytes->len + len;
+        if (cap < bytes->cap * 2)
+            cap = bytes->cap * 2;
+        if (cap < BYTES_CAP_MIN)
+            cap = BYTES_CAP_MIN;
+        uint8_t *moved = realloc(bytes->data, cap);
+        if (!moved)
+            return -ENOMEM;
+        bytes->data = moved;
+        bytes->cap = cap;
+    }
+    memcpy(bytes->data + bytes->len, data, len);
+    bytes->len += len;
+    return 0;
+}
+
+struct bytes *bytes_ref(struct bytes *bytes)
+{
+    if (bytes) {
+        CHECK(bytes->refs > 0 && bytes->refs < UINT32_MAX);
+        bytes->refs++;
+    }
+    return bytes;
+}
+
+void bytes_unref(struct bytes *bytes)
+{
+    if (!bytes)
+        return;
+    CHECK(bytes->refs > 0);
+    if (--bytes->refs)
+        return;
+    if (bytes->data != inline_data(bytes))
+        free(bytes->data);
+    free(bytes);
+}

@@ -1,0 +1,33 @@
+/* Bytes that several owners share: a broadcast's frame, a message's payload, a body.
+ *
+ * Counted without atomics: a struct bytes lives on one thread. To hand it to another
+ * thread, hand over the only reference. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct bytes {
+    uint32_t refs;
+    size_t len;    /* bytes in use */
+    size_t cap;    /* bytes at data */
+    uint8_t *data; /* inside the same allocation, or (bytes_new_growing) one of its own */
+};
+
+/* len bytes, not initialised; one reference. NULL when there is no memory. */
+struct bytes *bytes_new(size_t len) __attribute__((warn_unused_result));
+
+/* A copy of len bytes; one reference. NULL when there is no memory. */
+struct bytes *bytes_copy(const void *data, size_t len) __attribute__((warn_unused_result));
+
+/* Empty and able to grow by bytes_append; cap bytes to begin with. NULL when there is no memory. */
+struct bytes *bytes_new_growing(size_t cap) __attribute__((warn_unused_result));
+
+/* Appends to what bytes_new_growing made; data may move. 0 or -ENOMEM (then nothing changed). */
+int bytes_append(struct bytes *bytes, const void *data, size_t len) __attribute__((warn_unused_result));
+
+/* One more reference; returns its argument. NULL stays NULL. */
+struct bytes *bytes_ref(struct bytes *bytes);
+
+/* One reference less; the last one frees. Accepts NULL. */
+void bytes_unref(struct bytes *bytes);

@@ -1,0 +1,12 @@
+/* The two clocks: one for durations, one for dates. */
+#pragma once
+
+#include <stdint.h>
+
+#define NS_PER_MS 1000000u
+
+/* Nanoseconds since some moment; never goes back. */
+uint64_t clock_monotonic_ns(void);
+
+/* Milliseconds since 1970, UTC. */
+int64_t clock_wall_ms(void);

@@ -1,0 +1,93 @@
+/* The defaults of the configuration, the table of its limits, and what follows from both.
+ * Knows neither flags nor festa.lua: app and script write the fields. */
+#include "base/config.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* Descriptors kept back from `connections`: listeners, logs, storage, outbound requests. */
+#define DESCRIPTORS_KEPT 64u
+
+/* A queue has room for this many messages of the largest size. */
+#define QUEUE_MESSAGES 4u
+
+const struct limit_info limit_infos[] = {
+#define X(name, field, fallback, least, most, help)                                                          \
+    {name, offsetof(struct limits, field), fallback, least, most, help},
+    LIMITS(X)
+#undef X
+        {0},
+};
+
+void config_init(struct config *config)
+{
+    *config = (struct config){
+        .host = xstrdup("127.0.0.1"),
+        .port = 1999,
+        .public_folder = xstrdup("public"),
+        .limits =
+            {
+#define X(name, field, fallback, least, most, help) .field = fallback,
+                LIMITS(X)
+#undef X
+            },
+    };
+}
+
+void config_fini(struct config *config)
+{
+    if (!config)
+        return;
+    free(config->host);
+    free(config->public_folder);
+    string_list_fini(&config->allowed_origins);
+    string_list_fini(&config->subprotocols);
+    string_list_fini(&config->vars);
+    *config = (struct config){0};
+}
+
+void string_list_add(struct string_list *list, const char *item)
+{
+    /* One more at a time: these lists are short and written once. */
+    char **items = reallocarray(list->items, list->count + 1, sizeof *items);
+    CHECK(items != NULL);
+    items[list->count++] = xstrdup(item);
+    list->items = items;
+}
+
+void string_list_fini(struct string_list *list)
+{
+    if (!list)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct string_list){0};
+}
+
+/* How many descriptors the process may have open, after asking for as many as it may. */
+static uint64_t raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return DESCRIPTORS_KEPT;
+    struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        limit = raised;
+    return limit.rlim_cur;
+}
+
+void config_finish(struct config *config)
+{
+    struct limits *limits = &config->limits;
+
+    if (limits->queue < limits->message * QUEUE_MESSAGES)
+        limits->queue = limits->message * QUEUE_MESSAGES;
+
+    uint64_t descriptors = raise_descriptors();
+    if (limits->connections == LIMIT_NONE)
+        limits->connections = descriptors > DESCRIPTORS_KEPT ? descriptors - DESCRIPTORS_KEPT : 1;
+}

@@ -1,0 +1,83 @@
+/* The configuration: what festa.lua and the flags say, with the default of every limit.
+ *
+ * Read by every layer, written by app (flags) and script (festa.lua) before the first
+ * loop runs; after that nobody changes it. The table of limits below is the one place
+ * where a limit's name, default and range stand. */
+#pragma once
+
+#include "base/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* name in festa.lua, field, default, least, most, what it bounds.
+ * UINT64_MAX as default means "none" (connections: descriptors - 64). */
+#define LIMIT_NONE UINT64_MAX
+#define LIMITS(X)                                                                                            \
+    X("message", message, 1024 * 1024, 1, 1ull << 32, "bytes of one WebSocket message")                      \
+    X("body", body, 10 * 1024 * 1024, 0, 1ull << 32, "bytes of a request's body")                            \
+    X("url", url, 8 * 1024, 64, 1 << 20, "bytes of a request's URL")                                         \
+    X("headers", headers, 16 * 1024, 256, 1 << 20, "bytes of a request's header lines")                      \
+    X("headerTimeout", header_timeout, 10 * 1000, 1, 86400000, "ms for a request's head")                    \
+    X("bodyTimeout", body_timeout, 60 * 1000, 1, 86400000, "ms for a request's body")                        \
+    X("idleTimeout", idle_timeout, 75 * 1000, 1, 86400000, "ms between two requests of a connection")        \
+    X("closeTimeout", close_timeout, 5 * 1000, 1, 86400000, "ms for a client's answer to a close")           \
+    X("stopTimeout", stop_timeout, 10 * 1000, 1, 86400000,                                                   \
+      "ms for handlers to finish when the server stops")                                                     \
+    X("connections", connections, LIMIT_NONE, 1, 1ull << 32, "connections of the process")                   \
+    X("queue", queue, 4 * 1024 * 1024, 1024, 1ull << 40, "bytes waiting for one connection")                 \
+    X("events", events, 1024, 1, 1 << 20, "events waiting in a room's inbox")                                \
+    X("handlers", handlers, 256, 1, 1 << 20, "handlers of a room that wait")                                 \
+    X("pingInterval", ping_interval, 30 * 1000, 1, 86400000, "ms between the server's pings")                \
+    X("handlerTime", handler_time, 250, 1, 86400000, "ms of Lua without a wait")                             \
+    X("roomMemory", room_memory, 32 * 1024 * 1024, 64 * 1024, 1ull << 40, "bytes of a room's VM")            \
+    X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")
+
+struct limits {
+#define X(name, field, fallback, least, most, help) uint64_t field;
+    LIMITS(X)
+#undef X
+};
+
+struct limit_info {
+    const char *name; /* as written in festa.lua */
+    size_t offset;    /* of the uint64_t in struct limits */
+    uint64_t fallback, least, most;
+    const char *help;
+};
+extern const struct limit_info limit_infos[]; /* ended by a NULL name */
+
+struct string_list {
+    char **items; /* owned, as are the strings */
+    size_t count;
+};
+
+struct config {
+    char *host;          /* owned; an address or a name; "127.0.0.1" */
+    int port;            /* 1999; 0: any free one */
+    int threads;         /* 0: as many as cores */
+    char *public_folder; /* owned; "public" */
+    bool single_page_app, cors, deflate, reject_with_close;
+    bool any_origin;                    /* allowedOrigins has "*" */
+    struct string_list allowed_origins; /* none: the same host, or no Origin at all */
+    bool allowed_origins_set;
+    struct string_list subprotocols; /* in the order of preference */
+    struct string_list vars;         /* "NAME=value", as configured in vars */
+    struct limits limits;
+};
+
+/* All defaults. */
+void config_init(struct config *config);
+
+/* Frees what it owns. Accepts a zeroed one. */
+void config_fini(struct config *config);
+
+/* Adds a copy. */
+void string_list_add(struct string_list *list, const char *item);
+void string_list_fini(struct string_list *list);
+
+/* Makes what depends on other values right once all are known: queue is at least four
+ * times message, connections unset becomes the descriptors that the process may open
+ * minus 64 (after raising the soft limit to the hard one). */
+void config_finish(struct config *config);

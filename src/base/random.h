@@ -1,0 +1,12 @@
+/* Randomness of the system: for ids, hash keys and seeds. Never fails: without it the
+ * process can't promise anything, so it ends with a message. */
+#pragma once
+
+#include <stddef.h>
+
+void random_bytes(void *out, size_t len);
+
+#define UUID_LEN 36
+
+/* A version 4 UUID (RFC 9562 §5.4) in lower case, with a NUL behind it. */
+void random_uuid(char out[UUID_LEN + 1]);

@@ -1,0 +1,67 @@
+#include "edge/edge.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "edge/http_conn.h"
+#include "edge/ws_socket.h"
+
+void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
+               struct counters *counters, struct party *(*find_party)(void *, struct span), void *user)
+{
+    *edge = (struct edge){
+        .net = net,
+        .rooms = rooms,
+        .config = config,
+        .counters = counters,
+        .find_party = find_party,
+        .user = user,
+        .http_limits = {.url = (size_t)config->limits.url,
+                        .headers = (size_t)config->limits.headers,
+                        .body = (size_t)config->limits.body},
+    };
+    list_init(&edge->http_conns);
+    list_init(&edge->sockets);
+}
+
+void edge_fini(struct edge *edge)
+{
+    CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets));
+    buf_fini(&edge->scratch);
+}
+
+void edge_accept(struct edge *edge, struct conn *conn, bool full)
+{
+    struct http_conn *http = http_conn_new(edge, conn);
+    if (http && full)
+        http_conn_answer_text(http, 503, "Too many connections", "Retry-After: 5\r\n", true);
+}
+
+void edge_stop_http(struct edge *edge)
+{
+    edge->stopping = true;
+    list_each_safe(link, &edge->http_conns) {
+        struct http_conn *http = container_of(link, struct http_conn, link);
+        if (http->conn && (http->phase == HTTP_PHASE_IDLE || http->phase == HTTP_PHASE_NEW))
+            conn_close(http->conn);
+    }
+}
+
+void edge_stop_sockets(struct edge *edge)
+{
+    list_each_safe(link, &edge->sockets)
+        ws_socket_shut(container_of(link, struct ws_socket, link), 1001, "The server is stopping");
+}
+
+void edge_reset_all(struct edge *edge)
+{
+    list_each_safe(link, &edge->http_conns) {
+        struct http_conn *http = container_of(link, struct http_conn, link);
+        if (http->conn)
+            conn_reset(http->conn);
+    }
+    list_each_safe(link, &edge->sockets) {
+        struct ws_socket *socket = container_of(link, struct ws_socket, link);
+        if (socket->conn)
+            conn_reset(socket->conn);
+    }
+}

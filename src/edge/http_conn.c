@@ -1,0 +1,429 @@
+#include "edge/http_conn.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "edge/origin.h"
+#include "http/writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Bodies up to this size are copied behind their head; larger ones are shared. */
+#define COPY_MAX 16384u
+
+/* ---- life ---- */
+
+static void http_conn_free(struct http_conn *http)
+{
+    list_remove(&http->link);
+    http_parser_fini(&http->parser);
+    buf_fini(&http->label);
+    free(http);
+}
+
+struct conn *http_conn_detach(struct http_conn *http)
+{
+    struct conn *conn = http->conn;
+    http->conn = NULL;
+    conn_set_timer(conn, NULL, 0);
+    if (!http->reading) /* else on_read does it */
+        http_conn_free(http);
+    return conn;
+}
+
+/* ---- deadlines ---- */
+
+static void on_deadline(struct conn *conn);
+
+/* The phase's time begins; 0: it has none. The timer is moved only when it would be late. */
+static void enter_phase(struct http_conn *http, enum http_phase phase, uint64_t ms)
+{
+    uint64_t now = loop_now(http->edge->net->loop);
+
+    http->phase = (uint8_t)phase;
+    http->deadline = ms ? now + ms : UINT64_MAX;
+    if (http->deadline < http->armed) {
+        http->armed = http->deadline;
+        conn_set_timer(http->conn, on_deadline, ms);
+    }
+}
+
+/* ---- answers ---- */
+
+/* What the log will call the request: names are kept, since the request goes its own way. */
+static void label_request(struct http_conn *http, const struct http_request *request, const struct route *route)
+{
+    const struct span parts[] = {request->method, request->path, route->party,
+                                 {(const char *)route->room.data, route->room.len}};
+
+    http->label.len = 0;
+    if (!log_enabled(LOG_INFO))
+        return;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (buf_append(&http->label, parts[i].ptr, parts[i].len) != 0 || buf_append(&http->label, "", 1) != 0) {
+            http->label.len = 0; /* all of it or none */
+            return;
+        }
+    }
+}
+
+static void log_answer(struct http_conn *http, int status)
+{
+    if (http->label.len == 0)
+        return;
+    const char *method = (const char *)http->label.data;
+    const char *path = method + strlen(method) + 1;
+    const char *party = path + strlen(path) + 1;
+    const char *room = party + strlen(party) + 1;
+    double ms = (double)((clock_monotonic_ns() - http->started) / 1000) / 1000.0;
+
+    if (*room)
+        log_event(LOG_INFO, "request", log_str("method", method), log_str("path", path),
+                  log_int("status", status), log_real("ms", ms), log_str("party", party), log_str("room", room));
+    else
+        log_event(LOG_INFO, "request", log_str("method", method), log_str("path", path),
+                  log_int("status", status), log_real("ms", ms));
+    http->label.len = 0;
+}
+
+/* Head and body leave in one piece. */
+static void write_response(struct http_conn *http, const struct http_response *response, bool close)
+{
+    struct edge *edge = http->edge;
+    struct http_write_options options = {
+        .head_only = http->head_only,
+        .close = close,
+        .keep_alive = !close && http->old,
+        .extra = cors_headers(edge->config, response),
+    };
+    struct bytes *body = http_write_body(response, &options);
+
+    edge->scratch.len = 0;
+    bool copied = body && body->len <= COPY_MAX;
+    if (http_write_head(&edge->scratch, response, &options) != 0 ||
+        (copied && buf_append(&edge->scratch, body->data, body->len) != 0)) {
+        conn_reset(http->conn);
+        return;
+    }
+    if (body && !copied)
+        conn_write_message(http->conn, edge->scratch.data, edge->scratch.len, body);
+    else
+        conn_write(http->conn, edge->scratch.data, edge->scratch.len);
+}
+
+void http_conn_answer(struct http_conn *http, struct http_response *response, bool close)
+{
+    static struct http_response no_memory = {.status = 503};
+    const struct http_response *sent = response ? response : &no_memory;
+
+    close = close || http->edge->stopping;
+    if (http->conn && http->conn->state == CONN_OPEN) {
+        write_response(http, sent, close);
+        log_answer(http, sent->status);
+        if (close)
+            conn_close(http->conn);
+        else
+            enter_phase(http, HTTP_PHASE_IDLE, http->edge->config->limits.idle_timeout);
+    }
+    http->head_only = false;
+    http_response_free(response);
+}
+
+void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers, bool close)
+{
+    struct http_response *response = http_response_text(status, text);
+    if (response && headers)
+        response->headers = bytes_copy(headers, strlen(headers));
+    http_conn_answer(http, response, close);
+}
+
+/* The room has answered. */
+static void on_respond(struct exchange *exchange, struct http_response *response)
+{
+    struct http_conn *http = container_of(exchange, struct http_conn, exchange);
+
+    http->phase = HTTP_PHASE_IDLE;
+    http_conn_answer(http, response, !http->keep_alive);
+    if (!http->conn)
+        http_conn_free(http);
+    else if (!http->reading)
+        conn_resume(http->conn);
+}
+
+/* ---- requests ---- */
+
+struct http_response *route_refusal(struct edge *edge, enum route_kind kind, const struct route *route,
+                                    struct party **party)
+{
+    char text[512];
+
+    *party = NULL;
+    if (kind == ROUTE_NONE)
+        return http_response_text(404, "Not found");
+    *party = edge->find_party(edge->user, route->party);
+    if (!*party) {
+        snprintf(text, sizeof text, "Party %.*s not found", (int)route->party.len, route->party.ptr);
+        return http_response_text(404, text);
+    }
+    if (kind == ROUTE_WRONG)
+        return http_response_text(400, route->reason);
+    return NULL;
+}
+
+static struct http_response *preflight_response(void)
+{
+    static const char headers[] = CORS_PREFLIGHT_HEADERS;
+    struct http_response *response = http_response_new(204);
+    if (response)
+        response->headers = bytes_copy(headers, sizeof headers - 1);
+    return response;
+}
+
+/* OPTIONS *: about the server as a whole (RFC 9110 §9.3.7). */
+static struct http_response *options_response(void)
+{
+    static const char headers[] = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+    struct http_response *response = http_response_new(204);
+    if (response)
+        response->headers = bytes_copy(headers, sizeof headers - 1);
+    return response;
+}
+
+/* The route is known, and (once there are hooks) allowed: the room gets the request. */
+static void admit(struct http_conn *http, struct http_request *request, struct party *party,
+                  const struct route *route)
+{
+    struct rooms *rooms = http->edge->rooms;
+    struct span id = {(const char *)route->room.data, route->room.len};
+    struct room *room = rooms->stopping ? NULL : rooms_get(rooms, party, route->party, id);
+
+    if (!room) {
+        http_request_free(request);
+        on_respond(&http->exchange, http_response_text(503, rooms->stopping ? "The server is stopping"
+                                                                             : "Not enough memory"));
+        return;
+    }
+    request->subpath = route->subpath;
+    room_request(room, request, &http->exchange);
+}
+
+static void dispatch(struct http_conn *http, struct http_request *request)
+{
+    struct edge *edge = http->edge;
+    struct http_response *refusal = NULL;
+    struct party *party = NULL;
+    struct route route;
+
+    edge->counters->requests++;
+    http->started = clock_monotonic_ns();
+    http->phase = HTTP_PHASE_BUSY;
+    http->deadline = UINT64_MAX;
+    http->head_only = span_equal(request->method, SPAN("HEAD"));
+    http->keep_alive = request->keep_alive;
+    http->old = request->minor == 0;
+    conn_remote_address(http->conn, request->remote);
+
+    enum route_kind kind = route_path(request->path, &route);
+    label_request(http, request, &route);
+    if (span_equal(request->target, SPAN("*")))
+        refusal = options_response();
+    else if (edge->config->cors && cors_is_preflight(request))
+        refusal = preflight_response();
+    else
+        refusal = route_refusal(edge, kind, &route, &party);
+
+    if (refusal || !party) {
+        http_request_free(request);
+        on_respond(&http->exchange, refusal);
+    } else {
+        admit(http, request, party, &route);
+    }
+    route_fini(&route);
+}
+
+/* ---- struct conn_ops ---- */
+
+/* What did not become a request is answered, and the connection ends. */
+static void refuse(struct http_conn *http, int status, const char *text)
+{
+    http->edge->counters->requests_refused++;
+    log_event(LOG_INFO, "request refused", log_int("status", status), log_str("reason", text));
+    http_conn_answer_text(http, status, text, NULL, true);
+}
+
+static void on_deadline(struct conn *conn)
+{
+    struct http_conn *http = conn->user;
+    uint64_t now = loop_now(http->edge->net->loop);
+
+    http->armed = UINT64_MAX;
+    if (http->deadline == UINT64_MAX)
+        return;
+    if (now < http->deadline) {
+        http->armed = http->deadline;
+        conn_set_timer(conn, on_deadline, http->deadline - now);
+        return;
+    }
+    switch ((enum http_phase)http->phase) {
+    case HTTP_PHASE_HEAD:
+        http->edge->counters->timeouts++;
+        refuse(http, 408, "The request's head did not come in time");
+        break;
+    case HTTP_PHASE_BODY:
+        http->edge->counters->timeouts++;
+        refuse(http, 408, "The request's body did not come in time");
+        break;
+    case HTTP_PHASE_NEW:
+    case HTTP_PHASE_IDLE:
+        conn_close(conn);
+        break;
+    case HTTP_PHASE_BUSY:
+        break;
+    }
+}
+
+/* A head has come: will the body be taken? */
+static void on_head(struct http_conn *http, size_t rest)
+{
+    struct http_parser *parser = &http->parser;
+
+    if (!parser->in_body)
+        return;
+    if (parser->request->upgrade) {
+        http->edge->counters->sockets_refused++;
+        http_conn_answer_text(http, 400, "An upgrade to WebSocket can't have a body", NULL, true);
+        return;
+    }
+    enter_phase(http, HTTP_PHASE_BODY, http->edge->config->limits.body_timeout);
+    if (parser->expect_continue && rest == 0)
+        conn_write(http->conn, HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
+}
+
+static void on_request(struct http_conn *http, struct http_request *request)
+{
+    if (request->upgrade)
+        upgrade(http, request);
+    else
+        dispatch(http, request);
+}
+
+/* Is there more that waits for the client to take it than may? Then it has to, before it is given
+ * further answers. */
+static bool clogged(const struct http_conn *http)
+{
+    struct conn *conn = http->conn;
+
+    if (conn_pending(conn) <= http->edge->config->limits.queue)
+        return false;
+    conn_pause(conn);
+    if (!conn->waiting) /* it has yet to be flushed, which may be enough: asked again behind that */
+        conn_resume(conn);
+    return true;
+}
+
+static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
+{
+    struct http_conn *http = conn->user;
+    size_t total = 0;
+
+    http->reading = true;
+    while (http->conn && conn->state == CONN_OPEN) {
+        size_t used = 0;
+        if (http->phase == HTTP_PHASE_BUSY) {
+            conn_pause(conn);
+            break;
+        }
+        if (clogged(http))
+            break;
+        enum http_parse result = http_parser_feed(&http->parser, data + total, len - total, &used);
+        total += used;
+        if (result == HTTP_MORE) {
+            if (http->parser.started && !http->parser.in_body && http->phase != HTTP_PHASE_HEAD)
+                enter_phase(http, HTTP_PHASE_HEAD, http->edge->config->limits.header_timeout);
+            break;
+        }
+        if (result == HTTP_HEAD_DONE)
+            on_head(http, len - total);
+        else if (result == HTTP_COMPLETE)
+            on_request(http, http_parser_take(&http->parser));
+        else
+            refuse(http, http->parser.status, http->parser.text);
+    }
+    http->reading = false;
+    if (!http->conn)
+        http_conn_free(http);
+    return total;
+}
+
+static void http_on_end(struct conn *conn)
+{
+    conn_close(conn); /* never while an answer is due: nothing is read then */
+}
+
+static void http_on_error(struct conn *conn, int error)
+{
+    (void)conn;
+    (void)error;
+}
+
+static void http_on_close(struct conn *conn)
+{
+    struct http_conn *http = conn->user;
+    http->conn = NULL;
+    if (http->phase != HTTP_PHASE_BUSY)
+        http_conn_free(http);
+}
+
+/* No further request is taken until what waits has left (clogged). A client that takes nothing at all is
+ * idle, and ends as such. */
+static void http_on_overflow(struct conn *conn)
+{
+    (void)conn;
+}
+
+static void http_on_drain(struct conn *conn)
+{
+    struct http_conn *http = conn->user;
+    if (http->phase != HTTP_PHASE_BUSY)
+        conn_resume(conn);
+}
+
+static const struct conn_ops http_ops = {
+    .on_read = http_on_read,
+    .on_end = http_on_end,
+    .on_error = http_on_error,
+    .on_overflow = http_on_overflow,
+    .on_drain = http_on_drain,
+    .on_close = http_on_close,
+};
+
+struct http_conn *http_conn_new(struct edge *edge, struct conn *conn)
+{
+    struct http_conn *http = calloc(1, sizeof *http);
+    if (!http || http_parser_init(&http->parser, &edge->http_limits) != 0) {
+        free(http);
+        conn_reset(conn);
+        return NULL;
+    }
+    http->edge = edge;
+    http->conn = conn;
+    http->exchange.respond = on_respond;
+    http->armed = UINT64_MAX;
+    list_push(&edge->http_conns, &http->link);
+    conn_set_owner(conn, &http_ops, http);
+    enter_phase(http, HTTP_PHASE_NEW, edge->config->limits.header_timeout);
+    return http;
+}
+
+char *http_absolute_url(const struct http_request *request)
+{
+    const char *scheme = request->secure ? "https://" : "http://";
+    struct span host = request->host.len ? request->host : SPAN("localhost");
+    size_t size = strlen(scheme) + host.len + request->target.len + 1;
+    char *url = malloc(size);
+    if (url)
+        snprintf(url, size, "%s%.*s%.*s", scheme, (int)host.len, host.ptr, (int)request->target.len,
+                 request->target.ptr);
+    return url;
+}

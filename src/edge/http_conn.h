@@ -1,0 +1,54 @@
+/* An HTTP connection: one request at a time is read, given to its room, and answered. */
+#pragma once
+
+#include "edge/edge.h"
+#include "edge/router.h"
+
+enum http_phase {
+    HTTP_PHASE_NEW,  /* nothing came yet */
+    HTTP_PHASE_IDLE, /* between two requests */
+    HTTP_PHASE_HEAD, /* part of a head came */
+    HTTP_PHASE_BODY, /* the head came, the body not yet */
+    HTTP_PHASE_BUSY, /* a request waits for its answer; nothing is read */
+};
+
+/* Lives until its connection is gone and no answer is due any more. */
+struct http_conn {
+    struct exchange exchange; /* of the request that waits */
+    struct edge *edge;
+    struct conn *conn; /* NULL: the client has gone, or upgraded */
+    struct list link;  /* in edge->http_conns */
+    struct http_parser parser;
+    uint8_t phase;     /* enum http_phase */
+    bool reading;      /* inside of on_read: an answer is followed by the next request at once */
+    bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
+    uint64_t deadline, armed; /* ms of loop_now: of the phase, and of the timer */
+    uint64_t started;  /* ns: when the request was complete */
+    struct buf label;  /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
+};
+
+/* Takes the connection over. NULL: no memory, and the connection was reset. */
+struct http_conn *http_conn_new(struct edge *edge, struct conn *conn);
+
+/* Answers the request (or what was refused before it became one) and owns the response. With
+ * close the connection ends with it. */
+void http_conn_answer(struct http_conn *http, struct http_response *response, bool close);
+
+/* The same with a text. */
+void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers, bool close);
+
+/* Gives the connection up without closing it: it is a WebSocket's now. Frees it. */
+struct conn *http_conn_detach(struct http_conn *http);
+
+/* The absolute URL of a request, with a NUL behind it; the caller's. NULL: no memory. */
+char *http_absolute_url(const struct http_request *request);
+
+/* ---- upgrade.c ---- */
+
+/* A request for a WebSocket, without a body: refuses it with an answer, or makes a peer of the
+ * connection and hands it to its room. The request is this function's. */
+void upgrade(struct http_conn *http, struct http_request *request);
+
+/* The answer to a path that names no room that there is; NULL when it does, and *party is set. */
+struct http_response *route_refusal(struct edge *edge, enum route_kind kind, const struct route *route,
+                                    struct party **party);

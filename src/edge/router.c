@@ -1,0 +1,79 @@
+#include "edge/router.h"
+
+#include "base/utf8.h"
+#include "http/field.h"
+
+#include <errno.h>
+
+const char *room_id_problem(struct span id)
+{
+    if (id.len == 0)
+        return "The room id is empty";
+    if (id.len > ROOM_ID_MAX)
+        return "The room id is longer than 256 bytes";
+    for (size_t i = 0; i < id.len; i++) {
+        unsigned char c = (unsigned char)id.ptr[i];
+        if (c < 0x20 || c == 0x7f)
+            return "The room id has a control character";
+        if (c == '/')
+            return "The room id has a slash";
+        if (c == 0xc2 && i + 1 < id.len && (unsigned char)id.ptr[i + 1] >= 0x80 &&
+            (unsigned char)id.ptr[i + 1] <= 0x9f)
+            return "The room id has a control character"; /* C1 */
+    }
+    if (!utf8_valid(id.ptr, id.len))
+        return "The room id is not valid UTF-8";
+    return NULL;
+}
+
+/* Takes "/segment" off the front; false when there is none. */
+static bool next_segment(struct span *rest, struct span *segment)
+{
+    if (rest->len == 0 || rest->ptr[0] != '/')
+        return false;
+    const char *start = rest->ptr + 1;
+    const char *end = memchr(start, '/', rest->len - 1);
+    if (!end)
+        end = rest->ptr + rest->len;
+    *segment = (struct span){start, (size_t)(end - start)};
+    *rest = (struct span){end, (size_t)(rest->ptr + rest->len - end)};
+    return true;
+}
+
+enum route_kind route_path(struct span path, struct route *route)
+{
+    struct span rest = path, prefix, room;
+
+    *route = (struct route){0};
+    if (!next_segment(&rest, &prefix))
+        return ROUTE_NONE;
+    if (span_equal(prefix, SPAN("parties"))) {
+        if (!next_segment(&rest, &route->party) || route->party.len == 0)
+            return ROUTE_NONE;
+    } else if (span_equal(prefix, SPAN("party"))) {
+        route->party = SPAN("main");
+    } else {
+        return ROUTE_NONE;
+    }
+    if (!next_segment(&rest, &room) || room.len == 0)
+        return ROUTE_NONE;
+    route->subpath = rest.len ? rest : SPAN("/");
+
+    switch (http_percent_decode(room, false, &route->room)) {
+    case 0:
+        break;
+    case -EINVAL:
+        route->reason = "The room id has a % that is not followed by two hex digits";
+        return ROUTE_WRONG;
+    default:
+        route->reason = "Not enough memory";
+        return ROUTE_WRONG;
+    }
+    route->reason = room_id_problem((struct span){(const char *)route->room.data, route->room.len});
+    return route->reason ? ROUTE_WRONG : ROUTE_ROOM;
+}
+
+void route_fini(struct route *route)
+{
+    buf_fini(&route->room);
+}

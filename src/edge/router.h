@@ -1,0 +1,29 @@
+/* Which room a URL means: /parties/:party/:room[/…], and /party/:room for the party main. */
+#pragma once
+
+#include "base/buf.h"
+#include "http/message.h"
+
+#include <stdbool.h>
+
+#define ROOM_ID_MAX 256u /* bytes, decoded */
+
+enum route_kind {
+    ROUTE_ROOM,  /* party and room are set */
+    ROUTE_NONE,  /* the URL names no room */
+    ROUTE_WRONG, /* it names one that can't be: reason says why */
+};
+
+struct route {
+    struct span party; /* inside the path, or a literal */
+    struct buf room;   /* the id, percent-decoded once; owned */
+    struct span subpath; /* inside the path: what follows the room; "/" at least */
+    const char *reason; /* a literal */
+};
+
+/* Takes a path apart; route_fini frees what it holds, whatever the result. */
+enum route_kind route_path(struct span path, struct route *route);
+void route_fini(struct route *route);
+
+/* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
+const char *room_id_problem(struct span id);

@@ -1,0 +1,195 @@
+/* The opening handshake (RFC 6455 §4.2): what is wrong with it is answered with a status; what is
+ * right becomes a peer of the room. */
+#include "base/log.h"
+#include "base/random.h"
+#include "base/utf8.h"
+#include "edge/http_conn.h"
+#include "edge/origin.h"
+#include "edge/ws_socket.h"
+#include "http/field.h"
+#include "ws/handshake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct refusal {
+    int status;
+    const char *text, *headers;
+};
+
+static size_t count_headers(const struct http_request *request, struct span name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < request->n_headers; i++)
+        n += span_equal_nocase(request->headers[i].name, name);
+    return n;
+}
+
+/* What is wrong with the handshake itself; status 0: nothing. */
+static struct refusal check_handshake(const struct config *config, const struct http_request *request)
+{
+    if (request->minor == 0)
+        return (struct refusal){400, "An upgrade to WebSocket needs HTTP/1.1", NULL};
+    if (!span_equal(request->method, SPAN("GET")))
+        return (struct refusal){400, "An upgrade to WebSocket needs the method GET", NULL};
+    if (count_headers(request, SPAN("Sec-WebSocket-Key")) != 1 ||
+        !ws_key_valid(http_request_header(request, "sec-websocket-key")))
+        return (struct refusal){400, "An upgrade to WebSocket needs one Sec-WebSocket-Key of 16 bytes in base64",
+                                NULL};
+    if (!span_equal(http_request_header(request, "sec-websocket-version"), SPAN("13")))
+        return (struct refusal){426, "Only version 13 of the WebSocket protocol is supported",
+                                "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"};
+    if (count_headers(request, SPAN("Origin")) > 1 || !origin_allowed(config, request))
+        return (struct refusal){403, "Pages of this origin may not connect (see allowedOrigins)", NULL};
+    return (struct refusal){0};
+}
+
+/* The id of the connection: the query's _pk, else a random UUID. The caller's; NULL and a refusal
+ * when it can't be one. */
+static char *connection_id(const struct http_request *request, struct refusal *refusal)
+{
+    struct span rest = request->query;
+    struct buf name = {0}, value = {0};
+    char *id = NULL;
+    int rc;
+
+    *refusal = (struct refusal){503, "Not enough memory", NULL};
+    while ((rc = http_query_next(&rest, &name, &value)) > 0) {
+        if (!span_equal((struct span){(const char *)name.data, name.len}, SPAN("_pk")))
+            continue;
+        if (value.len == 0)
+            break;
+        if (value.len > PEER_ID_MAX || !utf8_valid(value.data, value.len) || memchr(value.data, '\0', value.len)) {
+            *refusal = (struct refusal){400, "_pk is an id of up to 256 bytes of UTF-8", NULL};
+            goto out;
+        }
+        id = strndup((const char *)value.data, value.len);
+        goto out;
+    }
+    if (rc < 0)
+        goto out;
+    id = malloc(UUID_LEN + 1);
+    if (id)
+        random_uuid(id);
+out:
+    buf_fini(&name);
+    buf_fini(&value);
+    return id;
+}
+
+/* Does the client offer this sub-protocol? Other than in most lists of tokens, case counts. */
+static bool offers(const struct http_request *request, struct span name)
+{
+    for (size_t i = 0; i < request->n_headers; i++) {
+        struct span rest = request->headers[i].value, element;
+        if (!span_equal_nocase(request->headers[i].name, SPAN("Sec-WebSocket-Protocol")))
+            continue;
+        while (http_list_next(&rest, &element)) {
+            if (span_equal(element, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The first of our sub-protocols that the client offers; ptr NULL: none. */
+static struct span choose_protocol(const struct config *config, const struct http_request *request)
+{
+    for (size_t i = 0; i < config->subprotocols.count; i++) {
+        struct span name = span_of(config->subprotocols.items[i]);
+        if (offers(request, name))
+            return name;
+    }
+    return (struct span){NULL, 0};
+}
+
+static char *accept_answer(const struct config *config, const struct http_request *request)
+{
+    char key[WS_ACCEPT_LEN + 1];
+    struct span protocol = choose_protocol(config, request);
+    size_t size = 256 + protocol.len;
+    char *answer = malloc(size);
+
+    if (!answer)
+        return NULL;
+    ws_accept_key(http_request_header(request, "sec-websocket-key"), key);
+    int len = snprintf(answer, size,
+                       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                       "Sec-WebSocket-Accept: %s\r\n",
+                       key);
+    if (protocol.ptr)
+        len += snprintf(answer + len, size - (size_t)len, "Sec-WebSocket-Protocol: %.*s\r\n", (int)protocol.len,
+                        protocol.ptr);
+    snprintf(answer + len, size - (size_t)len, "\r\n");
+    return answer;
+}
+
+static void refuse(struct http_conn *http, struct http_request *request, struct http_response *response)
+{
+    http->edge->counters->sockets_refused++;
+    if (response && response->body)
+        log_event(LOG_INFO, "socket refused", log_text("path", request->path), log_int("status", response->status),
+                  log_text("reason", (struct span){(const char *)response->body->data, response->body->len}));
+    http->head_only = span_equal(request->method, SPAN("HEAD"));
+    http_request_free(request);
+    http_conn_answer(http, response, true);
+}
+
+static struct http_response *refusal_response(const struct refusal *refusal)
+{
+    struct http_response *response = http_response_text(refusal->status, refusal->text);
+    if (response && refusal->headers)
+        response->headers = bytes_copy(refusal->headers, strlen(refusal->headers));
+    return response;
+}
+
+/* Makes the peer and gives it to its room. */
+static void admit(struct http_conn *http, struct http_request *request, struct party *party,
+                  const struct route *route)
+{
+    struct edge *edge = http->edge;
+    struct refusal refusal;
+    struct ws_opening opening = {.id = connection_id(request, &refusal)};
+
+    if (!opening.id) {
+        refuse(http, request, refusal_response(&refusal));
+        return;
+    }
+    opening.uri = http_absolute_url(request);
+    opening.answer = accept_answer(edge->config, request);
+    conn_remote_address(http->conn, request->remote);
+    request->subpath = route->subpath;
+    struct span id = {(const char *)route->room.data, route->room.len};
+    struct room *room = edge->rooms->stopping ? NULL : rooms_get(edge->rooms, party, route->party, id);
+    struct ws_socket *socket = room ? ws_socket_new(edge, http->conn, &opening) : NULL;
+    if (!socket) {
+        if (!room) {
+            free(opening.id);
+            free(opening.uri);
+            free(opening.answer);
+        }
+        refuse(http, request, http_response_text(503, "Service unavailable"));
+        return;
+    }
+    http_conn_detach(http);
+    socket->peer.remote = strdup(request->remote);
+    room_connect(room, &socket->peer, request);
+}
+
+void upgrade(struct http_conn *http, struct http_request *request)
+{
+    struct edge *edge = http->edge;
+    struct party *party = NULL;
+    struct route route;
+
+    edge->counters->requests++;
+    struct refusal wrong = check_handshake(edge->config, request);
+    enum route_kind kind = route_path(request->path, &route);
+    struct http_response *refusal =
+        wrong.status ? refusal_response(&wrong) : route_refusal(edge, kind, &route, &party);
+    if (party && !refusal)
+        admit(http, request, party, &route);
+    else
+        refuse(http, request, refusal);
+    route_fini(&route);
+}

@@ -1,0 +1,397 @@
+#include "edge/ws_socket.h"
+
+#include "base/log.h"
+#include "edge/origin.h"
+#include "http/writer.h"
+#include "net/conn_group.h"
+
+#include <stdlib.h>
+
+/* Pings in a row without any sign of life after which a peer is given up. */
+#define PINGS_MAX 2u
+
+static struct ws_socket *of_peer(const struct peer *peer)
+{
+    return container_of(peer, struct ws_socket, peer);
+}
+
+static struct ws_socket *of_session(struct ws_session *session)
+{
+    return container_of(session, struct ws_socket, session);
+}
+
+static bool is_open(const struct ws_socket *socket)
+{
+    return socket->conn && socket->conn->state == CONN_OPEN;
+}
+
+/* It ends without a close frame of the client: with the code of ours, if there was one. */
+static void lost(struct ws_socket *socket)
+{
+    uint16_t ours = socket->close_code ? socket->close_code : 1005;
+    room_close(&socket->peer, socket->closing ? ours : 1006, NULL, 0, false);
+}
+
+/* ---- timers ---- */
+
+static void on_close_timeout(struct conn *conn)
+{
+    struct ws_socket *socket = conn->user;
+    socket->edge->counters->timeouts++;
+    lost(socket);
+    conn_reset(conn);
+}
+
+static void on_ping(struct conn *conn)
+{
+    struct ws_socket *socket = conn->user;
+
+    if (socket->unanswered >= PINGS_MAX) {
+        socket->edge->counters->sockets_dead++;
+        lost(socket);
+        conn_reset(conn);
+        return;
+    }
+    if (!conn->paused) /* else it is we who do not listen */
+        socket->unanswered++;
+    ws_session_ping(&socket->session);
+    conn_set_timer(conn, on_ping, socket->edge->config->limits.ping_interval);
+}
+
+static void begin_closing(struct ws_socket *socket, uint16_t code)
+{
+    socket->closing = true;
+    socket->close_code = code;
+    conn_set_timer(socket->conn, on_close_timeout, socket->edge->config->limits.close_timeout);
+    conn_resume(socket->conn); /* the answer has to be read, whatever the room can take */
+}
+
+/* ---- what the room wants (struct peer_kind) ---- */
+
+struct ws_group {
+    struct peer_group base;
+    struct conn_group conns;
+};
+
+static struct peer_group *ws_group_open(struct room *room)
+{
+    struct ws_group *group = calloc(1, sizeof *group);
+    (void)room;
+    if (!group)
+        return NULL;
+    return &group->base;
+}
+
+static void ws_group_close(struct peer_group *base)
+{
+    struct ws_group *group = container_of(base, struct ws_group, base);
+    while (group->conns.net && !list_empty(&group->conns.members))
+        conn_group_leave(container_of(group->conns.members.next, struct conn, member));
+    if (group->conns.net)
+        conn_group_fini(&group->conns);
+    free(group);
+}
+
+static size_t frame_head(uint8_t head[WS_HEAD_MAX], const struct bytes *data, bool binary)
+{
+    return ws_frame_head(head, binary ? WS_BINARY : WS_TEXT, data->len);
+}
+
+static void ws_group_send(struct peer_group *base, struct bytes *data, bool binary, struct peer *const *without,
+                          size_t n_without)
+{
+    struct ws_group *group = container_of(base, struct ws_group, base);
+    struct conn *few[16], **conns = few;
+    uint8_t head[WS_HEAD_MAX];
+    size_t n = 0;
+
+    if (!group->conns.net) /* nobody has joined */
+        return;
+    if (n_without > sizeof few / sizeof *few) {
+        conns = malloc(n_without * sizeof(struct conn *));
+        if (!conns) { /* rather nobody than the wrong ones */
+            log_line(LOG_WARN, "a broadcast was dropped: not enough memory", NULL, 0);
+            return;
+        }
+    }
+    for (size_t i = 0; i < n_without; i++) {
+        if (without[i]->kind == base->kind && of_peer(without[i])->conn)
+            conns[n++] = of_peer(without[i])->conn;
+    }
+    conn_group_write(&group->conns, head, frame_head(head, data, binary), data->data, data->len, conns, n);
+    if (conns != few)
+        free(conns);
+}
+
+/* The 101 goes first of all that is written; it leaves when the connection is released. */
+static void write_answer(struct ws_socket *socket)
+{
+    if (!socket->answer)
+        return;
+    conn_write(socket->conn, socket->answer, strlen(socket->answer));
+    free(socket->answer);
+    socket->answer = NULL;
+}
+
+static void ws_join(struct peer *peer, struct peer_group *base)
+{
+    struct ws_socket *socket = of_peer(peer);
+    struct ws_group *group = container_of(base, struct ws_group, base);
+
+    if (!is_open(socket))
+        return;
+    write_answer(socket);
+    if (!group->conns.net)
+        conn_group_init(&group->conns, socket->edge->net);
+    conn_group_join(&group->conns, socket->conn);
+}
+
+static void log_socket(const struct ws_socket *socket, const char *message, const struct room *room)
+{
+    log_event(LOG_INFO, message, log_text("party", room->rooms->script->party_name(room->party)),
+              log_str("room", room->id), log_str("connection", socket->peer.id), log_int("status", 101),
+              log_str("remote", socket->peer.remote));
+}
+
+static void let_in(struct ws_socket *socket)
+{
+    if (socket->accepted || !is_open(socket))
+        return;
+    socket->accepted = true;
+    write_answer(socket);
+    socket->opened = loop_now(socket->edge->net->loop);
+    if (socket->peer.room)
+        log_socket(socket, "socket opened", socket->peer.room);
+    conn_release(socket->conn);
+    conn_resume(socket->conn);
+    if (!socket->closing)
+        conn_set_timer(socket->conn, on_ping, socket->edge->config->limits.ping_interval);
+}
+
+static void ws_accept(struct peer *peer)
+{
+    let_in(of_peer(peer));
+}
+
+static void ws_refuse(struct peer *peer, struct http_response *response)
+{
+    struct ws_socket *socket = of_peer(peer);
+
+    if (is_open(socket) && response) {
+        struct buf *scratch = &socket->edge->scratch;
+        struct http_write_options options = {.close = true,
+                                             .extra = cors_headers(socket->edge->config, response)};
+        scratch->len = 0;
+        log_event(LOG_INFO, "socket refused", log_str("uri", peer->uri), log_int("status", response->status));
+        if (http_write_head(scratch, response, &options) == 0) {
+            if (response->body)
+                conn_write_message(socket->conn, scratch->data, scratch->len, response->body);
+            else
+                conn_write(socket->conn, scratch->data, scratch->len);
+        }
+        conn_release(socket->conn);
+        conn_close(socket->conn);
+    } else if (socket->conn) {
+        conn_reset(socket->conn);
+    }
+    http_response_free(response);
+}
+
+static void ws_send(struct peer *peer, struct bytes *data, bool binary)
+{
+    struct ws_socket *socket = of_peer(peer);
+    uint8_t head[WS_HEAD_MAX];
+
+    if (is_open(socket) && !socket->closing)
+        conn_write_message(socket->conn, head, frame_head(head, data, binary), data);
+}
+
+static void ws_close(struct peer *peer, uint16_t code, const char *reason, size_t len)
+{
+    struct ws_socket *socket = of_peer(peer);
+
+    if (!is_open(socket))
+        return;
+    write_answer(socket);
+    conn_group_leave(socket->conn);
+    if (ws_session_close(&socket->session, code, reason, len))
+        begin_closing(socket, code);
+    let_in(socket);
+}
+
+static size_t ws_pending(const struct peer *peer)
+{
+    const struct ws_socket *socket = of_peer(peer);
+    return socket->conn ? conn_pending(socket->conn) : 0;
+}
+
+static void ws_resume(struct peer *peer)
+{
+    struct ws_socket *socket = of_peer(peer);
+    if (is_open(socket))
+        conn_resume(socket->conn);
+}
+
+static void ws_free(struct peer *peer)
+{
+    struct ws_socket *socket = of_peer(peer);
+    ws_session_fini(&socket->session);
+    free(socket->answer);
+    free(socket);
+}
+
+static const struct peer_kind ws_kind = {
+    .name = "websocket",
+    .group_open = ws_group_open,
+    .group_close = ws_group_close,
+    .group_send = ws_group_send,
+    .join = ws_join,
+    .accept = ws_accept,
+    .refuse = ws_refuse,
+    .send = ws_send,
+    .close = ws_close,
+    .pending = ws_pending,
+    .resume = ws_resume,
+    .free = ws_free,
+};
+
+/* ---- what the client sends (struct ws_ops) ---- */
+
+static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
+{
+    room_message(&of_session(session)->peer, data, len, binary);
+}
+
+static bool session_ready(struct ws_session *session)
+{
+    struct ws_socket *socket = of_session(session);
+    if (socket->closing || room_peer_ready(&socket->peer))
+        return true;
+    conn_pause(socket->conn);
+    return false;
+}
+
+static void session_on_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
+{
+    struct ws_socket *socket = of_session(session);
+    room_close(&socket->peer, code, reason, len, true);
+    conn_close(socket->conn);
+}
+
+static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)
+{
+    struct ws_socket *socket = of_session(session);
+    socket->edge->counters->sockets_protocol_errors++;
+    room_error(&socket->peer, text);
+    room_close(&socket->peer, code, text, strlen(text), false);
+    conn_close(socket->conn);
+}
+
+static void session_write(struct ws_session *session, const void *data, size_t len)
+{
+    struct ws_socket *socket = of_session(session);
+    if (is_open(socket))
+        conn_write(socket->conn, data, len);
+}
+
+static const struct ws_ops session_ops = {
+    .on_message = session_on_message,
+    .on_close = session_on_close,
+    .on_fail = session_on_fail,
+    .write = session_write,
+    .ready = session_ready,
+};
+
+/* ---- the connection (struct conn_ops) ---- */
+
+static size_t ws_on_read(struct conn *conn, uint8_t *data, size_t len)
+{
+    struct ws_socket *socket = conn->user;
+    socket->unanswered = 0;
+    return ws_session_feed(&socket->session, data, len);
+}
+
+static void ws_on_end(struct conn *conn)
+{
+    lost(conn->user);
+    conn_close(conn);
+}
+
+/* A reset is how clients vanish; anything else is told to onError. */
+static void ws_on_error(struct conn *conn, int error)
+{
+    struct ws_socket *socket = conn->user;
+    if (error != UV_ECONNRESET && error != UV_EPIPE)
+        room_error(&socket->peer, uv_strerror(error));
+    lost(socket);
+}
+
+static void ws_on_overflow(struct conn *conn)
+{
+    static const char text[] = "Too much waits to be sent to this connection";
+    struct ws_socket *socket = conn->user;
+
+    socket->edge->counters->sockets_slow++;
+    conn_group_leave(conn);
+    room_close(&socket->peer, 1013, text, sizeof text - 1, false);
+    if (socket->closing || !socket->accepted) { /* our close, or even the 101, would be dropped */
+        conn_reset(conn);
+        return;
+    }
+    conn_drop_queued(conn, ws_frame_edge);
+    if (ws_session_close(&socket->session, 1013, text, sizeof text - 1))
+        begin_closing(socket, 1013);
+}
+
+static void ws_on_close(struct conn *conn)
+{
+    struct ws_socket *socket = conn->user;
+
+    list_remove(&socket->link);
+    lost(socket);
+    if (socket->accepted)
+        log_event(LOG_INFO, "socket closed", log_str("connection", socket->peer.id),
+                  log_int("ms", (int64_t)(loop_now(socket->edge->net->loop) - socket->opened)));
+    socket->conn = NULL;
+    peer_unref(&socket->peer);
+}
+
+static const struct conn_ops ws_conn_ops = {
+    .on_read = ws_on_read,
+    .on_end = ws_on_end,
+    .on_error = ws_on_error,
+    .on_overflow = ws_on_overflow,
+    .on_close = ws_on_close,
+};
+
+struct ws_socket *ws_socket_new(struct edge *edge, struct conn *conn, struct ws_opening *opening)
+{
+    struct ws_socket *socket = calloc(1, sizeof *socket);
+
+    if (!socket || !opening->id || !opening->uri || !opening->answer) {
+        free(opening->id);
+        free(opening->uri);
+        free(opening->answer);
+        free(socket);
+        return NULL;
+    }
+    socket->peer.kind = &ws_kind;
+    socket->peer.refs = 1;
+    socket->peer.id = opening->id;
+    socket->peer.uri = opening->uri;
+    socket->answer = opening->answer;
+    socket->edge = edge;
+    socket->conn = conn;
+    ws_session_init(&socket->session, &session_ops, edge->config->limits.message);
+    list_push(&edge->sockets, &socket->link);
+    conn_set_owner(conn, &ws_conn_ops, socket);
+    conn_hold(conn);
+    conn_pause(conn);
+    return socket;
+}
+
+void ws_socket_shut(struct ws_socket *socket, uint16_t code, const char *reason)
+{
+    if (socket->conn)
+        ws_close(&socket->peer, code, reason, strlen(reason));
+}

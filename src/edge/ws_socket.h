@@ -1,0 +1,33 @@
+/* A WebSocket connection as a peer of its room: the session between the connection's bytes and the
+ * room's messages, and its timers (pings, closing handshake). */
+#pragma once
+
+#include "edge/edge.h"
+#include "ws/session.h"
+
+/* Ends with its last reference: one is the connection's, the others the room's. */
+struct ws_socket {
+    struct peer peer;
+    struct ws_session session;
+    struct edge *edge;
+    struct conn *conn; /* NULL: gone */
+    struct list link;  /* in edge->sockets */
+    char *answer;      /* owned; the 101 until it was written */
+    uint64_t opened;   /* ms of loop_now */
+    uint8_t unanswered; /* pings in a row that nothing came after */
+    bool accepted;     /* the 101 has left, or may leave */
+    bool closing;      /* a close frame of ours was written; the timer waits for its answer */
+    uint16_t close_code; /* of that frame */
+};
+
+/* What upgrade.c has checked. id, uri and answer become the socket's. */
+struct ws_opening {
+    char *id, *uri, *answer;
+};
+
+/* Takes the connection over; it is held until the room accepts. NULL: no memory; then nothing was
+ * taken over but the strings were freed. */
+struct ws_socket *ws_socket_new(struct edge *edge, struct conn *conn, struct ws_opening *opening);
+
+/* Begins the closing handshake on the server's behalf. */
+void ws_socket_shut(struct ws_socket *socket, uint16_t code, const char *reason);

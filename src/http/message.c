@@ -1,0 +1,69 @@
+/* Requests and responses as data, see message.h. Requests are made by the parser, responses by
+ * scripts and the edge; both end here. */
+#include "http/message.h"
+
+#include "http/field.h"
+
+#include <stdlib.h>
+
+struct span http_request_header(const struct http_request *request, const char *name)
+{
+    struct span wanted = span_of(name);
+    for (size_t i = 0; i < request->n_headers; i++)
+        if (span_equal_nocase(request->headers[i].name, wanted))
+            return request->headers[i].value;
+    return (struct span){NULL, 0};
+}
+
+bool http_request_has_token(const struct http_request *request, const char *name, const char *token)
+{
+    struct span wanted = span_of(name), sought = span_of(token);
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (!span_equal_nocase(request->headers[i].name, wanted))
+            continue;
+        struct span rest = request->headers[i].value, element;
+        while (http_list_next(&rest, &element))
+            if (span_equal_nocase(element, sought))
+                return true;
+    }
+    return false;
+}
+
+void http_request_free(struct http_request *request)
+{
+    if (!request)
+        return;
+    bytes_unref(request->body);
+    free(request);
+}
+
+struct http_response *http_response_new(int status)
+{
+    struct http_response *response = calloc(1, sizeof *response);
+    if (response)
+        response->status = status;
+    return response;
+}
+
+struct http_response *http_response_text(int status, const char *text)
+{
+    struct http_response *response = http_response_new(status);
+    if (!response || !*text)
+        return response;
+    response->body = bytes_copy(text, strlen(text));
+    if (!response->body) {
+        free(response);
+        return NULL;
+    }
+    return response;
+}
+
+void http_response_free(struct http_response *response)
+{
+    if (!response)
+        return;
+    bytes_unref(response->reason);
+    bytes_unref(response->headers);
+    bytes_unref(response->body);
+    free(response);
+}

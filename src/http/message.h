@@ -1,0 +1,62 @@
+/* Requests and responses of HTTP/1.1 as plain data (RFC 9110, RFC 9112). Rooms and scripts
+ * read them; nothing here parses or writes. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct http_header {
+    struct span name, value; /* as sent, blanks around the value gone */
+};
+
+/* A request, whole. One allocation holds the head's text, to which all spans point. */
+struct http_request {
+    struct span method;  /* upper case, a method of RFC 9110 §9 or RFC 5789 (PATCH) */
+    struct span target;  /* origin-form, or what an absolute-form names: begins with "/"; no fragment.
+                          * "*" for "OPTIONS *" alone */
+    struct span path;    /* of target, still percent-encoded */
+    struct span query;   /* behind "?", without it; ptr NULL when there is no "?" */
+    struct span subpath; /* of path, behind the room; set by the router; "/" at least */
+    struct span host;    /* of the absolute-form, else of the Host field; valid as a host, maybe empty;
+                          * ptr NULL when HTTP/1.0 named none */
+    uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
+    bool keep_alive;     /* the client wants the connection to go on */
+    bool secure;         /* it came by TLS */
+    bool upgrade;        /* "Connection: upgrade" and an Upgrade field that names websocket; HTTP/1.0
+                          * and requests with a body too, which must be refused */
+    char remote[46];     /* the peer's address */
+    struct bytes *body;  /* owned; NULL when empty */
+    size_t n_headers;
+    struct http_header *headers; /* in the order sent; inside this allocation */
+};
+
+/* The value of the first field with this name (any case); ptr NULL when there is none. */
+struct span http_request_header(const struct http_request *request, const char *name);
+
+/* Does a comma-separated field (all its lines) have this token, in any case? */
+bool http_request_has_token(const struct http_request *request, const char *name, const char *token);
+
+/* Frees the request and its body. Accepts NULL. */
+void http_request_free(struct http_request *request);
+
+/* A response, whole. */
+struct http_response {
+    int status;            /* 200 to 599 */
+    struct bytes *reason;  /* owned; NULL: the status's own phrase */
+    struct bytes *headers; /* owned; whole lines "Name: value\r\n", already checked, none of those that
+                            * the writer adds (writer.h) but Content-Type; NULL: none */
+    struct bytes *body;    /* owned; NULL: empty */
+    bool has_type;         /* headers holds a Content-Type */
+};
+
+/* Empty with a status. NULL when there is no memory. */
+struct http_response *http_response_new(int status) __attribute__((warn_unused_result));
+
+/* A response of plain text. NULL when there is no memory. */
+struct http_response *http_response_text(int status, const char *text) __attribute__((warn_unused_result));
+
+/* Frees it and what it owns. Accepts NULL. */
+void http_response_free(struct http_response *response);

@@ -1,0 +1,25 @@
+/* Writes responses as bytes (RFC 9112 §4, §6). */
+#pragma once
+
+#include "base/buf.h"
+#include "http/message.h"
+
+/* What belongs to the exchange rather than to the response. */
+struct http_write_options {
+    bool head_only;    /* the request was HEAD: everything but the body */
+    bool close;        /* the connection ends with this response: "Connection: close" */
+    bool keep_alive;   /* HTTP/1.0 client that asked for it: "Connection: keep-alive"; close wins */
+    struct span extra; /* whole header lines to add (CORS), or none */
+};
+
+/* Appends status line, Date, the response's headers, Content-Length (none where the status
+ * forbids it), Content-Type text/plain;charset=UTF-8 when there is a body and none is set, and
+ * the blank line. The body is the caller's to send. 0 or -ENOMEM (then nothing changed). */
+int http_write_head(struct buf *out, const struct http_response *response,
+                    const struct http_write_options *options) __attribute__((warn_unused_result));
+
+/* The body to send behind that head: the response's, or NULL when it is empty, the status forbids
+ * one, or the request was HEAD. */
+struct bytes *http_write_body(const struct http_response *response, const struct http_write_options *options);
+
+#define HTTP_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"

@@ -1,0 +1,380 @@
+/* A connection's life and its reading half (output.c has the writing one). Upcalls are made
+ * from libuv's callbacks, from timers, and for all that came up elsewhere from a struct soon,
+ * so that none is ever made from within another. */
+#include "base/buf.h"
+#include "base/check.h"
+#include "net/private.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+static void upcalls(struct soon *soon);
+
+static int descriptor(const struct conn *conn)
+{
+    uv_os_fd_t fd = -1;
+    uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
+    return fd;
+}
+
+/* ---- life ---- */
+
+struct conn *conn_new(struct net *net)
+{
+    struct conn *conn = xcalloc(sizeof *conn);
+
+    CHECK(uv_tcp_init(&net->loop->uv, &conn->tcp) == 0);
+    conn->net = net;
+    conn->limit = net->queue_limit;
+    conn->upcalls.fn = upcalls;
+    net->n_conns++;
+    loop_hold(net->loop); /* libuv counts only what it reads or writes */
+    return conn;
+}
+
+static void left_free(struct buf *left)
+{
+    buf_fini(left);
+    free(left);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct conn *conn = container_of((uv_tcp_t *)handle, struct conn, tcp);
+    struct net *net = conn->net;
+
+    net->n_conns--;
+    if (conn->refused)
+        net->n_refused--;
+    if (conn->ops)
+        conn->ops->on_close(conn);
+    queue_clear(&conn->queue, &net->segments);
+    left_free(conn->left);
+    free(conn);
+    loop_release(net->loop);
+}
+
+static void enter(struct conn *conn, enum conn_state state)
+{
+    CHECK(state > conn->state);
+    conn->state = (uint8_t)state;
+}
+
+static void end(struct conn *conn, bool reset)
+{
+    enter(conn, CONN_CLOSED);
+    timer_stop(&conn->timer);
+    loop_soon_cancel(&conn->upcalls);
+    conn_group_leave(conn);
+    list_remove(&conn->dirty);
+    /* It fails when the peer has reset it before: there is nobody to tell, then. */
+    if (!reset || uv_tcp_close_reset(&conn->tcp, on_closed) != 0)
+        uv_close((uv_handle_t *)&conn->tcp, on_closed);
+}
+
+void conn_reset(struct conn *conn)
+{
+    if (conn->state != CONN_CLOSED)
+        end(conn, true);
+}
+
+void conn_fail(struct conn *conn, int error)
+{
+    if (conn->error || conn->state == CONN_CLOSED)
+        return;
+    conn->error = error;
+    loop_soon(conn->net->loop, &conn->upcalls);
+}
+
+/* ---- closing in order ---- */
+
+/* Bytes that are not with the peer's kernel yet. */
+static size_t unsent(const struct conn *conn)
+{
+    int in_kernel = 0;
+    ioctl(descriptor(conn), SIOCOUTQ, &in_kernel);
+    return conn_pending(conn) + (size_t)in_kernel;
+}
+
+static void start_linger(struct conn *conn);
+
+static void on_linger(struct timer *timer)
+{
+    struct conn *conn = container_of(timer, struct conn, timer);
+
+    if (conn->state == CONN_LINGERING) {
+        end(conn, false);
+        return;
+    }
+    /* A slow peer may take as long as it needs, but one that takes nothing may not. */
+    size_t now = unsent(conn);
+    if (now >= conn->unsent) {
+        end(conn, true);
+        return;
+    }
+    conn->unsent = now;
+    start_linger(conn);
+}
+
+static void start_linger(struct conn *conn)
+{
+    conn->timer.fn = on_linger;
+    timer_start(conn->net->loop, &conn->timer, conn->net->linger_ms);
+}
+
+static void read_on(struct conn *conn);
+
+void conn_close(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    conn_group_leave(conn); /* what the group has sent to it so far it still gets */
+    enter(conn, CONN_FLUSHING);
+    conn->unsent = unsent(conn);
+    start_linger(conn);
+    conn_mark(conn);
+    /* Reads on to discard: were there unread bytes when it is closed, the kernel would send RST,
+     * and the peer could lose what was sent before. */
+    conn->paused = false;
+    read_on(conn);
+}
+
+void conn_flushed(struct conn *conn)
+{
+    enter(conn, CONN_LINGERING);
+    /* uv_shutdown would do the same, later: nothing is left in libuv's queue. */
+    if (conn->ended || shutdown(descriptor(conn), SHUT_WR) != 0)
+        end(conn, false);
+    else
+        start_linger(conn);
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct conn *conn = container_of((uv_tcp_t *)handle, struct conn, tcp);
+
+    (void)suggested;
+    buf->base = conn->net->loop->read_buffer;
+    buf->len = LOOP_READ_BUFFER;
+}
+
+/* Gives bytes to the reader, again as long as it makes headway: it may have handed the
+ * connection to another one. Returns how many were used. */
+static size_t hand_up(struct conn *conn, uint8_t *data, size_t len)
+{
+    size_t used = 0, n = 1;
+
+    while (used < len && n > 0 && conn->state == CONN_OPEN && !conn->paused) {
+        n = conn->ops->on_read(conn, data + used, len - used);
+        CHECK(n <= len - used);
+        used += n;
+    }
+    return used;
+}
+
+/* Keeps the rest of the bytes that were handed up for the next time. own is the buffer in
+ * which they lie, NULL if that is the loop's; it becomes conn->left or is freed. */
+static void keep(struct conn *conn, struct buf *own, const uint8_t *rest, size_t len)
+{
+    struct buf *left = NULL;
+
+    if (len == 0 || conn->state != CONN_OPEN) {
+        left_free(own);
+    } else if (own && len > own->cap / 2) {
+        buf_consume(own, own->len - len);
+        conn->left = own;
+    } else { /* in memory of the right size, since it may have to stay for long */
+        left = calloc(1, sizeof *left);
+        int rc = left ? buf_append(left, rest, len) : -ENOMEM;
+        left_free(own);
+        conn->left = left;
+        if (rc)
+            conn_fail(conn, rc);
+    }
+}
+
+/* Hands up what was left before. */
+static void hand_up_left(struct conn *conn)
+{
+    struct buf *own = conn->left;
+
+    conn->left = NULL;
+    size_t used = hand_up(conn, own->data, own->len);
+    keep(conn, own, own->data + used, own->len - used);
+}
+
+static void on_bytes(struct conn *conn, uint8_t *data, size_t len)
+{
+    if (!conn->left) {
+        size_t used = hand_up(conn, data, len);
+        keep(conn, NULL, data + used, len - used);
+        return;
+    }
+    int rc = buf_append(conn->left, data, len);
+    if (rc)
+        conn_fail(conn, rc);
+    else
+        hand_up_left(conn);
+}
+
+static void read_off(struct conn *conn)
+{
+    if (conn->reading)
+        uv_read_stop((uv_stream_t *)&conn->tcp);
+    conn->reading = false;
+}
+
+static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct conn *conn = container_of((uv_tcp_t *)stream, struct conn, tcp);
+
+    /* When writing has failed and the owner does not know it yet, what the peer had sent before
+     * still counts. */
+    if (n > 0) {
+        if (conn->state == CONN_OPEN)
+            on_bytes(conn, (uint8_t *)buf->base, (size_t)n);
+    } else if (n == UV_EOF) {
+        read_off(conn);
+        conn->ended = true;
+        if (conn->state == CONN_OPEN)
+            conn->ops->on_end(conn);
+        else if (conn->state == CONN_LINGERING)
+            end(conn, false);
+    } else if (n < 0) {
+        read_off(conn);
+        conn_fail(conn, (int)n);
+    }
+}
+
+static void read_on(struct conn *conn)
+{
+    if (conn->reading || conn->paused || conn->ended || conn->error || conn->state == CONN_CLOSED)
+        return;
+    int rc = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_input);
+    if (rc)
+        conn_fail(conn, rc);
+    else
+        conn->reading = true;
+}
+
+void conn_start(struct conn *conn)
+{
+    CHECK(conn->ops || conn->state == CONN_CLOSED);
+    read_on(conn);
+}
+
+void conn_pause(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    conn->paused = true;
+    read_off(conn);
+}
+
+static void read_soon(struct conn *conn)
+{
+    conn->read_due = true;
+    loop_soon(conn->net->loop, &conn->upcalls);
+}
+
+void conn_resume(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN || !conn->paused)
+        return;
+    conn->paused = false;
+    read_soon(conn);
+}
+
+/* ---- upcalls ---- */
+
+static bool take_flag(bool *flag)
+{
+    bool was = *flag;
+    *flag = false;
+    return was;
+}
+
+/* What came up since the connection was last in libuv's hands. Each upcall may close it, or
+ * hand it to another owner. */
+static void upcalls(struct soon *soon)
+{
+    struct conn *conn = container_of(soon, struct conn, upcalls);
+
+    if (conn->error) {
+        read_off(conn);
+        if (conn->state == CONN_OPEN)
+            conn->ops->on_error(conn, conn->error);
+        conn_reset(conn);
+        return;
+    }
+    if (take_flag(&conn->overflow_due) && conn->state == CONN_OPEN) {
+        if (conn->ops->on_overflow) {
+            conn->ops->on_overflow(conn);
+        } else {
+            conn->net->counters->sockets_slow++;
+            conn_reset(conn);
+        }
+    }
+    if (take_flag(&conn->drain_due) && conn->state == CONN_OPEN && conn->ops->on_drain)
+        conn->ops->on_drain(conn);
+    if (take_flag(&conn->read_due) && conn->state == CONN_OPEN && !conn->paused) {
+        if (conn->left)
+            hand_up_left(conn);
+        read_on(conn);
+    }
+}
+
+static void on_owners_timer(struct timer *timer)
+{
+    struct conn *conn = container_of(timer, struct conn, timer);
+    if (conn->state == CONN_OPEN)
+        conn->on_timer(conn);
+}
+
+void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t ms)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    conn->on_timer = on_timer;
+    conn->timer.fn = on_owners_timer;
+    if (ms == 0)
+        timer_stop(&conn->timer);
+    else
+        timer_start(conn->net->loop, &conn->timer, ms);
+}
+
+void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
+{
+    conn->ops = ops;
+    conn->user = user;
+    if (conn->left && conn->state == CONN_OPEN)
+        read_soon(conn);
+}
+
+/* ---- the peer ---- */
+
+void conn_remote_address(const struct conn *conn, char out[46])
+{
+    struct sockaddr_storage peer;
+    int len = sizeof peer;
+
+    out[0] = '\0';
+    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&peer, &len) != 0)
+        return;
+    if (peer.ss_family == AF_INET) {
+        uv_ip4_name((const struct sockaddr_in *)(void *)&peer, out, 46);
+    } else if (peer.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(void *)&peer;
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+            uv_inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, 46);
+        else
+            uv_ip6_name(v6, out, 46);
+    }
+}

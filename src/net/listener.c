@@ -1,0 +1,136 @@
+/* Listening sockets. Each connection is taken off the kernel's queue whatever becomes of it:
+ * libuv stops listening otherwise, and a queue that stays full turns people away in silence. */
+#include "net/listener.h"
+
+#include "base/check.h"
+#include "net/private.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The kernel takes the least of this and net.core.somaxconn. */
+#define BACKLOG 4096
+
+/* Connections over the limit that get an answer; more are reset at once. */
+#define REFUSED_MAX 32u
+
+struct listener {
+    uv_tcp_t tcp;
+    struct net *net;
+    const struct listener_ops *ops;
+    void *user;
+    uint64_t max;
+};
+
+/* ---- accepting ---- */
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct listener *listener = container_of((uv_tcp_t *)stream, struct listener, tcp);
+    struct net *net = listener->net;
+
+    if (status < 0)
+        return; /* no descriptor or memory was left; libuv has turned the peer away */
+    bool full = net->n_conns - net->n_refused >= listener->max;
+    bool crowded = full && net->n_refused >= REFUSED_MAX;
+    struct conn *conn = conn_new(net);
+    if (full) {
+        conn->refused = true;
+        net->n_refused++;
+        net->counters->connections_refused++;
+    } else {
+        net->counters->connections_accepted++;
+    }
+    if (uv_accept(stream, (uv_stream_t *)&conn->tcp) != 0 || crowded) {
+        conn_reset(conn);
+        return;
+    }
+    uv_tcp_nodelay(&conn->tcp, 1); /* a turn's bytes leave together, there is nothing to wait for */
+    listener->ops->on_accept(listener->user, conn, full);
+    conn_start(conn);
+}
+
+/* ---- life ---- */
+
+/* The address of a host. A name may have one of each family ("localhost"): IPv4, which every
+ * client tries. */
+static int resolve(struct net *net, const char *host, int port, struct sockaddr_storage *address)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    char service[8];
+    int rc = UV_EAI_NONAME;
+
+    if (uv_ip4_addr(host, port, (struct sockaddr_in *)(void *)address) == 0 ||
+        uv_ip6_addr(host, port, (struct sockaddr_in6 *)(void *)address) == 0)
+        return 0;
+    snprintf(service, sizeof service, "%u", (unsigned)port & 0xffffu);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        struct addrinfo hints = {.ai_family = families[i],
+                                 .ai_socktype = SOCK_STREAM,
+                                 .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+        uv_getaddrinfo_t request;
+        rc = uv_getaddrinfo(&net->loop->uv, &request, NULL, host, service, &hints);
+        if (rc == 0) {
+            memcpy(address, request.addrinfo->ai_addr, request.addrinfo->ai_addrlen);
+            uv_freeaddrinfo(request.addrinfo);
+            break;
+        }
+    }
+    return rc;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    free(container_of((uv_tcp_t *)handle, struct listener, tcp));
+}
+
+struct listener *listener_open(struct net *net, const char *host, int port, int fd, uint64_t max,
+                               const struct listener_ops *ops, void *user, int *error)
+{
+    struct listener *listener = xcalloc(sizeof *listener);
+    struct sockaddr_storage address = {0};
+
+    listener->net = net;
+    listener->ops = ops;
+    listener->user = user;
+    listener->max = max;
+    CHECK(uv_tcp_init(&net->loop->uv, &listener->tcp) == 0);
+    if (fd >= 0) {
+        *error = uv_tcp_open(&listener->tcp, fd);
+        if (*error)
+            close(fd);
+    } else {
+        *error = resolve(net, host, port, &address);
+        if (*error == 0)
+            *error = uv_tcp_bind(&listener->tcp, (struct sockaddr *)&address, 0);
+    }
+    if (*error == 0) /* reports EADDRINUSE, too */
+        *error = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
+    if (*error == 0)
+        return listener;
+    listener_close(listener);
+    return NULL;
+}
+
+int listener_port(const struct listener *listener)
+{
+    struct sockaddr_storage address = {0};
+    int len = sizeof address;
+
+    uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
+    if (address.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(void *)&address)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)(void *)&address)->sin_port);
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener)
+        uv_close((uv_handle_t *)&listener->tcp, on_closed);
+}

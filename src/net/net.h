@@ -1,0 +1,32 @@
+/* What the connections of one loop thread share: the list of those that have something to
+ * write, memory for what they write, and the counters. */
+#pragma once
+
+#include "base/counters.h"
+#include "loop/loop.h"
+#include "net/queue.h"
+
+#define NET_LOGS 16
+
+struct net {
+    struct loop *loop;
+    struct loop_hook flush;
+    struct list dirty_conns, dirty_groups;
+    struct counters *counters;
+    size_t n_conns;     /* open ones, refused and lingering ones included */
+    size_t n_refused;   /* of those, the ones that were accepted over the limit */
+    size_t queue_limit; /* of a connection; limits.queue */
+    uint64_t linger_ms; /* how long a FIN of the peer is awaited */
+    uint64_t writes;    /* system calls that sent something, or tried to */
+    struct segment_pool segments;
+    struct bytes *logs[NET_LOGS]; /* empty ones, for the groups' next turn */
+    unsigned n_logs;
+};
+
+/* Also makes the process ignore SIGPIPE: a connection that its peer has reset must be an
+ * error of write(). */
+void net_init(struct net *net, struct loop *loop, struct counters *counters, size_t queue_limit,
+              uint64_t linger_ms);
+
+/* All connections must be gone. */
+void net_fini(struct net *net);

@@ -1,0 +1,50 @@
+/* What the files of net call of each other. */
+#pragma once
+
+#include "net/conn_group.h"
+#include "net/net.h"
+
+/* ---- net.c ---- */
+
+/* Writes what all connections and groups have. Makes no upcalls, so anybody may call it. */
+void net_flush(struct net *net);
+
+/* An empty log; NULL: no memory. And back: nobody appends to it any more, though segments
+ * may hold it. */
+struct bytes *net_log_take(struct net *net);
+void net_log_give(struct net *net, struct bytes *log);
+
+/* ---- conn.c ---- */
+
+/* One whose socket is not open yet; it has no owner. */
+struct conn *conn_new(struct net *net);
+
+/* Begins to read, once it has its socket and its owner. */
+void conn_start(struct conn *conn);
+
+/* Reading or writing failed: it will be told its owner, and reset, later in this turn. */
+void conn_fail(struct conn *conn, int error);
+
+/* All is written of one that is CONN_FLUSHING. */
+void conn_flushed(struct conn *conn);
+
+/* ---- output.c ---- */
+
+/* Puts it on the list of what is to be flushed. */
+void conn_mark(struct conn *conn);
+
+/* Writes what it has, as far as the kernel takes it. Afterwards it needs its group's log
+ * no more. */
+void conn_flush(struct conn *conn);
+
+/* ---- conn_group.c ---- */
+
+/* Bytes of the group's log that it has yet to send. */
+size_t conn_group_pending(const struct conn *conn);
+
+/* Turns that part of the log into a segment of its own queue: something else is to follow it.
+ * 0 or -ENOMEM. */
+int conn_group_seal(struct conn *conn) __attribute__((warn_unused_result));
+
+/* Flushes every member, and empties the log. */
+void conn_group_flush(struct conn_group *group);

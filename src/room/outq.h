@@ -1,0 +1,56 @@
+/* The output queue: every effect that a room has on the world outside, in order, each with
+ * the number of the write batch that must be durable before it may be seen.
+ *
+ * During a turn effects are staged. At its end they leave at once when the room's queue is
+ * empty and its gate is open, and otherwise join the queue. */
+#pragma once
+
+#include "room/event.h"
+
+enum effect_kind {
+    EFFECT_JOIN,      /* peer: is sent to from here on */
+    EFFECT_ACCEPT,    /* peer: is let in */
+    EFFECT_REFUSE,    /* peer, response */
+    EFFECT_SEND,      /* peer, data, binary */
+    EFFECT_BROADCAST, /* data, binary, without */
+    EFFECT_CLOSE,     /* peer, code, data (the reason, may be NULL) */
+    EFFECT_RESPOND,   /* exchange, response */
+};
+
+struct effect {
+    uint64_t gate; /* number of the last batch that must be durable */
+    uint8_t kind;
+    bool binary;
+    uint16_t code;
+    uint32_t n_without;
+    struct peer *peer; /* a reference */
+    union {
+        struct bytes *data; /* a reference */
+        struct http_response *response; /* owned */
+    };
+    union {
+        struct exchange *exchange;
+        struct peer **without; /* owned array of references */
+    };
+};
+
+/* A queue of effects; zeroed memory is an empty one. */
+struct outq {
+    struct effect *items; /* owned; those from first to count wait */
+    size_t first, count, cap; /* first and count are 0 when none does */
+    size_t bytes; /* that what waits takes: data, bodies and the effects themselves */
+};
+
+/* Adds a copy of the effect, which owns what it points to from then on. -ENOMEM: nothing
+ * was added, and what the effect owned was released. */
+int outq_push(struct outq *outq, const struct effect *effect) __attribute__((warn_unused_result));
+
+/* Lets everything out, in order, whose gate is at most durable. */
+void outq_drain(struct outq *outq, struct room *room, uint64_t durable);
+
+/* Moves everything to the end of another queue with this gate. -ENOMEM: some of it was dropped. */
+int outq_move(struct outq *from, struct outq *to, uint64_t gate) __attribute__((warn_unused_result));
+
+/* Drops all effects; exchanges among them are answered with 503. */
+void outq_clear(struct outq *outq);
+void outq_fini(struct outq *outq);

@@ -1,0 +1,484 @@
+/* A room's life and its inbox: which event is given to the script, and what follows from how
+ * its handler ended. */
+#include "room/room.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+/* Time in one turn of the loop in which events that come in run at once, without the inbox. */
+#define DIRECT_BUDGET_NS (2u * NS_PER_MS)
+
+static bool inbox_open(const struct room *room)
+{
+    switch ((enum room_state)room->state) {
+    case ROOM_NEW:
+        return true;
+    case ROOM_RUNNING:
+        return !room->input_closed && room->n_waiting < room->rooms->limits.handlers;
+    case ROOM_STARTING:
+    case ROOM_STOPPING:
+    case ROOM_GONE:
+        break;
+    }
+    return false;
+}
+
+void room_schedule(struct room *room)
+{
+    bool has_work = !list_empty(&room->wakes) || (!list_empty(&room->inbox) && inbox_open(room));
+    if (!has_work || list_linked(&room->in_ready))
+        return;
+    list_push(&room->rooms->ready, &room->in_ready);
+    loop_keep_turning(room->rooms->loop);
+}
+
+/* May an event that comes in now run at once? */
+static bool may_run_now(struct room *room)
+{
+    struct rooms *rooms = room->rooms;
+    if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || !inbox_open(room))
+        return false;
+    if (rooms->turn != rooms->loop->turn) {
+        rooms->turn = rooms->loop->turn;
+        rooms->direct_until = clock_monotonic_ns() + DIRECT_BUDGET_NS;
+    }
+    return rooms->direct_until != 0;
+}
+
+/* After an event that ran at once: is the time for that used up? */
+static void note_direct(struct rooms *rooms)
+{
+    if (clock_monotonic_ns() >= rooms->direct_until)
+        rooms->direct_until = 0;
+}
+
+/* Events that count against the limit are the ones that a client can make at will. */
+static bool event_counts(const struct event *event)
+{
+    return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT;
+}
+
+/* Copies what is the sender's. Without memory, the text of an error or a close is left out; false: it
+ * is a message, which is lost then, and its sender is to be told so. */
+static bool keep_data(struct event *event)
+{
+    event->copy = malloc(event->len ? event->len : 1);
+    if (event->copy)
+        memcpy(event->copy, event->data, event->len);
+    else
+        event->len = 0;
+    event->data = event->copy;
+    return event->copy || event->kind != EVENT_MESSAGE;
+}
+
+void room_post(struct room *room, struct event *event)
+{
+    bool now = may_run_now(room);
+
+    /* In ROOM_NEW onStart comes first, and may wait. */
+    if (event->data && (!now || room->state == ROOM_NEW) && !keep_data(event)) {
+        room->rooms->counters->messages_dropped++;
+        room_close_peer(event->peer, 1011, NULL, 0);
+        event_free(event);
+        return;
+    }
+    list_push(&room->inbox, &event->link);
+    list_remove(&room->in_idle);
+    if (event_counts(event))
+        room->n_events++;
+    if (now) {
+        room_step(room);
+        note_direct(room->rooms);
+    }
+    room_schedule(room);
+}
+
+/* ---- how handlers end ---- */
+
+static void close_instance(struct room *room)
+{
+    if (!room->instance)
+        return;
+    void *instance = room->instance;
+    room->instance = NULL;
+    room->rooms->script->close(instance);
+    room->rooms->counters->rooms_stopped++;
+    room->n_waiting = room->n_holds = room->n_open = 0;
+    list_each(it, &room->peers)
+        container_of(it, struct peer, link)->object = NULL;
+    struct list *link;
+    while ((link = list_pop(&room->wakes)) != NULL)
+        event_free(container_of(link, struct event, link));
+    list_each_safe(it, &room->inbox) {
+        struct event *event = container_of(it, struct event, link);
+        if (event->kind == EVENT_TIMER) {
+            list_remove(it);
+            event_free(event);
+        } else if (event->kind == EVENT_REQUEST) {
+            room->n_open++;
+        }
+    }
+}
+
+void room_unlist(struct peer *peer)
+{
+    if (!peer->listed)
+        return;
+    peer->listed = false;
+    map_remove(&peer->room->rooms->peers_by_id, &peer->by_id);
+    peer->room->n_listed--;
+}
+
+void room_part(struct peer *peer)
+{
+    struct room *room = peer->room;
+    if (!room)
+        return;
+    room_unlist(peer);
+    list_remove(&peer->link);
+    list_remove(&peer->waiting);
+    if (peer->state != PEER_NEW)
+        room->rooms->counters->sockets_closed++;
+    peer->state = PEER_GONE;
+    if (peer->object)
+        room->rooms->script->forget(room->instance, peer);
+    peer->object = NULL;
+    peer->room = NULL;
+    room->n_peers--;
+    room->departures++;
+    peer_unref(peer);
+}
+
+static void push_effect(struct room *room, const struct effect *effect)
+{
+    (void)!outq_push(&room->rooms->staged, effect); /* without memory it was dropped, and the peer closed */
+}
+
+static void connect_done(struct room *room, struct event *event, enum outcome outcome)
+{
+    struct peer *peer = event->peer;
+
+    peer->connecting = false;
+    if (outcome == OUTCOME_FAILED) {
+        uint16_t code = event->close_code ? event->close_code : 1011;
+        const char *reason = event->close_code ? event->close_reason : "Internal error";
+        room_close_peer(peer, code, reason, reason ? strlen(reason) : 0);
+        room_part(peer);
+        return;
+    }
+    if (peer->state == PEER_JOINING) {
+        peer->state = PEER_OPEN;
+        push_effect(room, &(struct effect){.kind = EFFECT_ACCEPT, .peer = peer_ref(peer)});
+    }
+    if (peer->close_reported) {
+        const char *reason = peer->close_reason;
+        room_post_close(peer, peer->close_code, reason, reason ? strlen(reason) : 0, peer->close_clean);
+    }
+}
+
+void room_event_done(struct room *room, struct event *event, enum outcome outcome)
+{
+    switch ((enum event_kind)event->kind) {
+    case EVENT_START:
+        if (outcome == OUTCOME_DONE) {
+            room->state = ROOM_RUNNING;
+        } else {
+            room->start_failed = true;
+            if (!list_empty(&room->inbox)) {
+                struct event *first = container_of(room->inbox.next, struct event, link);
+                http_response_free(first->failure);
+                first->failure = event->failure;
+                event->failure = NULL;
+            }
+        }
+        break;
+    case EVENT_CONNECT:
+        connect_done(room, event, outcome);
+        break;
+    case EVENT_CLOSE:
+        room_part(event->peer);
+        break;
+    case EVENT_STOP:
+        room->stopped = true;
+        break;
+    case EVENT_MESSAGE:
+    case EVENT_ERROR:
+    case EVENT_REQUEST:
+    case EVENT_TIMER:
+    case EVENT_WAKE:
+        break;
+    }
+    if (event->exchange) /* the handler ended without an answer: only a failure of ours can do that */
+        room_respond(room, event, http_response_text(500, "Internal error"));
+    event_free(event);
+}
+
+/* ---- giving events to the script ---- */
+
+/* The older connections with the newcomer's id make way, or it is turned away. */
+static bool settle_duplicates(struct room *room, struct peer *peer)
+{
+    enum duplicate_id rule = room->rooms->script->duplicate_id(room->party);
+    struct peer *older;
+
+    if (rule == DUPLICATE_ALLOW)
+        return true;
+    while ((older = room_find_peer(room, span_of(peer->id))) != NULL) {
+        static const char replaced[] = "Replaced by a newer connection", taken[] = "This id is connected";
+        if (rule == DUPLICATE_REJECT) {
+            room_close_peer(peer, 4409, taken, sizeof taken - 1);
+            return false;
+        }
+        room_close_peer(older, 4409, replaced, sizeof replaced - 1);
+        older->close_reported = true;
+        if (older->connecting) { /* its onClose follows its onConnect */
+            older->close_code = 4409;
+            older->close_reason = strdup(replaced);
+            continue;
+        }
+        struct event *close = event_new(EVENT_CLOSE);
+        if (!close) {
+            room_part(older);
+            continue;
+        }
+        close->peer = peer_ref(older);
+        close->code = 4409;
+        close->data = (const uint8_t *)replaced;
+        close->len = sizeof replaced - 1;
+        room->rooms->script->run(room->instance, close);
+    }
+    return true;
+}
+
+static void run_connect(struct room *room, struct event *event)
+{
+    struct peer *peer = event->peer;
+
+    room->rooms->counters->sockets_opened++; /* be it only to be closed */
+    if (!settle_duplicates(room, peer)) {
+        room_part(peer);
+        event_free(event);
+        return;
+    }
+    peer->state = PEER_JOINING;
+    peer->connecting = true;
+    peer->listed = true;
+    map_add(&room->rooms->peers_by_id, &peer->by_id,
+            map_hash2(&room, sizeof(struct room *), peer->id, strlen(peer->id)));
+    room->n_listed++;
+    push_effect(room, &(struct effect){.kind = EFFECT_JOIN, .peer = peer_ref(peer)});
+    room->rooms->script->run(room->instance, event);
+}
+
+/* Is the peer that it is about past hearing of it? */
+static bool too_late(const struct event *event)
+{
+    const struct peer *peer = event->peer;
+    return peer && (peer->state == PEER_GONE || (event->kind == EVENT_MESSAGE && peer->state == PEER_CLOSING));
+}
+
+static void run_event(struct room *room, struct event *event)
+{
+    const struct script_ops *script = room->rooms->script;
+
+    if (too_late(event)) {
+        if (event->kind == EVENT_MESSAGE)
+            room->rooms->counters->messages_dropped++;
+        event_free(event);
+        return;
+    }
+    switch ((enum event_kind)event->kind) {
+    case EVENT_CONNECT:
+        run_connect(room, event);
+        break;
+    case EVENT_MESSAGE:
+        room->rooms->counters->messages_received++;
+        script->run(room->instance, event);
+        break;
+    case EVENT_WAKE:
+    case EVENT_TIMER:
+        script->run(room->instance, event);
+        event_free(event);
+        break;
+    case EVENT_START:
+    case EVENT_ERROR:
+    case EVENT_CLOSE:
+    case EVENT_REQUEST:
+    case EVENT_STOP:
+        script->run(room->instance, event);
+        break;
+    }
+}
+
+/* The script could not be started: what woke the room is told so, and the next event will
+ * try again. */
+static void fail_start(struct room *room)
+{
+    room->state = ROOM_NEW;
+    struct list *link = list_pop(&room->inbox);
+    if (!link)
+        return;
+    struct event *event = container_of(link, struct event, link);
+    if (event_counts(event))
+        room->n_events--;
+    struct http_response *failure = event->failure;
+    event->failure = NULL;
+    if (!failure)
+        failure = http_response_text(500, "Internal error");
+
+    room_turn_begin(room);
+    if (event->kind == EVENT_REQUEST) {
+        room_respond(room, event, failure);
+        failure = NULL;
+    } else if (event->kind == EVENT_CONNECT && event->peer->state == PEER_NEW) {
+        push_effect(room, &(struct effect){
+                              .kind = EFFECT_REFUSE, .peer = peer_ref(event->peer), .response = failure});
+        failure = NULL;
+        room->rooms->counters->sockets_refused++;
+        room_part(event->peer);
+    } else if (event->kind == EVENT_CLOSE) {
+        room_part(event->peer);
+    }
+    http_response_free(failure);
+    event_free(event);
+    room_turn_end(room);
+}
+
+/* What a step of the script has decided about the room itself is carried out when the script
+ * is no longer running. */
+static void after_step(struct room *room)
+{
+    if (room->start_failed) {
+        room->start_failed = false;
+        close_instance(room);
+        fail_start(room);
+    }
+    room_resume_peers(room);
+    room_settle(room);
+}
+
+/* Makes the VM and runs onStart. Returns whether the room runs now. */
+static bool start(struct room *room)
+{
+    struct event *event = event_new(EVENT_START);
+    if (event)
+        room->instance = room->rooms->script->open(room->rooms->script_user, room);
+    if (!room->instance) {
+        event_free(event);
+        fail_start(room);
+        after_step(room);
+        return false;
+    }
+    room->rooms->counters->rooms_started++;
+    room->state = ROOM_STARTING;
+    room_turn_begin(room);
+    run_event(room, event);
+    room_turn_end(room);
+    if (room->state == ROOM_RUNNING)
+        return true;
+    after_step(room);
+    return false;
+}
+
+void room_step(struct room *room)
+{
+    struct event *event = NULL;
+
+    if (room->state == ROOM_NEW && (list_empty(&room->inbox) || !start(room)))
+        return;
+
+    bool inbox = !list_empty(&room->inbox) && inbox_open(room);
+    if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
+        event = container_of(list_pop(&room->wakes), struct event, link);
+        room->wake_next = false;
+    } else if (inbox) {
+        event = container_of(list_pop(&room->inbox), struct event, link);
+        if (event_counts(event))
+            room->n_events--;
+        room->wake_next = true;
+    }
+    if (event) {
+        room_turn_begin(room);
+        run_event(room, event);
+        room_turn_end(room);
+    }
+    after_step(room);
+}
+
+void room_stop(struct room *room)
+{
+    list_remove(&room->in_idle);
+    if (!room->instance || room->state != ROOM_RUNNING) {
+        room_remove(room);
+        return;
+    }
+    struct event *event = event_new(EVENT_STOP);
+    if (!event) {
+        room_remove(room);
+        return;
+    }
+    room->state = ROOM_STOPPING;
+    room_turn_begin(room);
+    run_event(room, event);
+    room_turn_end(room);
+    after_step(room);
+}
+
+void room_leave(struct room *room)
+{
+    room->stopped = false;
+    close_instance(room);
+    room->state = ROOM_NEW;
+    if (room->rooms->stopping || (list_empty(&room->inbox) && room->n_peers == 0))
+        room_remove(room);
+    else
+        room_schedule(room);
+}
+
+static void refuse_queued(struct room *room)
+{
+    struct list *link;
+    while ((link = list_pop(&room->inbox)) != NULL) {
+        struct event *event = container_of(link, struct event, link);
+        if (event->exchange) {
+            event->exchange->respond(event->exchange, http_response_text(503, "The server is stopping"));
+            event->exchange = NULL;
+        }
+        if (event->kind == EVENT_CONNECT && event->peer->state == PEER_NEW) {
+            room->rooms->counters->sockets_refused++;
+            event->peer->kind->refuse(event->peer, http_response_text(503, "The server is stopping"));
+        }
+        event_free(event);
+    }
+    room->n_events = 0;
+}
+
+void room_remove(struct room *room)
+{
+    struct rooms *rooms = room->rooms;
+    CHECK(rooms->running != room);
+    if (room->state == ROOM_GONE)
+        return;
+
+    room->state = ROOM_GONE;
+    room->stopped = false;
+    map_remove(&rooms->by_key, &room->by_key);
+    close_instance(room);
+    refuse_queued(room);
+    while (!list_empty(&room->peers))
+        room_part(container_of(room->peers.next, struct peer, link));
+    outq_fini(&room->outq);
+    while (room->groups) {
+        struct peer_group *group = room->groups;
+        room->groups = group->next;
+        group->kind->group_close(group);
+    }
+    list_remove(&room->in_ready);
+    list_remove(&room->in_idle);
+    list_remove(&room->in_all);
+    list_push(&rooms->dead, &room->in_all);
+    rooms->n_rooms--;
+    loop_keep_turning(rooms->loop);
+}

@@ -1,0 +1,245 @@
+/* A room: one running instance of a party. Its events wait in an inbox and are given to its
+ * script one at a time; what the script does to the outside goes through the output gate.
+ *
+ * Life: ROOM_NEW, no VM yet → ROOM_STARTING, onStart runs (everything else waits) →
+ * ROOM_RUNNING → ROOM_STOPPING, onStop runs → out of memory, or ROOM_NEW again when something
+ * came meanwhile. A failed onStart leads back to ROOM_NEW. Out of memory is ROOM_GONE for the
+ * rest of the loop's turn. A room's life is not its VM's: the VM may be replaced while the room,
+ * its peers and its inbox stay.
+ *
+ * A room lives on one thread. Knows neither Lua nor sockets: what runs a party is struct
+ * script_ops, what reaches a client is struct peer_kind. */
+#pragma once
+
+#include "base/counters.h"
+#include "loop/timer.h"
+#include "room/event.h"
+#include "room/outq.h"
+
+struct party; /* the script's: a compiled party */
+
+/* What runs a party; implemented by script. A room's VM is an instance. */
+struct script_ops {
+    /* A VM with the party's script loaded. NULL: it could not be made or its file scope
+     * raised; said in the log already. */
+    void *(*open)(void *user, struct room *room);
+    /* Gives an event to the instance. For each one the script calls room_event_done exactly
+     * once: before run returns, or after the handler waited. WAKE and TIMER events are not
+     * reported (the script starts a turn for the handler that they concern). */
+    void (*run)(void *instance, struct event *event);
+    /* The peer is gone for good: its object must not lead to it any more. */
+    void (*forget)(void *instance, struct peer *peer);
+    /* The VM ends; handlers that still wait are dropped without being told. */
+    void (*close)(void *instance);
+    /* The names for logs. */
+    struct span (*party_name)(const struct party *party);
+    /* Party.options.duplicateId */
+    enum duplicate_id { DUPLICATE_ALLOW, DUPLICATE_REPLACE, DUPLICATE_REJECT } (*duplicate_id)(
+        const struct party *party);
+};
+
+struct room_limits {
+    uint64_t events, handlers; /* waiting in one room */
+    uint64_t idle_ms;          /* until an idle room leaves memory */
+    uint64_t output;           /* bytes that a room's output may take until it has left */
+};
+
+enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };
+
+/* The rooms of one loop thread. */
+struct rooms {
+    struct loop *loop;
+    const struct script_ops *script;
+    void *script_user;
+    struct room_limits limits;
+    struct counters *counters;
+    struct map by_key;       /* of struct room */
+    struct map peers_by_id;  /* of struct peer; the hash covers the room too */
+    struct list all;         /* of struct room */
+    struct list ready;       /* rooms with events to run, served in turn */
+    struct list idle;        /* rooms without a reason to stay, the longest idle first */
+    struct list dead;        /* rooms that have left memory, freed at the end of the turn */
+    struct timer evict;
+    struct loop_hook work;
+    struct outq staged;      /* effects of the turn that runs */
+    struct room *running;    /* whose turn it is, NULL between turns */
+    uint64_t turn;           /* loop turn to which spent_until belongs */
+    uint64_t direct_until;   /* ns: events that come in run at once until then */
+    uint64_t last_serial;    /* of a peer */
+    size_t n_rooms;
+    bool stopping;           /* nothing new is let in; every room is to leave */
+    bool stop_forced;        /* the deadline has passed: handlers that wait are dropped */
+    void (*on_empty)(void *user); /* rooms_stop is done */
+    void *on_empty_user;
+};
+
+struct room {
+    struct rooms *rooms;
+    struct party *party; /* a reference, by script's rules */
+    void *instance;      /* the script's VM; NULL in ROOM_NEW */
+    char *id;            /* owned, with a NUL behind it */
+    uint8_t state;       /* enum room_state */
+    bool input_closed;   /* a handler waits for storage: no events meanwhile */
+    bool wrote;          /* the turn that runs has written to storage */
+    bool start_failed;   /* onStart raised in this step */
+    bool stopped;        /* onStop is over; the room leaves when what it wrote is durable */
+    bool wake_next;      /* the inbox was served last */
+    struct map_node by_key;
+    struct list in_all, in_ready, in_idle;
+    struct list inbox; /* of struct event, but for WAKE */
+    struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
+    uint32_t n_events; /* in the inbox that count against the limit */
+    uint32_t n_waiting; /* handlers that wait */
+    uint32_t n_holds;   /* timers and other reasons of the script to stay in memory */
+    uint32_t n_open;    /* requests not yet answered */
+    uint32_t n_peers;   /* not gone */
+    uint32_t departures; /* peers that have left; tells an iteration that its place is gone */
+    uint32_t n_listed;  /* JOINING or OPEN: what the script sees as connected */
+    struct list peers;  /* all that are not gone, in the order of arrival */
+    struct list blocked; /* peers that wait for room in the inbox */
+    struct peer_group *groups; /* one for each kind that joined */
+    uint64_t idle_since; /* ms of loop_now */
+    uint64_t written, durable; /* number of the last batch handed to storage, of the last durable one */
+    struct outq outq;          /* effects that wait for the gate */
+};
+
+/* What a kind of peers keeps for a room; the kind's own struct begins with it. */
+struct peer_group {
+    const struct peer_kind *kind;
+    struct peer_group *next;
+};
+
+void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops *script, void *script_user,
+                const struct room_limits *limits, struct counters *counters);
+
+/* All rooms must have left (rooms_stop, or rooms_drop). */
+void rooms_fini(struct rooms *rooms);
+
+/* The room of a party with this id, made when it isn't there; NULL: no memory, or the rooms stop.
+ * It stays at least until the caller returns to the loop. */
+struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id);
+
+/* Only one that is there. */
+struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id);
+
+/* Ends all rooms: what waits in inboxes runs and handlers that wait may finish, for at most
+ * grace_ms; then onStop runs in each; then on_empty is called. Nothing new is let in from
+ * here on. Peers stay connected (without a room), those too that were not yet let in: closing
+ * them is edge's. */
+void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *user), void *user);
+
+/* Ends all rooms at once, without onStop. */
+void rooms_drop(struct rooms *rooms);
+
+/* ---- between the files of this layer ---- */
+
+/* Has it something to do now? Then it is put among the ready ones. */
+void room_schedule(struct room *room);
+
+/* Does one thing: makes the VM and runs onStart, or gives the next event to the script. */
+void room_step(struct room *room);
+
+/* What was done may have been the last reason to stay in memory: among the idle, or stopped. */
+void room_settle(struct room *room);
+
+/* Begins onStop; the room leaves when it is over. */
+void room_stop(struct room *room);
+
+/* onStop is over and all is durable: out of memory, or anew for what came meanwhile. */
+void room_leave(struct room *room);
+
+/* Takes the room out of memory: drops the VM, its inbox and its output; its peers get a room no more. */
+void room_remove(struct room *room);
+
+/* Runs the event at once if it may, else queues it; it is the room's. Its data is copied only when
+ * it has to wait. */
+void room_post(struct room *room, struct event *event);
+
+/* Posts the onClose of a peer. */
+void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean);
+
+/* Lets the peers read on that found the inbox full, once there is room in it. */
+void room_resume_peers(struct room *room);
+
+/* The turn of an event: between these, what the script sends is staged. */
+void room_turn_begin(struct room *room);
+void room_turn_end(struct room *room);
+
+/* Takes a peer off the list of open ones. */
+void room_unlist(struct peer *peer);
+
+/* The peer is gone for the room. */
+void room_part(struct peer *peer);
+
+/* ---- events from the transports ---- */
+
+/* A request for the room, which owns it from here on. The exchange is answered in any case. */
+void room_request(struct room *room, struct http_request *request, struct exchange *exchange);
+
+/* A peer with an id, a uri and one reference of its own wants to come in; the room takes one
+ * more. The request is the room's from here on. kind->accept, kind->close or kind->refuse follows. */
+void room_connect(struct room *room, struct peer *peer, struct http_request *request);
+
+/* May a message of this peer be handed in? If not, kind->resume will be called (while the rooms
+ * stop, it won't). */
+bool room_peer_ready(struct peer *peer);
+
+/* A message; data is copied if it can't be given to the script at once. */
+void room_message(struct peer *peer, const uint8_t *data, size_t len, bool binary);
+
+/* A transport or protocol error; room_close follows. */
+void room_error(struct peer *peer, const char *text);
+
+/* The peer's transport has ended: called exactly once for each peer that was accepted. */
+void room_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean);
+
+/* ---- what a script does, during its turn ---- */
+
+/* Sends. data is shared, not copied. 0, or -ENOMEM, or -ENOBUFS when more than limits.output
+ * waits to leave. Nothing happens (-EPIPE) when the peer is not open. */
+int room_send(struct peer *peer, struct bytes *data, bool binary);
+
+/* To every open peer but the n in without. */
+int room_broadcast(struct room *room, struct bytes *data, bool binary, struct peer *const *without, size_t n);
+
+/* Closes; from here on the script sees the peer as closed. code 0: none. Without memory for the
+ * reason it closes without one. 0, or -ENOMEM (it ends with 1011), or -EPIPE when it was closed. */
+int room_close_peer(struct peer *peer, uint16_t code, const char *reason, size_t len);
+
+/* Answers event->exchange, once; the response is the room's. */
+void room_respond(struct room *room, struct event *event, struct http_response *response);
+
+/* The newest open peer with this id, NULL when there is none. */
+struct peer *room_find_peer(struct room *room, struct span id);
+
+/* The next older open peer with the same id, NULL when there is none. */
+struct peer *room_next_peer(struct peer *peer);
+
+/* Bytes that wait to be written to a peer, those of this turn included. */
+size_t room_peer_pending(const struct peer *peer);
+
+/* A handler has ended; the event is the room's again. Only the script calls it. */
+void room_event_done(struct room *room, struct event *event, enum outcome outcome);
+
+/* A handler begins to wait: the turn ends when the script returns. Later, room_wake makes an
+ * EVENT_WAKE with the handle; it comes in its turn, and is never refused. */
+void room_wait_begin(struct room *room);
+void room_wake(struct room *room, void *handle);
+/* The handler that waited goes on (called by the script in EVENT_WAKE). */
+void room_wait_end(struct room *room);
+
+/* A timer of the script is due: makes an EVENT_TIMER with the handle. */
+void room_timer_due(struct room *room, void *handle);
+/* Takes back a WAKE or TIMER event that still waits in the inbox. */
+void room_forget_handle(struct room *room, void *handle);
+
+/* A reason to stay in memory, and its end. */
+void room_hold(struct room *room);
+void room_release(struct room *room);
+
+/* ---- the gate ---- */
+
+/* The turn that runs has written: its output waits until room_durable(room, n) with n at
+ * least the number that the turn gets at its end. Called by storage. */
+void room_wrote(struct room *room);
+void room_durable(struct room *room, uint64_t number);

@@ -1,0 +1,208 @@
+/* What transports tell a room: requests, peers that come and go, messages; and what a script's
+ * own timers and waits bring. Each becomes an event. */
+#include "room/room.h"
+
+#include <stdlib.h>
+
+static bool room_full(const struct room *room)
+{
+    const struct room_limits *limits = &room->rooms->limits;
+    return room->rooms->stopping || room->n_events >= limits->events || room->n_waiting >= limits->handlers;
+}
+
+static struct http_response *unavailable(struct room *room)
+{
+    static const char retry[] = "Retry-After: 1\r\n";
+
+    room->rooms->counters->requests_overload++;
+    struct http_response *response = http_response_text(
+        503, room->rooms->stopping ? "The server is stopping" : "The room has too much to do");
+    if (response)
+        response->headers = bytes_copy(retry, sizeof retry - 1);
+    return response;
+}
+
+void room_request(struct room *room, struct http_request *request, struct exchange *exchange)
+{
+    struct event *event = room_full(room) ? NULL : event_new(EVENT_REQUEST);
+    if (!event) {
+        http_request_free(request);
+        exchange->respond(exchange, unavailable(room));
+        return;
+    }
+    event->request = request;
+    event->exchange = exchange;
+    room->n_open++;
+    room_post(room, event);
+}
+
+void room_connect(struct room *room, struct peer *peer, struct http_request *request)
+{
+    struct event *event = room_full(room) ? NULL : event_new(EVENT_CONNECT);
+    if (!event) {
+        room->rooms->counters->sockets_refused++;
+        http_request_free(request);
+        peer->kind->refuse(peer, unavailable(room));
+        return;
+    }
+    peer_ref(peer);
+    peer->room = room;
+    peer->serial = ++room->rooms->last_serial;
+    list_push(&room->peers, &peer->link);
+    room->n_peers++;
+    event->peer = peer_ref(peer);
+    event->request = request;
+    room_post(room, event);
+}
+
+bool room_peer_ready(struct peer *peer)
+{
+    struct room *room = peer->room;
+    if (!room || peer->close_reported || !room_full(room))
+        return true;
+    if (!list_linked(&peer->waiting))
+        list_push(&room->blocked, &peer->waiting);
+    return false;
+}
+
+void room_resume_peers(struct room *room)
+{
+    struct list waiting, *link;
+
+    if (list_empty(&room->blocked) || room_full(room) || room->n_events > room->rooms->limits.events / 2)
+        return;
+    list_init(&waiting);
+    list_splice(&waiting, &room->blocked); /* whoever finds it full again comes back there */
+    while ((link = list_pop(&waiting)) != NULL) {
+        struct peer *peer = container_of(link, struct peer, waiting);
+        peer->kind->resume(peer);
+    }
+}
+
+void room_message(struct peer *peer, const uint8_t *data, size_t len, bool binary)
+{
+    struct room *room = peer->room;
+    if (!room || peer->close_reported)
+        return;
+    struct event *event = event_new(EVENT_MESSAGE);
+    if (!event) {
+        room_close_peer(peer, 1011, NULL, 0);
+        return;
+    }
+    event->peer = peer_ref(peer);
+    event->data = data;
+    event->len = len;
+    event->binary = binary;
+    room_post(room, event);
+}
+
+void room_error(struct peer *peer, const char *text)
+{
+    if (!peer->room || peer->state == PEER_NEW || peer->connecting || peer->close_reported)
+        return;
+    struct event *event = event_new(EVENT_ERROR);
+    if (!event)
+        return;
+    event->peer = peer_ref(peer);
+    event->data = (const uint8_t *)text;
+    event->len = strlen(text);
+    room_post(peer->room, event);
+}
+
+void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean)
+{
+    struct room *room = peer->room;
+    struct event *event = event_new(EVENT_CLOSE);
+    if (!event) { /* without memory for its onClose the peer goes unannounced */
+        room_part(peer);
+        room_settle(room);
+        return;
+    }
+    event->peer = peer_ref(peer);
+    event->code = code;
+    event->clean = clean;
+    if (len > 0) {
+        event->data = (const uint8_t *)reason;
+        event->len = len;
+    }
+    room_post(room, event);
+}
+
+void room_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean)
+{
+    if (!peer->room || peer->close_reported)
+        return;
+    if (peer->state == PEER_NEW) {
+        room_part(peer);
+        return;
+    }
+    peer->close_reported = true;
+    room_unlist(peer);
+    list_remove(&peer->waiting);
+    if (peer_open(peer))
+        peer->state = PEER_ENDED;
+    if (peer->connecting) { /* its onClose follows when onConnect is over */
+        peer->close_code = code;
+        peer->close_clean = clean;
+        peer->close_reason = len > 0 ? strndup(reason, len) : NULL;
+        return;
+    }
+    room_post_close(peer, code, reason, len, clean);
+}
+
+/* ---- the script's own ---- */
+
+void room_wait_begin(struct room *room)
+{
+    room->n_waiting++;
+}
+
+void room_wait_end(struct room *room)
+{
+    room->n_waiting--;
+}
+
+void room_wake(struct room *room, void *handle)
+{
+    struct event *event = event_new(EVENT_WAKE);
+    if (!event)
+        abort(); /* a handler that never goes on would be worse */
+    event->handle = handle;
+    list_push(&room->wakes, &event->link);
+    room_schedule(room);
+}
+
+void room_timer_due(struct room *room, void *handle)
+{
+    struct event *event = event_new(EVENT_TIMER);
+    if (!event)
+        return; /* as if it had been late: skipped */
+    event->handle = handle;
+    room_post(room, event);
+}
+
+void room_forget_handle(struct room *room, void *handle)
+{
+    struct list *queues[] = {&room->wakes, &room->inbox};
+    for (size_t i = 0; i < 2; i++) {
+        list_each_safe(link, queues[i]) {
+            struct event *event = container_of(link, struct event, link);
+            if (event->handle == handle && handle) {
+                list_remove(link);
+                event_free(event);
+            }
+        }
+    }
+}
+
+void room_hold(struct room *room)
+{
+    room->n_holds++;
+    list_remove(&room->in_idle);
+}
+
+void room_release(struct room *room)
+{
+    room->n_holds--;
+    room_settle(room);
+}

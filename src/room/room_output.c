@@ -1,0 +1,162 @@
+/* What a script does to the world outside, and the gate that it passes: effects are staged
+ * during a turn and leave at its end, or wait until what the turn wrote is durable. */
+#include "room/room.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void room_turn_begin(struct room *room)
+{
+    CHECK(!room->rooms->running);
+    room->rooms->running = room;
+}
+
+/* The turn's effects wait. Where there is no memory for one, nobody is left with a gap in what it
+ * was sent: all are closed. */
+static void hold_back(struct room *room)
+{
+    if (outq_move(&room->rooms->staged, &room->outq, room->written) == 0)
+        return;
+    list_each(it, &room->peers) {
+        struct peer *peer = container_of(it, struct peer, link);
+        if (peer_open(peer))
+            peer->kind->close(peer, 1011, NULL, 0);
+    }
+}
+
+void room_turn_end(struct room *room)
+{
+    struct rooms *rooms = room->rooms;
+
+    if (room->wrote) {
+        room->wrote = false;
+        room->written++;
+    }
+    if (rooms->staged.count > 0) {
+        if (room->outq.count == 0 && room->written <= room->durable)
+            outq_drain(&rooms->staged, room, UINT64_MAX);
+        else
+            hold_back(room);
+    }
+    rooms->running = NULL; /* not before: what the effects bring about is no part of this turn */
+}
+
+void room_wrote(struct room *room)
+{
+    CHECK(room->rooms->running == room);
+    room->wrote = true;
+}
+
+void room_durable(struct room *room, uint64_t number)
+{
+    CHECK(number >= room->durable && number <= room->written);
+    room->durable = number;
+    outq_drain(&room->outq, room, number);
+    room_settle(room);
+}
+
+/* Stages an effect; outside of a turn (a close for want of memory) it is a turn of its own. */
+static int stage(struct room *room, const struct effect *effect)
+{
+    if (room->rooms->running)
+        return outq_push(&room->rooms->staged, effect);
+    room_turn_begin(room);
+    int rc = outq_push(&room->rooms->staged, effect);
+    room_turn_end(room);
+    return rc;
+}
+
+static bool output_full(const struct room *room, size_t more)
+{
+    size_t bytes = room->rooms->staged.bytes + room->outq.bytes;
+    return bytes + sizeof(struct effect) + more > room->rooms->limits.output;
+}
+
+int room_send(struct peer *peer, struct bytes *data, bool binary)
+{
+    if (!peer->room || !peer_open(peer))
+        return -EPIPE;
+    if (output_full(peer->room, data->len))
+        return -ENOBUFS;
+    peer->staged += data->len;
+    return stage(peer->room, &(struct effect){.kind = EFFECT_SEND,
+                                              .peer = peer_ref(peer),
+                                              .data = bytes_ref(data),
+                                              .binary = binary});
+}
+
+int room_broadcast(struct room *room, struct bytes *data, bool binary, struct peer *const *without, size_t n)
+{
+    if (room->n_listed == 0)
+        return 0;
+    if (output_full(room, data->len + n * sizeof(struct peer *)))
+        return -ENOBUFS;
+
+    struct effect effect = {.kind = EFFECT_BROADCAST, .data = data, .binary = binary};
+    if (n > 0) {
+        effect.without = malloc(n * sizeof(struct peer *));
+        if (!effect.without)
+            return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+            effect.without[i] = peer_ref(without[i]);
+        effect.n_without = (uint32_t)n;
+    }
+    bytes_ref(data);
+    return stage(room, &effect);
+}
+
+int room_close_peer(struct peer *peer, uint16_t code, const char *reason, size_t len)
+{
+    struct room *room = peer->room;
+    if (!room || (!peer_open(peer) && peer->state != PEER_NEW))
+        return -EPIPE;
+
+    struct effect effect = {.kind = EFFECT_CLOSE, .code = code, .peer = peer_ref(peer)};
+    if (len > 0)
+        effect.data = bytes_copy(reason, len);
+    room_unlist(peer);
+    peer->state = PEER_CLOSING;
+    return stage(room, &effect);
+}
+
+void room_respond(struct room *room, struct event *event, struct http_response *response)
+{
+    if (!event->exchange) {
+        http_response_free(response);
+        return;
+    }
+    struct effect effect = {
+        .kind = EFFECT_RESPOND, .exchange = event->exchange, .response = response};
+    event->exchange = NULL;
+    room->n_open--;
+    (void)!stage(room, &effect); /* without memory it was answered with 503 */
+}
+
+/* The first of these nodes that is a peer of the room with this id. */
+static struct peer *match_peer(struct map_node *node, const struct room *room, struct span id)
+{
+    for (; node; node = map_next(node)) {
+        struct peer *peer = container_of(node, struct peer, by_id);
+        if (peer->room == room && span_equal(span_of(peer->id), id))
+            return peer;
+    }
+    return NULL;
+}
+
+struct peer *room_find_peer(struct room *room, struct span id)
+{
+    uint64_t hash = map_hash2(&room, sizeof(struct room *), id.ptr, id.len);
+    return match_peer(map_find(&room->rooms->peers_by_id, hash), room, id);
+}
+
+struct peer *room_next_peer(struct peer *peer)
+{
+    return match_peer(map_next(&peer->by_id), peer->room, span_of(peer->id));
+}
+
+size_t room_peer_pending(const struct peer *peer)
+{
+    return peer->staged + peer->kind->pending(peer);
+}

@@ -1,0 +1,211 @@
+/* The rooms of a thread: finding and making them, whose turn it is, and when they leave. */
+#include "room/room.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+/* Time for rooms' queued events in one turn of the loop, before sockets are looked at again. */
+#define WORK_BUDGET_NS (5u * NS_PER_MS)
+
+/* When handlers were dropped at the deadline of rooms_stop, onStop gets this long. */
+#define STOP_LAST_MS 1000u
+
+static void rooms_free_dead(struct rooms *rooms)
+{
+    struct list *link;
+    while ((link = list_pop(&rooms->dead)) != NULL) {
+        struct room *room = container_of(link, struct room, in_all);
+        free(room->id);
+        free(room);
+    }
+}
+
+static bool rooms_work(struct loop_hook *hook)
+{
+    struct rooms *rooms = container_of(hook, struct rooms, work);
+    struct list *link;
+
+    if (!list_empty(&rooms->ready)) {
+        uint64_t until = clock_monotonic_ns() + WORK_BUDGET_NS;
+        while ((link = list_pop(&rooms->ready)) != NULL) {
+            struct room *room = container_of(link, struct room, in_ready);
+            room_step(room);
+            room_schedule(room); /* behind the others */
+            if (clock_monotonic_ns() >= until)
+                break;
+        }
+    }
+    rooms_free_dead(rooms);
+    bool more = !list_empty(&rooms->ready);
+    if (rooms->on_empty && rooms->n_rooms == 0) {
+        void (*on_empty)(void *) = rooms->on_empty;
+        rooms->on_empty = NULL;
+        timer_stop(&rooms->evict);
+        on_empty(rooms->on_empty_user); /* the last thing: it may end the rooms */
+    }
+    return more;
+}
+
+static void stop_all(struct rooms *rooms)
+{
+    list_each_safe(link, &rooms->all) {
+        struct room *room = container_of(link, struct room, in_all);
+        if (room->state == ROOM_NEW && list_empty(&room->inbox))
+            room_remove(room);
+        else if (rooms->stop_forced && room->state != ROOM_STOPPING)
+            room_stop(room);
+        else
+            room_settle(room);
+    }
+    loop_keep_turning(rooms->loop);
+}
+
+/* Rooms that have been idle for long enough leave; or the deadline of rooms_stop has come. */
+static void rooms_on_timer(struct timer *timer)
+{
+    struct rooms *rooms = container_of(timer, struct rooms, evict);
+
+    if (rooms->stopping) {
+        if (rooms->stop_forced) {
+            rooms_drop(rooms);
+        } else {
+            rooms->stop_forced = true;
+            timer_start(rooms->loop, timer, STOP_LAST_MS);
+            stop_all(rooms);
+        }
+        return;
+    }
+    uint64_t now = loop_now(rooms->loop);
+    while (!list_empty(&rooms->idle)) {
+        struct room *room = container_of(rooms->idle.next, struct room, in_idle);
+        uint64_t due = room->idle_since + rooms->limits.idle_ms;
+        if (due > now) {
+            timer_start(rooms->loop, timer, due - now);
+            break;
+        }
+        room_stop(room);
+    }
+    loop_keep_turning(rooms->loop);
+}
+
+void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops *script, void *script_user,
+                const struct room_limits *limits, struct counters *counters)
+{
+    *rooms = (struct rooms){
+        .loop = loop,
+        .script = script,
+        .script_user = script_user,
+        .limits = *limits,
+        .counters = counters,
+        .evict = {.fn = rooms_on_timer, .loop = loop},
+        .work = {.fn = rooms_work},
+    };
+    list_init(&rooms->all);
+    list_init(&rooms->ready);
+    list_init(&rooms->idle);
+    list_init(&rooms->dead);
+    loop_hook_add(&loop->work, &rooms->work);
+}
+
+void rooms_fini(struct rooms *rooms)
+{
+    rooms_free_dead(rooms);
+    CHECK(rooms->n_rooms == 0);
+    timer_stop(&rooms->evict);
+    loop_hook_remove(&rooms->work);
+    map_fini(&rooms->by_key);
+    map_fini(&rooms->peers_by_id);
+    outq_fini(&rooms->staged);
+}
+
+static struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, uint64_t hash)
+{
+    for (struct map_node *node = map_find(&rooms->by_key, hash); node; node = map_next(node)) {
+        struct room *room = container_of(node, struct room, by_key);
+        if (span_equal(span_of(room->id), id) && span_equal(rooms->script->party_name(room->party), party))
+            return room;
+    }
+    return NULL;
+}
+
+struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id)
+{
+    return rooms_lookup(rooms, party_name, id, map_hash2(party_name.ptr, party_name.len, id.ptr, id.len));
+}
+
+struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
+{
+    uint64_t hash = map_hash2(party_name.ptr, party_name.len, id.ptr, id.len);
+    struct room *room = rooms_lookup(rooms, party_name, id, hash);
+    if (room || rooms->stopping)
+        return room;
+
+    room = calloc(1, sizeof *room);
+    if (!room)
+        return NULL;
+    room->id = malloc(id.len + 1);
+    if (!room->id) {
+        free(room);
+        return NULL;
+    }
+    memcpy(room->id, id.ptr, id.len);
+    room->id[id.len] = '\0';
+    room->rooms = rooms;
+    room->party = party;
+    list_init(&room->inbox);
+    list_init(&room->wakes);
+    list_init(&room->peers);
+    list_init(&room->blocked);
+    map_add(&rooms->by_key, &room->by_key, hash);
+    list_push(&rooms->all, &room->in_all);
+    rooms->n_rooms++;
+    room_settle(room); /* goes again, should no event follow */
+    return room;
+}
+
+void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *user), void *user)
+{
+    rooms->stopping = true;
+    rooms->on_empty = on_empty;
+    rooms->on_empty_user = user;
+    timer_start(rooms->loop, &rooms->evict, grace_ms);
+    stop_all(rooms);
+}
+
+void rooms_drop(struct rooms *rooms)
+{
+    rooms->stopping = true;
+    while (!list_empty(&rooms->all))
+        room_remove(container_of(rooms->all.next, struct room, in_all));
+    loop_keep_turning(rooms->loop);
+}
+
+void room_settle(struct room *room)
+{
+    struct rooms *rooms = room->rooms;
+    bool settled = rooms->running != room && room->outq.count == 0 && room->written <= room->durable;
+    bool quiet = settled && (room->state == ROOM_RUNNING || room->state == ROOM_NEW) &&
+                 room->n_waiting == 0 && list_empty(&room->inbox) && list_empty(&room->wakes) &&
+                 room->n_open == 0;
+
+    if (settled && room->stopped) {
+        room_leave(room);
+        return;
+    }
+    if (quiet && rooms->stopping) {
+        room_stop(room);
+        return;
+    }
+    if (!quiet || room->n_peers > 0 || room->n_holds > 0) {
+        list_remove(&room->in_idle);
+        return;
+    }
+    if (list_linked(&room->in_idle))
+        return;
+    room->idle_since = loop_now(rooms->loop);
+    list_push(&rooms->idle, &room->in_idle);
+    if (!timer_running(&rooms->evict))
+        timer_start(rooms->loop, &rooms->evict, rooms->limits.idle_ms);
+}

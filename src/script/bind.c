@@ -1,0 +1,115 @@
+/* What the bindings share: types of objects, and arguments that several functions take. */
+#include "script/bind.h"
+
+#include "base/utf8.h"
+#include "script/library.h"
+#include "script/wait.h"
+
+#include <errno.h>
+#include <math.h>
+
+void bind_metatable(lua_State *L, const char *name, const luaL_Reg *metamethods)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, name) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 6);
+    luaL_setfuncs(L, metamethods, 0);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, name);
+}
+
+void *bind_test(lua_State *L, int arg, const char *name)
+{
+    void *object = lua_touserdata(L, arg);
+    if (!object || !lua_getmetatable(L, arg))
+        return NULL;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, name);
+    bool same = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return same ? object : NULL;
+}
+
+void *bind_check(lua_State *L, int arg, const char *name)
+{
+    void *object = bind_test(L, arg, name);
+    if (!object)
+        luaL_typeerror(L, arg, name);
+    return object;
+}
+
+bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key)
+{
+    for (const luaL_Reg *method = methods; method->name; method++) {
+        if (strcmp(method->name, key) == 0) {
+            lua_pushcfunction(L, method->func);
+            return true;
+        }
+    }
+    return false;
+}
+
+int bind_read_only(lua_State *L)
+{
+    return luaL_error(L, "a %s's field %s is read-only", luaL_typename(L, 1),
+                      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "");
+}
+
+void bind_skip_self(lua_State *L)
+{
+    if (lua_istable(L, 1) && lua_topointer(L, 1) == vm_of(L)->libraries[LIBRARY_PARTY])
+        lua_remove(L, 1);
+}
+
+uint64_t duration_check(lua_State *L, int arg)
+{
+    static const double longest = 100.0 * 365 * 24 * 3600 * 1000;
+    double ms = luaL_checknumber(L, arg);
+    luaL_argcheck(L, ms >= 0 && ms <= longest, arg, "a duration in ms from 0 to a hundred years expected");
+    return (uint64_t)ceil(ms);
+}
+
+const char *message_check(lua_State *L, int arg, bool binary, size_t *len)
+{
+    switch (lua_type(L, arg)) {
+    case LUA_TSTRING:
+    case LUA_TNUMBER:
+        break;
+    case LUA_TTABLE: {
+        luaL_Buffer json;
+        luaL_buffinit(L, &json);
+        json_encode(L, arg, &json, false);
+        luaL_pushresult(&json);
+        lua_replace(L, arg);
+        binary = true; /* an encoder's text is valid */
+        break;
+    }
+    default:
+        luaL_argerror(L, arg, lua_pushfstring(L, "a message is a string, a number or a table, not %s",
+                                              luaL_typename(L, arg)));
+    }
+    const char *text = lua_tolstring(L, arg, len);
+    if (!binary && !utf8_valid(text, *len))
+        luaL_argerror(L, arg, "the text is not valid UTF-8; send it with { binary = true }");
+    return text;
+}
+
+struct bytes *message_bytes(lua_State *L, const char *text, size_t len)
+{
+    struct bytes *bytes = bytes_copy(text, len);
+    if (!bytes)
+        luaL_error(L, "not enough memory");
+    return bytes;
+}
+
+void output_check(lua_State *L, int rc)
+{
+    if (rc == -ENOBUFS)
+        luaL_error(L, "too much output at once: this event has more than roomMemory waiting to be sent");
+    if (rc == -ENOMEM)
+        luaL_error(L, "not enough memory");
+}

@@ -1,0 +1,102 @@
+/* The types and functions that scripts see; one bind_<type>.c for each. */
+#pragma once
+
+#include "room/room.h"
+#include "script/call.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+
+/* Makes the metatable of a type in the registry under the name's address, at first use: methods, and
+ * __index/__newindex that know its fields; __metatable is false. Leaves it on the stack. */
+void bind_metatable(lua_State *L, const char *name, const luaL_Reg *metamethods);
+
+/* The userdata at arg if it has that metatable: bind_check raises for any other value, bind_test
+ * returns NULL. */
+void *bind_check(lua_State *L, int arg, const char *name);
+void *bind_test(lua_State *L, int arg, const char *name);
+
+/* Pushes the function of this name and returns true, or pushes nothing. */
+bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key);
+
+/* A __newindex that raises. */
+int bind_read_only(lua_State *L);
+
+
+/* `party.f(x)` and `party:f(x)` are the same: takes a library's own table away if it is the
+ * first argument. */
+void bind_skip_self(lua_State *L);
+
+/* ---- connection ---- */
+extern const char connection_type[];
+/* Pushes the object of a peer, made at first use. */
+void connection_push(lua_State *L, struct peer *peer);
+/* The peer of the connection at arg; NULL when it has gone. Raises for another type. */
+struct peer *connection_check(lua_State *L, int arg);
+/* Its object, if there is one, leads nowhere from here on. */
+void connection_forget(struct vm *vm, struct peer *peer);
+
+/* The tags in the array at index, checked; they stay alive in the array. Raises. */
+void tags_check(lua_State *L, int index, struct span tags[PEER_TAGS_MAX], size_t *n);
+
+/* ---- request ---- */
+/* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
+ * stashed request stays readable. */
+void request_push(lua_State *L, struct event *event);
+
+/* ---- Response ---- */
+extern const char response_type[];
+extern const luaL_Reg response_functions[];
+/* Response(body [, init]): the global is called; it is the first argument. */
+int response_call(lua_State *L);
+/* What a request handler returned, at index: a Response, a string, a table. Raises for anything else,
+ * naming the type. The result is the caller's; NULL: no memory. */
+struct http_response *response_take(lua_State *L, int index);
+
+/* ---- timers ---- */
+extern const char timer_type[];
+int party_after(lua_State *L);
+int party_every(lua_State *L);
+/* Runs the function of a timer that is due; handle is the timer's object. */
+enum call_result timer_run(struct vm *vm, void *handle);
+/* Stops all timers of a VM that ends. */
+void timers_stop(struct vm *vm);
+
+/* ---- json ---- */
+/* Pushes the value at index as JSON. Raises as json.encode does. */
+void json_push(lua_State *L, int index, bool pretty);
+/* Appends it to a buffer. */
+void json_encode(lua_State *L, int index, luaL_Buffer *out, bool pretty);
+/* Pushes the value of the text, or nil and a message with line and column; returns true or false. A NUL
+ * follows the text, as it does in Lua's strings.
+ * null_in_objects: keep null as json.null in objects too. */
+bool json_decode(lua_State *L, const char *text, size_t len, bool null_in_objects);
+
+/* A message for sending at arg: a string or number as it is, a table as JSON. Leaves the string on
+ * the stack in place of the value and returns it. Raises for other types, and for text (not binary)
+ * that is not UTF-8. */
+const char *message_check(lua_State *L, int arg, bool binary, size_t *len);
+
+/* A copy of the message for the room; raises when there is no memory. */
+struct bytes *message_bytes(lua_State *L, const char *text, size_t len);
+
+/* Raises for what room_send and its like return, but for -EPIPE. */
+void output_check(lua_State *L, int rc);
+
+/* ---- handlers (script.c) ---- */
+/* The continuation of a handler whose results are not wanted. */
+int handler_returned(lua_State *L, int status, lua_KContext context);
+/* Says in the log and counts what a handler of no event raised. */
+void handler_failed(struct task *task, enum call_result result);
+
+/* ---- the libraries' functions ---- */
+extern const luaL_Reg party_functions[];
+extern const luaL_Reg json_functions[];
+extern const luaL_Reg crypto_functions[];
+extern const luaL_Reg log_functions[];
+extern const luaL_Reg html_functions[];
+extern const luaL_Reg base_functions[]; /* print, load, require, sleep, now, … */
+bool party_value(lua_State *L, const char *key);
+bool json_value(lua_State *L, const char *key);
+extern const char *const party_values[];
+extern const char *const json_values[];

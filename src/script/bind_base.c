@@ -1,0 +1,173 @@
+/* The base functions that are not Lua's own: what could reach out of the sandbox is closed, and tables
+ * of libraries look as if they were full. */
+#include "script/bind_base.h"
+
+#include "base/clock.h"
+#include "script/library.h"
+#include "script/wait.h"
+
+#define LOAD_MAX ((size_t)256 * 1024) /* bytes of source that load takes */
+
+/* ---- tables ---- */
+
+int base_next(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    library_fill(L, 1);
+    if (lua_next(L, 1))
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+static int pairs_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 3;
+}
+
+/* pairs(t): as in Lua; __pairs may wait. */
+static int base_pairs(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (luaL_getmetafield(L, 1, "__pairs") == LUA_TNIL) {
+        lua_pushcfunction(L, base_next);
+        lua_pushvalue(L, 1);
+        lua_pushnil(L);
+    } else {
+        lua_pushvalue(L, 1);
+        lua_callk(L, 1, 3, 0, pairs_returned);
+    }
+    return 3;
+}
+
+static int base_rawget(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    library_fill(L, 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+/* setmetatable(t, metatable): as in Lua, but without finalizers, which would run outside of any
+ * handler and its limits. Lua looks for __gc here and at no later time. */
+static int base_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL && !json_marked(L, 1))
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    if (type == LUA_TTABLE) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "a metatable can't have __gc here; use __close, or clean up in onStop");
+        lua_settop(L, 2);
+    }
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* ---- load ---- */
+
+static void check_size(lua_State *L, size_t len)
+{
+    if (len > LOAD_MAX)
+        luaL_error(L, "a chunk can have at most %I bytes", (lua_Integer)LOAD_MAX);
+}
+
+/* Calls the function at 1 until it returns nothing, and pushes its pieces as one string. */
+static void push_pieces(lua_State *L)
+{
+    luaL_Buffer source;
+
+    luaL_buffinit(L, &source);
+    for (;;) {
+        lua_pushvalue(L, 1);
+        lua_call(L, 0, 1);
+        if (lua_isnil(L, -1))
+            break;
+        if (!lua_isstring(L, -1))
+            luaL_error(L, "reader function must return a string");
+        size_t len;
+        lua_tolstring(L, -1, &len);
+        if (len == 0)
+            break;
+        check_size(L, luaL_bufflen(&source) + len);
+        luaL_addvalue(&source);
+    }
+    lua_pop(L, 1);
+    luaL_pushresult(&source);
+}
+
+/* load(chunk [, chunkname [, mode [, env]]]): text only, and not without a limit. */
+static int base_load(lua_State *L)
+{
+    size_t len;
+    const char *mode = luaL_optstring(L, 3, "bt");
+    bool has_env = !lua_isnone(L, 4);
+    const char *source = lua_tolstring(L, 1, &len);
+    const char *name = luaL_optstring(L, 2, source ? source : "=(load)");
+
+    if (source) {
+        check_size(L, len);
+    } else {
+        luaL_checktype(L, 1, LUA_TFUNCTION);
+        push_pieces(L);
+        source = lua_tolstring(L, -1, &len);
+    }
+    /* A mode without "t" is refused by Lua itself. */
+    if (luaL_loadbufferx(L, source, len, name, strchr(mode, 't') ? "t" : "") != LUA_OK) {
+        luaL_pushfail(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (has_env) {
+        lua_pushvalue(L, 4);
+        if (!lua_setupvalue(L, -2, 1))
+            lua_pop(L, 1);
+    }
+    return 1;
+}
+
+/* ---- the rest ---- */
+
+/* collectgarbage("count"): KiB that the room's VM holds. The collector itself is not the script's. */
+static int base_collectgarbage(lua_State *L)
+{
+    const char *option = luaL_optstring(L, 1, "collect");
+
+    if (strcmp(option, "count") != 0)
+        return luaL_error(L, "collectgarbage knows \"count\" only, not \"%s\"", option);
+    lua_pushnumber(L, (lua_Number)vm_of(L)->used / 1024.0);
+    return 1;
+}
+
+/* now(): ms since 1970 */
+static int base_now(lua_State *L)
+{
+    lua_pushinteger(L, clock_wall_ms());
+    return 1;
+}
+
+const luaL_Reg base_functions[] = {
+    {"collectgarbage", base_collectgarbage},
+    {"load", base_load},
+    {"next", base_next},
+    {"now", base_now},
+    {"pairs", base_pairs},
+    {"print", base_print},
+    {"rawget", base_rawget},
+    {"require", base_require},
+    {"setmetatable", base_setmetatable},
+    {"sleep", base_sleep},
+    {"tostring", base_tostring},
+    {NULL, NULL},
+};

@@ -1,0 +1,326 @@
+/* request: an HTTP request, as scripts see it. The object owns the request, so a script that keeps it
+ * can read it later; its memory counts as the room's. */
+#include "script/bind.h"
+
+#include "http/field.h"
+
+#include <errno.h>
+
+static const char request_type[] = "request";
+static const char headers_type[] = "headers";
+
+enum { VALUE_BODY = 1, VALUE_QUERY, VALUE_HEADERS, VALUES = 3 };
+
+struct request_box {
+    struct http_request *request; /* owned */
+    size_t charged;
+};
+
+static struct http_request *request_check(lua_State *L, int arg)
+{
+    return ((struct request_box *)bind_check(L, arg, request_type))->request;
+}
+
+/* Lets go of the body in C once the script has it as a string. */
+static void push_body(lua_State *L, int self)
+{
+    struct http_request *request = request_check(L, self);
+
+    if (lua_getiuservalue(L, self, VALUE_BODY) == LUA_TSTRING)
+        return;
+    lua_pop(L, 1);
+    if (request->body)
+        lua_pushlstring(L, (const char *)request->body->data, request->body->len);
+    else
+        lua_pushliteral(L, "");
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, self, VALUE_BODY);
+    if (request->body) {
+        struct request_box *box = lua_touserdata(L, self);
+        vm_discharge(vm_of(L), request->body->len);
+        box->charged -= request->body->len;
+        bytes_unref(request->body);
+        request->body = NULL;
+    }
+}
+
+/* ---- methods ---- */
+
+/* request:text() → the body */
+static int request_text(lua_State *L)
+{
+    request_check(L, 1);
+    push_body(L, 1);
+    return 1;
+}
+
+/* request:json() → the body's value. Malformed JSON raises an error that, uncaught, answers 400. */
+static int request_json(lua_State *L)
+{
+    size_t len;
+
+    request_check(L, 1);
+    push_body(L, 1);
+    const char *text = lua_tolstring(L, -1, &len);
+    if (json_decode(L, text, len, false))
+        return 1;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_BAD_JSON);
+    return lua_error(L);
+}
+
+/* Pushes the string in a buffer and frees the buffer; raises without leaking it. */
+static void push_buf(lua_State *L, struct buf *buf)
+{
+    lua_pushlstring(L, buf->data ? (const char *)buf->data : "", buf->len);
+}
+
+struct pairs {
+    struct buf name, value;
+};
+
+static int pairs_gc(lua_State *L)
+{
+    struct pairs *pairs = lua_touserdata(L, 1);
+    buf_fini(&pairs->name);
+    buf_fini(&pairs->value);
+    return 0;
+}
+
+/* Two buffers that go with the stack, whatever raises. */
+static struct pairs *push_pairs(lua_State *L)
+{
+    static const char type[] = "pairs";
+    static const luaL_Reg metamethods[] = {{"__gc", pairs_gc}, {NULL, NULL}};
+    struct pairs *pairs = lua_newuserdatauv(L, sizeof *pairs, 0);
+    *pairs = (struct pairs){0};
+    bind_metatable(L, type, metamethods);
+    lua_setmetatable(L, -2);
+    return pairs;
+}
+
+static int next_pair(lua_State *L, struct span *rest, struct pairs *pairs)
+{
+    int rc = http_query_next(rest, &pairs->name, &pairs->value);
+    if (rc < 0)
+        luaL_error(L, "not enough memory");
+    return rc;
+}
+
+/* Pushes the table of a query or form; of a name that comes twice the first value counts. */
+static void push_pairs_table(lua_State *L, struct span text)
+{
+    lua_newtable(L);
+    struct pairs *pairs = push_pairs(L);
+    while (next_pair(L, &text, pairs) > 0) {
+        push_buf(L, &pairs->name);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -4) == LUA_TNIL) {
+            lua_pop(L, 1);
+            push_buf(L, &pairs->value);
+            lua_rawset(L, -4);
+        } else {
+            lua_pop(L, 2);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+/* request:queryAll(name) → an array of all values of that name */
+static int request_query_all(lua_State *L)
+{
+    struct span text = request_check(L, 1)->query;
+    struct span wanted;
+    lua_Integer n = 0;
+
+    wanted.ptr = luaL_checklstring(L, 2, &wanted.len);
+    lua_newtable(L);
+    struct pairs *pairs = push_pairs(L);
+    while (next_pair(L, &text, pairs) > 0) {
+        struct span name = {(const char *)pairs->name.data, pairs->name.len};
+        if (!span_equal(name, wanted))
+            continue;
+        push_buf(L, &pairs->value);
+        lua_rawseti(L, -3, ++n);
+    }
+    lua_pop(L, 1);
+    return 1;
+}
+
+/* request:form() → the fields of an application/x-www-form-urlencoded body */
+static int request_form(lua_State *L)
+{
+    struct span text, type = http_request_header(request_check(L, 1), "content-type");
+    static const char form[] = "application/x-www-form-urlencoded";
+
+    if (type.len < sizeof form - 1 || strncasecmp(type.ptr, form, sizeof form - 1) != 0)
+        return luaL_error(L, "request:form() reads %s bodies; this one is of another type", form);
+    push_body(L, 1);
+    text.ptr = lua_tolstring(L, -1, &text.len);
+    push_pairs_table(L, text);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"text", request_text}, {"json", request_json}, {"form", request_form}, {"queryAll", request_query_all},
+    {NULL, NULL}};
+
+/* ---- headers ---- */
+
+static void push_lower(lua_State *L, struct span name)
+{
+    luaL_Buffer lower;
+    char *out = luaL_buffinitsize(L, &lower, name.len);
+    for (size_t i = 0; i < name.len; i++)
+        out[i] = (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] | 0x20 : name.ptr[i]);
+    luaL_pushresultsize(&lower, name.len);
+}
+
+/* request.headers[name], in any case; the values are in a table of lower-case names. */
+static int headers_index(lua_State *L)
+{
+    bind_check(L, 1, headers_type);
+    struct span name = {NULL, 0};
+    if (lua_type(L, 2) == LUA_TSTRING)
+        name.ptr = lua_tolstring(L, 2, &name.len);
+    lua_getiuservalue(L, 1, 1);
+    push_lower(L, name);
+    lua_rawget(L, -2);
+    return 1;
+}
+
+static int headers_next(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_next(L, 1))
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+/* Goes over a copy, so that the script can't reach the table itself. */
+static int headers_pairs(lua_State *L)
+{
+    bind_check(L, 1, headers_type);
+    lua_getiuservalue(L, 1, 1);
+    lua_pushcfunction(L, headers_next);
+    lua_newtable(L);
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, 4);
+    }
+    lua_pushnil(L);
+    return 3;
+}
+
+static const luaL_Reg headers_metamethods[] = {{"__index", headers_index},
+                                               {"__newindex", bind_read_only},
+                                               {"__pairs", headers_pairs},
+                                               {NULL, NULL}};
+
+static void push_headers(lua_State *L, const struct http_request *request)
+{
+    lua_newuserdatauv(L, 0, 1);
+    lua_createtable(L, 0, (int)request->n_headers);
+    for (size_t i = 0; i < request->n_headers; i++) {
+        const struct http_header *header = &request->headers[i];
+        push_lower(L, header->name);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) == LUA_TNIL) {
+            lua_pop(L, 1);
+            lua_pushlstring(L, header->value.ptr, header->value.len);
+        } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
+            lua_pushstring(L, span_equal_nocase(header->name, SPAN("cookie")) ? "; " : ", ");
+            lua_pushlstring(L, header->value.ptr, header->value.len);
+            lua_concat(L, 3);
+        }
+        lua_rawset(L, -3);
+    }
+    lua_setiuservalue(L, -2, 1);
+    bind_metatable(L, headers_type, headers_metamethods);
+    lua_setmetatable(L, -2);
+}
+
+/* ---- fields ---- */
+
+static void push_span(lua_State *L, struct span span)
+{
+    lua_pushlstring(L, span.ptr ? span.ptr : "", span.len);
+}
+
+static void push_url(lua_State *L, const struct http_request *request)
+{
+    lua_pushstring(L, request->secure ? "https://" : "http://");
+    push_span(L, request->host.len ? request->host : SPAN("localhost"));
+    push_span(L, request->target);
+    lua_concat(L, 3);
+}
+
+/* The field, made at its first use and kept. */
+static void push_kept(lua_State *L, int self, int value, void (*make)(lua_State *, const struct http_request *))
+{
+    if (lua_getiuservalue(L, self, value) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    make(L, request_check(L, self));
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, self, value);
+}
+
+static void push_query(lua_State *L, const struct http_request *request)
+{
+    push_pairs_table(L, request->query);
+}
+
+static int request_index(lua_State *L)
+{
+    const struct http_request *request = request_check(L, 1);
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+
+    if (strcmp(key, "method") == 0)
+        push_span(L, request->method);
+    else if (strcmp(key, "path") == 0)
+        push_span(L, request->path);
+    else if (strcmp(key, "subpath") == 0)
+        push_span(L, request->subpath);
+    else if (strcmp(key, "url") == 0)
+        push_url(L, request);
+    else if (strcmp(key, "body") == 0)
+        push_body(L, 1);
+    else if (strcmp(key, "query") == 0)
+        push_kept(L, 1, VALUE_QUERY, push_query);
+    else if (strcmp(key, "headers") == 0)
+        push_kept(L, 1, VALUE_HEADERS, push_headers);
+    else if (strcmp(key, "remoteAddress") == 0)
+        lua_pushstring(L, request->remote);
+    else if (!bind_method(L, methods, key))
+        lua_pushnil(L);
+    return 1;
+}
+
+static int request_gc(lua_State *L)
+{
+    struct request_box *box = lua_touserdata(L, 1);
+    http_request_free(box->request);
+    box->request = NULL;
+    vm_discharge(vm_of(L), box->charged);
+    box->charged = 0;
+    return 0;
+}
+
+static const luaL_Reg metamethods[] = {
+    {"__index", request_index}, {"__newindex", bind_read_only}, {"__gc", request_gc}, {NULL, NULL}};
+
+void request_push(lua_State *L, struct event *event)
+{
+    struct request_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);
+    *box = (struct request_box){0};
+    bind_metatable(L, request_type, metamethods);
+    lua_setmetatable(L, -2); /* the last thing that can raise */
+    box->request = event->request;
+    event->request = NULL;
+    box->charged = sizeof *box->request + (box->request->body ? box->request->body->len : 0);
+    vm_charge(vm_of(L), box->charged);
+}

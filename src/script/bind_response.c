@@ -1,0 +1,288 @@
+/* Response: what a request is answered with. Everything is checked when it is made, so an answer
+ * that can't be sent raises in the script, and the client never gets a broken one. */
+#include "script/bind.h"
+
+#include "http/field.h"
+
+const char response_type[] = "Response";
+
+enum { VALUE_BODY = 1, VALUE_HEADERS, VALUE_REASON, VALUES = 3 };
+
+struct response_box {
+    int status;
+    bool has_type; /* the headers have a Content-Type */
+};
+
+static const luaL_Reg response_metamethods[3];
+
+static const char json_type[] = "Content-Type: application/json\r\n";
+static const char html_type[] = "Content-Type: text/html;charset=UTF-8\r\n";
+
+/* ---- headers ---- */
+
+/* Fields that say how the message is framed or carried: the server's alone. */
+static bool is_framing(struct span name)
+{
+    static const char *const names[] = {"content-length", "transfer-encoding", "connection", "keep-alive",
+                                        "upgrade",        "trailer",           "te",         "date"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (span_equal_nocase(name, span_of(names[i])))
+            return true;
+    }
+    return false;
+}
+
+/* Pushes the line of a field whose value is at the top; pops the value. */
+static void line_of(lua_State *L, struct span name)
+{
+    struct span value;
+
+    if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
+        luaL_error(L, "the header %s is %s, not a string", name.ptr, luaL_typename(L, -1));
+    value.ptr = lua_tolstring(L, -1, &value.len);
+    if (!http_is_field_value(value))
+        luaL_error(L, "the value of the header %s has a line break or another control character", name.ptr);
+    lua_pushfstring(L, "%s: %s\r\n", name.ptr, value.ptr); /* no NUL is left in either */
+    lua_remove(L, -2);
+}
+
+/* Pushes the lines of the headers table at index as one string, and says if a Content-Type is
+ * among them. */
+static bool push_headers(lua_State *L, int index)
+{
+    bool has_type = false;
+
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_pushliteral(L, "");
+    int lines = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        struct span name;
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "headers are a table of names and values; one of its keys is %s",
+                       luaL_typename(L, -2));
+        name.ptr = lua_tolstring(L, -2, &name.len);
+        if (!http_is_token(name))
+            luaL_error(L, "a header can't have the name '%s'", name.ptr);
+        if (is_framing(name))
+            luaL_error(L, "the header %s is set by the server", name.ptr);
+        has_type = has_type || span_equal_nocase(name, SPAN("content-type"));
+
+        if (lua_istable(L, -1)) { /* several lines of the same name: Set-Cookie */
+            lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+            for (lua_Integer i = 1; i <= n; i++) {
+                lua_pushvalue(L, lines);
+                lua_rawgeti(L, -2, i);
+                line_of(L, name);
+                lua_concat(L, 2);
+                lua_replace(L, lines);
+            }
+            lua_pop(L, 1);
+        } else {
+            line_of(L, name);
+            lua_pushvalue(L, lines);
+            lua_insert(L, -2);
+            lua_concat(L, 2);
+            lua_replace(L, lines);
+        }
+    }
+    return has_type;
+}
+
+/* ---- making one ---- */
+
+/* A response with the body (a string, a number, or nil) at index body and the options
+ * { status, statusText, headers } at index init; type is a line for when no type is given, or "". */
+static int response_new(lua_State *L, int body, int init, int status, const char *type)
+{
+    int kind = lua_type(L, body);
+
+    if (kind != LUA_TSTRING && kind != LUA_TNUMBER && kind != LUA_TNIL && kind != LUA_TNONE)
+        return luaL_argerror(L, body, lua_pushfstring(L, "a body is a string, not %s (Response.json sends tables)",
+                                                      luaL_typename(L, body)));
+    struct response_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);
+    int self = lua_gettop(L);
+    *box = (struct response_box){.status = status};
+    lua_pushstring(L, type);
+    lua_setiuservalue(L, self, VALUE_HEADERS);
+    box->has_type = *type != '\0';
+
+    if (!lua_isnoneornil(L, init)) {
+        luaL_checktype(L, init, LUA_TTABLE);
+        lua_pushnil(L);
+        while (lua_next(L, init)) {
+            const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+            if (strcmp(key, "status") == 0) {
+                lua_Number number = lua_isinteger(L, -1) ? (lua_Number)lua_tointeger(L, -1) : 0;
+                if (!(number >= 200 && number <= 599))
+                    return luaL_error(L, "a status is an integer from 200 to 599");
+                box->status = (int)number;
+            } else if (strcmp(key, "statusText") == 0) {
+                struct span text = {NULL, 0};
+                if (lua_type(L, -1) == LUA_TSTRING)
+                    text.ptr = lua_tolstring(L, -1, &text.len);
+                if (!text.ptr || !http_is_field_value(text))
+                    return luaL_error(L, "statusText is a string without control characters");
+                lua_pushvalue(L, -1);
+                lua_setiuservalue(L, self, VALUE_REASON);
+            } else if (strcmp(key, "headers") == 0) {
+                bool has_type = push_headers(L, lua_gettop(L));
+                if (!has_type && box->has_type) {
+                    lua_getiuservalue(L, self, VALUE_HEADERS);
+                    lua_concat(L, 2);
+                }
+                box->has_type = box->has_type || has_type;
+                lua_setiuservalue(L, self, VALUE_HEADERS);
+            } else {
+                return luaL_error(L, "unknown option %s: status, statusText and headers are known", key);
+            }
+            lua_pop(L, 1);
+        }
+    }
+    if (kind == LUA_TSTRING || kind == LUA_TNUMBER) {
+        size_t len;
+        lua_pushvalue(L, body);
+        lua_tolstring(L, -1, &len);
+        if (len > 0 && http_status_bodyless(box->status))
+            return luaL_error(L, "a response of status %d can't have a body", box->status);
+        lua_setiuservalue(L, self, VALUE_BODY);
+    }
+    bind_metatable(L, response_type, response_metamethods);
+    lua_setmetatable(L, self);
+    lua_settop(L, self);
+    return 1;
+}
+
+/* Response(body [, { status, statusText, headers }]) */
+int response_call(lua_State *L)
+{
+    lua_settop(L, 3); /* the global Response itself is the first */
+    return response_new(L, 2, 3, 200, "");
+}
+
+/* Response.json(value [, init]) */
+static int response_json(lua_State *L)
+{
+    luaL_Buffer text;
+
+    luaL_checkany(L, 1);
+    lua_settop(L, 2);
+    luaL_buffinit(L, &text);
+    json_encode(L, 1, &text, false);
+    luaL_pushresult(&text);
+    lua_replace(L, 1);
+    return response_new(L, 1, 2, 200, json_type);
+}
+
+/* Response.html(text [, init]) */
+static int response_html(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_settop(L, 2);
+    return response_new(L, 1, 2, 200, html_type);
+}
+
+/* Response.redirect(url [, status]) */
+static int response_redirect(lua_State *L)
+{
+    size_t len;
+    const char *url = luaL_checklstring(L, 1, &len);
+    lua_Integer status = luaL_optinteger(L, 2, 302);
+
+    luaL_argcheck(L, status == 301 || status == 302 || status == 303 || status == 307 || status == 308, 2,
+                  "a redirect's status is 301, 302, 303, 307 or 308");
+    luaL_argcheck(L, len > 0 && http_is_field_value((struct span){url, len}), 1,
+                  "a URL without control characters expected");
+    lua_settop(L, 0);
+    lua_pushnil(L);
+    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, url);
+    lua_setfield(L, -2, "Location");
+    lua_setfield(L, -2, "headers");
+    return response_new(L, 1, 2, (int)status, "");
+}
+
+const luaL_Reg response_functions[] = {
+    {"json", response_json}, {"html", response_html}, {"redirect", response_redirect}, {NULL, NULL}};
+
+/* ---- reading one ---- */
+
+static int response_index(lua_State *L)
+{
+    struct response_box *box = bind_check(L, 1, response_type);
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+
+    if (strcmp(key, "status") == 0)
+        lua_pushinteger(L, box->status);
+    else if (strcmp(key, "ok") == 0)
+        lua_pushboolean(L, box->status < 300);
+    else if (strcmp(key, "body") == 0)
+        lua_getiuservalue(L, 1, VALUE_BODY);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static const luaL_Reg response_metamethods[3] = {
+    {"__index", response_index}, {"__newindex", bind_read_only}, {NULL, NULL}};
+
+/* ---- for the host ---- */
+
+/* A copy of the string at the top, which is popped; NULL when it is empty or none. */
+static struct bytes *take_string(lua_State *L, bool *failed)
+{
+    size_t len = 0;
+    const char *text = lua_type(L, -1) == LUA_TNIL ? NULL : lua_tolstring(L, -1, &len);
+    struct bytes *bytes = len > 0 ? bytes_copy(text, len) : NULL;
+    if (len > 0 && !bytes)
+        *failed = true;
+    lua_pop(L, 1);
+    return bytes;
+}
+
+static struct http_response *copy_response(lua_State *L, int index, const struct response_box *box)
+{
+    struct http_response *response = http_response_new(box->status);
+    bool failed = false;
+
+    if (!response)
+        return NULL;
+    response->has_type = box->has_type;
+    lua_getiuservalue(L, index, VALUE_BODY);
+    response->body = take_string(L, &failed);
+    lua_getiuservalue(L, index, VALUE_HEADERS);
+    response->headers = take_string(L, &failed);
+    lua_getiuservalue(L, index, VALUE_REASON);
+    response->reason = take_string(L, &failed);
+    if (failed) {
+        http_response_free(response);
+        return NULL;
+    }
+    return response;
+}
+
+struct http_response *response_take(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    switch (lua_type(L, index)) {
+    case LUA_TSTRING:
+        lua_pushvalue(L, index);
+        lua_pushnil(L);
+        response_new(L, lua_gettop(L) - 1, lua_gettop(L), 200, "");
+        break;
+    case LUA_TTABLE:
+        lua_pushcfunction(L, response_json);
+        lua_pushvalue(L, index);
+        lua_call(L, 1, 1);
+        break;
+    default:
+        lua_pushvalue(L, index);
+    }
+    struct response_box *box = bind_test(L, -1, response_type);
+    if (!box)
+        luaL_error(L, "onRequest returned %s; a Response, a string or a table is expected", luaL_typename(L, index));
+    struct http_response *response = copy_response(L, lua_gettop(L), box);
+    lua_pop(L, 1);
+    return response;
+}

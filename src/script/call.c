@@ -1,0 +1,161 @@
+/* The door: starting, suspending and ending handlers. What a handler raised is taken apart in
+ * failure.c. */
+#include "script/call.h"
+
+#include "base/check.h"
+#include "script/bind.h"
+#include "script/script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Coroutines of the host, and those that wait, carry a mark beside the VM's address. */
+bool call_owns(lua_State *co)
+{
+    return ((uintptr_t)*(void **)lua_getextraspace(co) & 1) != 0;
+}
+
+void call_own(lua_State *co, bool own)
+{
+    uintptr_t vm = (uintptr_t)vm_of(co);
+    *(void **)lua_getextraspace(co) = (void *)(vm | (own ? 1u : 0u));
+}
+
+struct protected_call {
+    lua_CFunction function;
+    void *data;
+};
+
+static int protected_enter(lua_State *L)
+{
+    struct protected_call *call = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    lua_pushlightuserdata(L, call->data);
+    return call->function(L);
+}
+
+int call_protected(struct vm *vm, lua_CFunction function, void *data)
+{
+    struct protected_call call = {function, data};
+
+    lua_pushcfunction(vm->L, protected_enter);
+    lua_pushlightuserdata(vm->L, &call);
+    int status = lua_pcall(vm->L, 1, 0, 0);
+    lua_settop(vm->L, 0);
+    return status == LUA_OK ? 0 : status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
+}
+
+static int make_coroutine(lua_State *L)
+{
+    struct task *task = lua_touserdata(L, 1);
+    task->co = lua_newthread(L);
+    call_own(task->co, true);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, task);
+    return 0;
+}
+
+/* Lets the collector have the coroutine. The key exists, so nothing is allocated. */
+static void task_free(struct task *task)
+{
+    lua_State *L = task->vm->L;
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, task);
+    free(task);
+}
+
+static struct task *task_get(struct vm *vm)
+{
+    struct task *task = vm->spare;
+    if (task) {
+        vm->spare = NULL;
+        return task;
+    }
+    task = calloc(1, sizeof *task);
+    if (!task)
+        return NULL;
+    task->vm = vm;
+    if (call_protected(vm, make_coroutine, task) != 0) {
+        free(task);
+        return NULL;
+    }
+    return task;
+}
+
+/* Over: a coroutine that returned serves again, one that raised does not. */
+static void task_put(struct task *task, bool reusable)
+{
+    struct vm *vm = task->vm;
+    timer_stop(&task->timer);
+    if (!reusable || vm->spare) {
+        task_free(task);
+        return;
+    }
+    lua_settop(task->co, 0);
+    lua_State *co = task->co;
+    *task = (struct task){.vm = vm, .co = co};
+    vm->spare = task;
+}
+
+static enum call_result run(struct task *task, int n_args)
+{
+    struct vm *vm = task->vm;
+    int n_results = 0;
+
+    CHECK(!vm->running);
+    task->suspending = false;
+    vm->running = task;
+    vm->resumes = NULL;
+    int status = lua_resume(task->co, vm->L, n_args, &n_results);
+    vm->running = NULL;
+
+    if (status == LUA_YIELD) {
+        CHECK(task->suspending); /* coroutine.yield of ours refuses any other */
+        if (!list_linked(&task->link))
+            list_push(&vm->tasks, &task->link);
+        return CALL_WAITING;
+    }
+    enum call_result result = status == LUA_OK        ? CALL_DONE
+                              : status == LUA_ERRMEM ? CALL_MEMORY
+                                                      : CALL_RAISED;
+    list_remove(&task->link);
+    task->done(task, result);
+    task->event = NULL;
+    if (status != LUA_OK) { /* pending to-be-closed variables get their due */
+        vm->running = task;
+        lua_closethread(task->co, vm->L);
+        vm->running = NULL;
+    }
+    task_put(task, status == LUA_OK);
+    return result;
+}
+
+enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction enter, struct event *event,
+                            void *data, void (*done)(struct task *, enum call_result))
+{
+    struct task *task = task_get(vm);
+    if (!task) {
+        struct task none = {.vm = vm, .handler = handler, .event = event, .data = data};
+        done(&none, CALL_MEMORY);
+        return CALL_MEMORY;
+    }
+    task->handler = handler;
+    task->event = event;
+    task->data = data;
+    task->done = done;
+    lua_pushcfunction(task->co, enter);
+    lua_pushlightuserdata(task->co, task);
+    return run(task, 1);
+}
+
+enum call_result call_resume(struct task *task)
+{
+    return run(task, 0);
+}
+
+void call_drop(struct task *task)
+{
+    list_remove(&task->link);
+    timer_stop(&task->timer);
+    event_free(task->event);
+    task_free(task);
+}

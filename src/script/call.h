@@ -1,0 +1,67 @@
+/* The one door into Lua. Every handler runs here: on a coroutine, with its arguments pushed
+ * inside of the protection, and every way in which it can end becomes one enum. Nothing that
+ * is called through it can raise into the caller. */
+#pragma once
+
+#include "loop/timer.h"
+#include "room/event.h"
+#include "script/vm.h"
+
+enum call_result {
+    CALL_DONE,    /* the function returned */
+    CALL_WAITING, /* it waits (wait.h): task_resume will go on */
+    CALL_RAISED,  /* it raised; see struct failure */
+    CALL_MEMORY,  /* the room's memory is used up */
+};
+
+/* A handler under way. */
+struct task {
+    struct list link; /* in vm->tasks while it waits */
+    struct vm *vm;
+    lua_State *co;       /* its coroutine, anchored in the registry under the task's address */
+    struct event *event; /* NULL: a timer's function, or the file scope */
+    const char *handler; /* its name for logs: "onMessage"; a literal */
+    lua_CFunction enter; /* called with a light userdata of the task; pushes the rest */
+    void *data;          /* for enter */
+    bool suspending;     /* a wait has begun: the yields that lead out of it are ours */
+    /* Called when the task is over, however; the task is freed after it. */
+    void (*done)(struct task *task, enum call_result result);
+    struct timer timer;                      /* of sleep */
+    int (*push)(lua_State *L, struct task *); /* pushes what the wait returns; may raise */
+};
+
+/* What a handler raised, taken apart without running script code. */
+struct failure {
+    struct buf message;                /* one line; control characters escaped; at most 4 KiB */
+    struct buf traceback;              /* lines; at most 22 levels */
+    int line;                          /* where in the party's own file; 0: not known */
+    struct http_response *response;    /* error(Response(…)): owned; else NULL */
+    bool bad_json;                     /* an uncaught error of request:json() */
+    bool close;                        /* error({ close = , reason = }) */
+    uint16_t close_code;
+    struct buf close_reason;
+};
+
+/* Starts a handler. enter runs on the coroutine with one argument, a light userdata of the
+ * task. NULL and *result CALL_MEMORY when not even that could be made. A task that is over
+ * is gone when this returns. */
+enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction enter, struct event *event,
+                            void *data, void (*done)(struct task *, enum call_result));
+
+/* Goes on with a task that waited. */
+enum call_result call_resume(struct task *task);
+
+/* In done(), after CALL_RAISED or CALL_MEMORY: what was raised. To be ended by failure_fini. */
+void call_failure(struct task *task, enum call_result result, struct failure *failure);
+void failure_fini(struct failure *failure);
+
+/* Is the coroutine the host's, or does it wait? Then nobody else may resume it. */
+bool call_owns(lua_State *co);
+void call_own(lua_State *co, bool own);
+
+/* Drops a task that waits, without running any of its code. Its event is freed. */
+void call_drop(struct task *task);
+
+/* Runs a C function that pushes what it wants, on the main thread, protected; for the host's
+ * own needs. 0, or -ENOMEM, or -EINVAL for any other error. */
+int call_protected(struct vm *vm, lua_CFunction function, void *data);

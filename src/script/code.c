@@ -1,0 +1,245 @@
+/* Compiling source files, and showing them in errors. Called while a project is opened, and for a module
+ * at its first use. */
+#include "script/code.h"
+
+#include "base/check.h"
+#include "base/utf8.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SOURCE_MAX ((size_t)16 * 1024 * 1024) /* bytes of a file */
+#define EXCERPT_BEFORE 2                      /* lines shown before and behind the one that is wrong */
+#define EXCERPT_WIDTH 100                     /* bytes shown of a line */
+
+/* ---- files ---- */
+
+/* The whole file; a NUL follows it. 0 or a negative errno, -EFBIG for too much. */
+static int read_file(const char *path, struct buf *out)
+{
+    struct stat info;
+    int rc = 0;
+
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &info) != 0)
+        rc = -errno;
+    else if (!S_ISREG(info.st_mode))
+        rc = S_ISDIR(info.st_mode) ? -EISDIR : -EINVAL;
+    while (rc == 0) {
+        rc = buf_reserve(out, 64 * 1024);
+        if (rc != 0)
+            break;
+        ssize_t n = read(fd, out->data + out->len, out->cap - out->len - 1);
+        if (n == 0)
+            break;
+        if (n > 0)
+            out->len += (size_t)n;
+        else if (errno != EINTR)
+            rc = -errno;
+        if (out->len > SOURCE_MAX)
+            rc = -EFBIG;
+    }
+    close(fd);
+    if (rc == 0)
+        out->data[out->len] = '\0';
+    return rc;
+}
+
+/* ---- compiling ---- */
+
+static int add_bytecode(lua_State *L, const void *data, size_t len, void *out)
+{
+    (void)L;
+    return buf_append(out, data, len);
+}
+
+/* Passes over a byte order mark and a first line that begins with "#!", so that lines keep their numbers. */
+static struct span source_of(const struct buf *file)
+{
+    struct span source = {(const char *)file->data, file->len};
+
+    if (source.len >= 3 && memcmp(source.ptr, "\xef\xbb\xbf", 3) == 0) {
+        source.ptr += 3;
+        source.len -= 3;
+    }
+    if (source.len > 0 && *source.ptr == '#') {
+        const char *newline = memchr(source.ptr, '\n', source.len);
+        size_t skipped = newline ? (size_t)(newline - source.ptr) : source.len;
+        source.ptr += skipped;
+        source.len -= skipped;
+    }
+    return source;
+}
+
+int code_error_line(const char *error, const char **message)
+{
+    /* "name:12: message"; the name may have colons itself */
+    for (const char *at = strchr(error, ':'); at; at = strchr(at + 1, ':')) {
+        char *end;
+        if (!isdigit((unsigned char)at[1]))
+            continue;
+        long line = strtol(at + 1, &end, 10);
+        if (*end == ':' && line > 0 && line < 1000000000) {
+            *message = end + 1 + (end[1] == ' ');
+            return (int)line;
+        }
+    }
+    *message = error;
+    return 0;
+}
+
+static void complain_of_syntax(const char *path, const char *name, const char *text, struct buf *error)
+{
+    const char *message;
+    int line = code_error_line(text, &message);
+
+    if (strstr(message, "attempt to load a binary chunk"))
+        message = "this is bytecode; a script is Lua source";
+    code_complain(error, path, name, line, "%s", message);
+}
+
+/* The bytecode of a source, or an error. */
+static int compile(const char *path, const char *name, struct span source, struct buf *bytecode, struct buf *error)
+{
+    int rc = -ENOMEM;
+    lua_State *L = luaL_newstate();
+    char *chunk_name = malloc(strlen(name) + 2);
+
+    if (!L || !chunk_name)
+        goto done;
+    chunk_name[0] = '@';
+    strcpy(chunk_name + 1, name);
+    int status = luaL_loadbufferx(L, source.ptr, source.len, chunk_name, "t");
+    if (status == LUA_OK) {
+        rc = lua_dump(L, add_bytecode, bytecode, 0) == 0 ? 0 : -ENOMEM;
+    } else if (status == LUA_ERRSYNTAX) {
+        complain_of_syntax(path, name, lua_tostring(L, -1), error);
+        rc = -EINVAL;
+    }
+done:
+    if (rc == -ENOMEM)
+        code_complain(error, path, name, 0, "not enough memory");
+    free(chunk_name);
+    if (L)
+        lua_close(L);
+    return rc;
+}
+
+struct code *code_compile(const char *path, const char *name, struct buf *error)
+{
+    struct buf file = {0}, bytecode = {0};
+    struct code *code = NULL;
+
+    int rc = read_file(path, &file);
+    if (rc == -EFBIG)
+        code_complain(error, path, name, 0, "larger than %zu MiB", SOURCE_MAX >> 20);
+    else if (rc != 0)
+        code_complain(error, path, name, 0, "can't be read: %s", strerror(-rc));
+    else if (compile(path, name, source_of(&file), &bytecode, error) == 0) {
+        code = xcalloc(sizeof *code);
+        *code = (struct code){
+            .refs = 1, .name = xstrdup(name), .path = xstrdup(path), .bytecode = bytecode.data, .len = bytecode.len};
+        bytecode = (struct buf){0};
+    }
+    buf_fini(&bytecode);
+    buf_fini(&file);
+    return code;
+}
+
+struct code *code_ref(struct code *code)
+{
+    if (code)
+        code->refs++;
+    return code;
+}
+
+void code_unref(struct code *code)
+{
+    if (!code || --code->refs > 0)
+        return;
+    free(code->name);
+    free(code->path);
+    free(code->bytecode);
+    free(code);
+}
+
+/* ---- showing source ---- */
+
+/* One line of source, without what could move a terminal's cursor. */
+static void show_line(struct buf *out, int number, bool marked, struct span line)
+{
+    if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+        line.len--;
+    bool cut = line.len > EXCERPT_WIDTH;
+    if (cut)
+        line.len = utf8_cut(line.ptr, line.len, EXCERPT_WIDTH);
+    (void)!buf_printf(out, "\n  %c %4d |%s", marked ? '>' : ' ', number, line.len > 0 ? " " : "");
+    for (size_t i = 0; i < line.len; i++) {
+        unsigned char c = (unsigned char)line.ptr[i];
+        (void)!buf_append(out, c < 0x20 || c == 0x7f ? " " : line.ptr + i, 1);
+    }
+    if (cut)
+        (void)!buf_printf(out, "…");
+}
+
+void code_complain(struct buf *error, const char *path, const char *name, int line, const char *format, ...)
+{
+    va_list args;
+
+    (void)!buf_printf(error, "%s%s:", error->len > 0 ? "\n\n" : "", name);
+    if (line > 0)
+        (void)!buf_printf(error, "%d:", line);
+    (void)!buf_append(error, " ", 1);
+    va_start(args, format);
+    (void)!buf_vprintf(error, format, args);
+    va_end(args);
+    if (line > 0)
+        code_excerpt(path, line, error);
+}
+
+void code_excerpt(const char *path, int line, struct buf *out)
+{
+    struct buf file = {0};
+
+    if (read_file(path, &file) == 0) {
+        const char *at = (const char *)file.data, *end = at + file.len;
+        for (int number = 1; at < end && number <= line + EXCERPT_BEFORE; number++) {
+            const char *newline = memchr(at, '\n', (size_t)(end - at));
+            if (number >= line - EXCERPT_BEFORE)
+                show_line(out, number, number == line, (struct span){at, (size_t)((newline ? newline : end) - at)});
+            at = newline ? newline + 1 : end;
+        }
+    }
+    buf_fini(&file);
+}
+
+static bool in_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+int code_line_of(const char *path, const char *word)
+{
+    struct buf file = {0};
+    size_t len = strlen(word);
+    int line = 0;
+
+    if (len > 0 && read_file(path, &file) == 0) {
+        const char *text = (const char *)file.data, *found = text, *counted = text;
+        while ((found = strstr(found, word)) &&
+               ((found > text && in_word(found[-1]) && in_word(*word)) || in_word(found[len])))
+            found += len;
+        for (line = found != NULL; found && counted < found; counted++)
+            line += *counted == '\n';
+    }
+    buf_fini(&file);
+    return line;
+}

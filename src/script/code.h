@@ -1,0 +1,41 @@
+/* Lua source, compiled once for each version and loaded into every VM as bytecode.
+ *
+ * Bytecode is trusted only because it never leaves memory: source is accepted as text
+ * alone. A code is immutable and shared by threads. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/span.h"
+
+struct code {
+    _Atomic uint32_t refs;
+    char *name;        /* owned; path inside the project, as tracebacks show it: "parties/main.lua"; for Lua
+                        * its source is "@parties/main.lua" */
+    char *path;        /* owned; where the file is, for excerpts */
+    uint8_t *bytecode; /* owned; with its debug information */
+    size_t len;
+};
+
+/* Compiles a file. On error NULL, and a paragraph in error (code_complain). name is what the code is called
+ * in tracebacks. */
+struct code *code_compile(const char *path, const char *name, struct buf *error)
+    __attribute__((warn_unused_result));
+
+struct code *code_ref(struct code *code);
+void code_unref(struct code *code);
+
+/* Adds a paragraph to what is wrong so far: "NAME:LINE: text", and five lines of the file at path around
+ * that line. line 0: not known, "NAME: text" alone. */
+void code_complain(struct buf *error, const char *path, const char *name, int line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Appends "\n" and five lines of a file around a line (counted from 1), numbered, the line itself marked
+ * with ">". Nothing if the file can't be read. */
+void code_excerpt(const char *path, int line, struct buf *out);
+
+/* The line in "NAME:LINE: message", as Lua has it for errors, and where the message begins. 0 when there is
+ * no such place in it: then the whole is the message. */
+int code_error_line(const char *error, const char **message);
+
+/* The first line of a file (counted from 1) that has this word, or 0: for complaints about a key. */
+int code_line_of(const char *path, const char *word);

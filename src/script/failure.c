@@ -1,0 +1,133 @@
+/* What a handler raised, taken apart without running script code: no __tostring, no __name,
+ * nothing that could take long or be of any size. */
+#include "script/bind.h"
+#include "script/call.h"
+#include "script/script.h"
+
+#include <stdlib.h>
+
+#define MESSAGE_MAX 4096u
+#define LEVELS_MAX 22
+
+static void message_append(struct buf *message, const char *text, size_t len)
+{
+    if (len > MESSAGE_MAX)
+        len = MESSAGE_MAX;
+    (void)!buf_append(message, text, len);
+}
+
+/* A number or a string at index, which lua_tolstring may change in place. */
+static void message_value(lua_State *L, int index, struct buf *message)
+{
+    size_t len;
+    const char *text;
+
+    switch (lua_type(L, index)) {
+    case LUA_TSTRING:
+    case LUA_TNUMBER:
+        text = lua_tolstring(L, index, &len);
+        message_append(message, text, len);
+        break;
+    default:
+        (void)!buf_printf(message, "error object is a %s value", luaL_typename(L, index));
+    }
+}
+
+static void describe_table(lua_State *L, int index, struct failure *failure)
+{
+    lua_pushliteral(L, "close");
+    lua_rawget(L, index);
+    if (lua_isinteger(L, -1)) {
+        lua_Integer code = lua_tointeger(L, -1);
+        failure->close = peer_close_code_valid(code);
+        failure->close_code = failure->close ? (uint16_t)code : 0;
+    }
+    lua_pushliteral(L, "reason");
+    lua_rawget(L, index);
+    if (failure->close && lua_type(L, -1) == LUA_TSTRING) {
+        size_t len;
+        const char *reason = lua_tolstring(L, -1, &len);
+        (void)!buf_append(&failure->close_reason, reason, len);
+    }
+    lua_pushliteral(L, "message");
+    lua_rawget(L, index);
+    message_value(L, lua_type(L, -1) == LUA_TNIL ? index : lua_gettop(L), &failure->message);
+}
+
+struct description {
+    struct task *task;
+    struct failure *failure;
+};
+
+static int describe(lua_State *L)
+{
+    struct description *description = lua_touserdata(L, 1);
+    struct failure *failure = description->failure;
+
+    lua_settop(L, 0);
+    lua_xmove(description->task->co, L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_BAD_JSON);
+    failure->bad_json = lua_type(L, 1) == LUA_TSTRING && lua_rawequal(L, 1, 2);
+    if (bind_test(L, 1, response_type)) {
+        failure->response = response_take(L, 1);
+        message_append(&failure->message, "a Response", 10);
+    } else if (lua_istable(L, 1)) {
+        describe_table(L, 1, failure);
+    } else {
+        message_value(L, 1, &failure->message);
+    }
+    return 0;
+}
+
+/* "parties/chat.lua:12: in function 'shout'" for each level; the host's own are left out. */
+static void trace(lua_State *co, const char *file, struct failure *failure)
+{
+    lua_Debug ar;
+    int shown = 0;
+
+    for (int level = 0; lua_getstack(co, level, &ar); level++) {
+        lua_getinfo(co, "Sln", &ar);
+        if (failure->line == 0 && ar.currentline > 0 && strcmp(ar.source, file) == 0)
+            failure->line = ar.currentline;
+        if (ar.what[0] == 'C' && !ar.name)
+            continue; /* where the host enters */
+        if (shown++ == LEVELS_MAX) {
+            (void)!buf_printf(&failure->traceback, "\n...");
+            return;
+        }
+        (void)!buf_printf(&failure->traceback, "%s%.80s", failure->traceback.len ? "\n" : "", ar.short_src);
+        if (ar.currentline > 0)
+            (void)!buf_printf(&failure->traceback, ":%d", ar.currentline);
+        if (*ar.namewhat)
+            (void)!buf_printf(&failure->traceback, ": in %s '%.80s'", ar.namewhat, ar.name);
+        else if (ar.what[0] == 'm')
+            (void)!buf_printf(&failure->traceback, ": in the file scope");
+        else
+            (void)!buf_printf(&failure->traceback, ": in a function at line %d", ar.linedefined);
+    }
+}
+
+void call_failure(struct task *task, enum call_result result, struct failure *failure)
+{
+    struct description description = {task, failure};
+    struct vm *vm = task->vm;
+
+    *failure = (struct failure){0};
+    if (task->co && vm->party)
+        trace(task->co, vm->party->code->name, failure);
+    if (result == CALL_MEMORY) {
+        (void)!buf_printf(&failure->message, "the room's memory is used up (roomMemory = %zu bytes)", vm->limit);
+        return;
+    }
+    if (call_protected(vm, describe, &description) != 0 && failure->message.len == 0)
+        (void)!buf_printf(&failure->message, "an error that there was no memory to describe");
+}
+
+void failure_fini(struct failure *failure)
+{
+    buf_fini(&failure->message);
+    buf_fini(&failure->traceback);
+    buf_fini(&failure->close_reason);
+    http_response_free(failure->response);
+    *failure = (struct failure){0};
+}

@@ -1,0 +1,46 @@
+/* JSON (RFC 8259) straight from and to values of Lua, without a document in between. Internal to
+ * json_encode.c, json_decode.c and bind_json.c; what the other bindings use is in bind.h. */
+#pragma once
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define JSON_DEPTH_MAX 128 /* arrays and objects inside of each other, both ways */
+
+/* What a table is to be, whatever it holds. */
+enum json_mark { JSON_UNMARKED, JSON_ARRAY, JSON_OBJECT };
+
+/* The mark of the table at index: `__jsontype = "array"` or "object" in its metatable. */
+enum json_mark json_mark_of(lua_State *L, int index);
+
+/* Marks the table at index, which has no metatable, or only a mark. */
+void json_mark(lua_State *L, int index, enum json_mark mark);
+
+/* Where the run of bytes ends that stand for themselves inside of a JSON string: at a quote, a backslash,
+ * a control character or end. Sets *high when one of them is no ASCII. */
+static inline const char *json_plain_run(const char *at, const char *end, bool *high)
+{
+    static const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t tops_seen = 0;
+
+    for (; end - at >= 8; at += 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+        /* Subtracting sets the top bit of bytes below 0x20, and of those that the others made zero. */
+        uint64_t special = (word - ones * 0x20) | (quote - ones) | (backslash - ones);
+        if (special & ~word & tops)
+            break;
+        tops_seen |= word & tops;
+    }
+    for (; at < end; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c < 0x20 || c == '"' || c == '\\')
+            break;
+        tops_seen |= c & 0x80u;
+    }
+    *high = *high || tops_seen != 0;
+    return at;
+}

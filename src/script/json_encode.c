@@ -1,0 +1,421 @@
+/* Writing JSON. Tables are read without metamethods, so no script code runs meanwhile. Raises with the
+ * path to the value that can't be written. */
+#include "script/bind.h"
+#include "script/json.h"
+
+#include "base/utf8.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <yyjson.h>
+
+#define INDENT 2
+
+/* Where an array or object stands: its key at this index of the stack, or its place in an array. */
+struct level {
+    int key; /* 0: place counts */
+    lua_Integer place;
+};
+
+/* The text so far. It lies in the C stack while it is short, then in a userdata, which goes with the Lua
+ * stack whatever raises. */
+struct writer {
+    lua_State *L;
+    char *data;
+    size_t len, cap;
+    int memory; /* index of the userdata */
+    bool pretty;
+    int depth;
+    struct level levels[JSON_DEPTH_MAX];
+    char first[1024];
+};
+
+static void write_value(struct writer *w, int index);
+
+/* ---- failing ---- */
+
+static bool is_name(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    static const char digits[] = "0123456789";
+
+    if (strlen(text) > 40 || !*text || strchr(digits, *text))
+        return false;
+    for (; *text; text++) {
+        if (!strchr(letters, *text) && !strchr(digits, *text))
+            return false;
+    }
+    return true;
+}
+
+/* "json: WHAT (at players[2].run)" */
+static void fail(struct writer *w, const char *what)
+{
+    lua_State *L = w->L;
+    char path[256];
+    size_t len = 0;
+
+    for (int i = 0; i < w->depth && len < sizeof path; i++) {
+        const struct level *level = &w->levels[i];
+        char step[64];
+        if (level->key == 0)
+            snprintf(step, sizeof step, "[%lld]", (long long)level->place);
+        else if (lua_type(L, level->key) == LUA_TSTRING && is_name(lua_tostring(L, level->key)))
+            snprintf(step, sizeof step, "%s%s", i > 0 ? "." : "", lua_tostring(L, level->key));
+        else if (lua_isinteger(L, level->key))
+            snprintf(step, sizeof step, "[%lld]", (long long)lua_tointeger(L, level->key));
+        else
+            snprintf(step, sizeof step, "[…]");
+        len += (size_t)snprintf(path + len, sizeof path - len, "%s", step);
+    }
+    luaL_error(L, len > 0 ? "json: %s (at %s%s)" : "json: %s", what, path, len < sizeof path ? "" : "…");
+}
+
+/* ---- bytes ---- */
+
+/* Room for n more bytes. */
+static char *reserve(struct writer *w, size_t n)
+{
+    if (w->cap - w->len < n) {
+        size_t cap = w->cap * 2 > w->len + n ? w->cap * 2 : w->len + n;
+        char *grown = lua_newuserdatauv(w->L, cap, 0);
+        memcpy(grown, w->data, w->len);
+        lua_replace(w->L, w->memory);
+        w->data = grown;
+        w->cap = cap;
+    }
+    return w->data + w->len;
+}
+
+static void put(struct writer *w, const char *bytes, size_t n)
+{
+    memcpy(reserve(w, n), bytes, n);
+    w->len += n;
+}
+
+static void put_char(struct writer *w, char c)
+{
+    *reserve(w, 1) = c;
+    w->len++;
+}
+
+/* A new line, as far in as the depth asks for, when it is to be pretty. */
+static void put_line(struct writer *w)
+{
+    if (!w->pretty)
+        return;
+    size_t indent = (size_t)w->depth * INDENT;
+    char *at = reserve(w, indent + 1);
+    *at = '\n';
+    memset(at + 1, ' ', indent);
+    w->len += indent + 1;
+}
+
+/* ---- plain values ---- */
+
+static void write_integer(struct writer *w, lua_Integer value)
+{
+    char digits[24], *at = digits + sizeof digits;
+    lua_Unsigned rest = value < 0 ? 0 - (lua_Unsigned)value : (lua_Unsigned)value;
+
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0)
+        *--at = '-';
+    put(w, at, (size_t)(digits + sizeof digits - at));
+}
+
+/* yyjson's one allocation for a number comes from the stack. */
+static void *number_alloc(void *memory, size_t size)
+{
+    return size <= 64 ? memory : NULL;
+}
+
+static void *number_realloc(void *memory, void *block, size_t old_size, size_t size)
+{
+    (void)block;
+    (void)old_size;
+    return number_alloc(memory, size);
+}
+
+static void number_free(void *memory, void *block)
+{
+    (void)memory;
+    (void)block;
+}
+
+/* The shortest text that reads back as the same number, and as a float. */
+static void write_float(struct writer *w, lua_Number value)
+{
+    char memory[64];
+    yyjson_alc alc = {number_alloc, number_realloc, number_free, memory};
+    yyjson_val number = {.tag = YYJSON_TYPE_NUM | YYJSON_SUBTYPE_REAL, .uni.f64 = value};
+    size_t len = 0;
+
+    if (!isfinite(value))
+        fail(w, "NaN and infinities have no place in JSON");
+    const char *text = yyjson_val_write_opts(&number, YYJSON_WRITE_NOFLAG, &alc, &len, NULL);
+    put(w, text, len);
+}
+
+static void write_escape(struct writer *w, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char escape[6] = {'\\', (char)c, '0', '0'};
+    size_t len = 2;
+
+    switch (c) {
+    case '"':
+    case '\\': break;
+    case '\b': escape[1] = 'b'; break;
+    case '\f': escape[1] = 'f'; break;
+    case '\n': escape[1] = 'n'; break;
+    case '\r': escape[1] = 'r'; break;
+    case '\t': escape[1] = 't'; break;
+    default:
+        escape[1] = 'u';
+        escape[4] = hex[c >> 4];
+        escape[5] = hex[c & 15];
+        len = 6;
+    }
+    put(w, escape, len);
+}
+
+static void write_string(struct writer *w, int index)
+{
+    size_t len;
+    const char *text = lua_tolstring(w->L, index, &len), *at = text, *end = text + len;
+    bool high = false;
+
+    reserve(w, len + 2);
+    put_char(w, '"');
+    for (;;) {
+        const char *stop = json_plain_run(at, end, &high);
+        put(w, at, (size_t)(stop - at));
+        if (stop == end)
+            break;
+        write_escape(w, (unsigned char)*stop);
+        at = stop + 1;
+    }
+    if (high && !utf8_valid(text, len))
+        fail(w, "a string is not valid UTF-8");
+    put_char(w, '"');
+}
+
+/* ---- tables ---- */
+
+static struct level *enter(struct writer *w)
+{
+    if (w->depth == JSON_DEPTH_MAX)
+        fail(w, "more than 128 tables inside of each other; is there a cycle?");
+    luaL_checkstack(w->L, 6, "json");
+    return &w->levels[w->depth++];
+}
+
+static void leave(struct writer *w, char bracket, bool empty)
+{
+    w->depth--;
+    if (!empty)
+        put_line(w);
+    put_char(w, bracket);
+}
+
+static void separate(struct writer *w, bool first)
+{
+    if (!first)
+        put_char(w, ',');
+    put_line(w);
+}
+
+/* An element at the top. */
+static void write_element(struct writer *w, struct level *level, lua_Integer place)
+{
+    level->place = place;
+    separate(w, place == 1);
+    write_value(w, lua_gettop(w->L));
+}
+
+/* The keys 1..n, n being the number of keys, or an error that says what is wrong with them. */
+static lua_Integer check_array(struct writer *w, int table, bool marked)
+{
+    lua_State *L = w->L;
+    lua_Integer count = 0, last = 0;
+    bool strings = false;
+
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING)
+            strings = true;
+        else if (!lua_isinteger(L, -1))
+            fail(w, lua_pushfstring(L, "a %s is no key for JSON", luaL_typename(L, -1)));
+        else if (lua_tointeger(L, -1) < 1)
+            last = LUA_MAXINTEGER;
+        else if (lua_tointeger(L, -1) > last)
+            last = lua_tointeger(L, -1);
+        count++;
+    }
+    if (strings && marked)
+        fail(w, "a table marked as an array has string keys");
+    if (strings)
+        fail(w, "a table has both string and integer keys");
+    if (last != count)
+        fail(w, "an array has holes; mark a table of integer keys with json.object");
+    return count;
+}
+
+/* The usual array's keys come in order; any other one is looked at as a whole. */
+static void write_array(struct writer *w, int table, bool marked)
+{
+    lua_State *L = w->L;
+    struct level *level = enter(w);
+    size_t start = w->len;
+    lua_Integer n = 0;
+
+    level->key = 0;
+    put_char(w, '[');
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != n + 1) {
+            lua_pop(L, 2);
+            goto any_order;
+        }
+        write_element(w, level, ++n);
+        lua_pop(L, 1);
+    }
+    leave(w, ']', n == 0);
+    return;
+
+any_order:
+    w->depth--;
+    n = check_array(w, table, marked);
+    w->depth++;
+    w->len = start + 1;
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, table, i);
+        write_element(w, level, i);
+        lua_pop(L, 1);
+    }
+    leave(w, ']', n == 0);
+}
+
+/* A key at the top, an integer: its text, unless the object has that as a key too. */
+static void write_integer_key(struct writer *w, int table, bool marked)
+{
+    lua_State *L = w->L;
+
+    if (!lua_isinteger(L, -1))
+        fail(w, lua_pushfstring(L, "a %s is no key for JSON", luaL_typename(L, -1)));
+    if (!marked)
+        fail(w, "a table has both string and integer keys");
+    put_char(w, '"');
+    write_integer(w, lua_tointeger(L, -1));
+    put_char(w, '"');
+
+    lua_pushvalue(L, -1);
+    lua_tostring(L, -1);
+    if (lua_rawget(L, table) != LUA_TNIL)
+        fail(w, "a key is there both as an integer and as a string");
+    lua_pop(L, 1);
+}
+
+static void write_object(struct writer *w, int table, bool marked)
+{
+    lua_State *L = w->L;
+    struct level *level = enter(w);
+    bool empty = true;
+
+    put_char(w, '{');
+    lua_pushnil(L);
+    level->key = lua_gettop(L);
+    while (lua_next(L, table)) {
+        separate(w, empty);
+        empty = false;
+        if (lua_type(L, level->key) == LUA_TSTRING) {
+            write_string(w, level->key);
+        } else {
+            lua_pushvalue(L, level->key);
+            write_integer_key(w, table, marked);
+            lua_pop(L, 1);
+        }
+        put(w, ": ", w->pretty ? 2 : 1);
+        write_value(w, level->key + 1);
+        lua_settop(L, level->key);
+    }
+    leave(w, '}', empty);
+}
+
+static void write_table(struct writer *w, int table)
+{
+    lua_State *L = w->L;
+    enum json_mark mark = json_mark_of(L, table);
+
+    if (mark == JSON_UNMARKED) { /* the first key tells; without any it is an array */
+        luaL_checkstack(L, 6, "json");
+        lua_pushnil(L);
+        if (lua_next(L, table)) {
+            if (lua_type(L, -2) == LUA_TSTRING)
+                mark = JSON_OBJECT;
+            lua_pop(L, 2);
+        }
+        if (mark == JSON_OBJECT) {
+            write_object(w, table, false);
+            return;
+        }
+    }
+    if (mark == JSON_OBJECT)
+        write_object(w, table, true);
+    else
+        write_array(w, table, mark == JSON_ARRAY);
+}
+
+static void write_value(struct writer *w, int index)
+{
+    lua_State *L = w->L;
+
+    switch (lua_type(L, index)) {
+    case LUA_TNIL: put(w, "null", 4); break;
+    case LUA_TBOOLEAN: lua_toboolean(L, index) ? put(w, "true", 4) : put(w, "false", 5); break;
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, index))
+            write_integer(w, lua_tointeger(L, index));
+        else
+            write_float(w, lua_tonumber(L, index));
+        break;
+    case LUA_TSTRING: write_string(w, index); break;
+    case LUA_TTABLE: write_table(w, index); break;
+    case LUA_TLIGHTUSERDATA:
+        if (!lua_touserdata(L, index)) {
+            put(w, "null", 4);
+            break;
+        } /* fall through */
+    default: fail(w, lua_pushfstring(L, "a %s has no place in JSON", luaL_typename(L, index)));
+    }
+}
+
+void json_push(lua_State *L, int index, bool pretty)
+{
+    struct writer w;
+
+    index = lua_absindex(L, index);
+    luaL_checkstack(L, 8, "json");
+    w.L = L;
+    w.data = w.first;
+    w.len = 0;
+    w.cap = sizeof w.first;
+    w.pretty = pretty;
+    w.depth = 0;
+    lua_pushnil(L);
+    w.memory = lua_gettop(L);
+    write_value(&w, index);
+    lua_pushlstring(L, w.data, w.len);
+    lua_replace(L, w.memory);
+}
+
+void json_encode(lua_State *L, int index, luaL_Buffer *out, bool pretty)
+{
+    json_push(L, index, pretty);
+    luaL_addvalue(out);
+}

@@ -1,0 +1,185 @@
+/* Modules: require "a.b" is lib/a/b.lua, or a/b.lua in the folder of the party that asks. Code is compiled
+ * once for the process, by whichever thread asks first, and kept as long as the project. */
+#include "script/module.h"
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define NAME_LEN_MAX 200
+
+/* A module as a party knows it by name: two parties may mean different files by the same name. */
+struct module {
+    struct map_node node;
+    const struct party *party;
+    char *name;
+    struct code *code; /* a reference */
+};
+
+struct module_cache {
+    pthread_mutex_t mutex;
+    struct map modules; /* of struct module, owned */
+};
+
+struct module_cache *module_cache_new(void)
+{
+    struct module_cache *cache = xcalloc(sizeof *cache);
+    CHECK(pthread_mutex_init(&cache->mutex, NULL) == 0);
+    return cache;
+}
+
+void module_cache_free(struct module_cache *cache)
+{
+    if (!cache)
+        return;
+    for (size_t i = 0; i < cache->modules.n_buckets; i++) {
+        for (struct map_node *node = cache->modules.buckets[i], *next; node; node = next) {
+            struct module *module = container_of(node, struct module, node);
+            next = node->next;
+            code_unref(module->code);
+            free(module->name);
+            free(module);
+        }
+    }
+    map_fini(&cache->modules);
+    pthread_mutex_destroy(&cache->mutex);
+    free(cache);
+}
+
+char *project_file(const char *root, const char *name)
+{
+    struct buf path = {0};
+    size_t root_len = strlen(root);
+    char *real = NULL;
+
+    if (buf_printf(&path, "%s/%s", root, name) == 0 && buf_append(&path, "", 1) == 0)
+        real = realpath((const char *)path.data, NULL);
+    if (real && (strncmp(real, root, root_len) != 0 || (real[root_len] != '/' && root_len > 1))) {
+        free(real);
+        real = NULL;
+        errno = EXDEV;
+    }
+    buf_fini(&path);
+    return real;
+}
+
+/* Words of letters, digits, "_" and "-" with "." between them. "/" may stand for ".". */
+static bool name_valid(struct span name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    bool in_word = false;
+
+    if (name.len == 0 || name.len > NAME_LEN_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        bool separator = name.ptr[i] == '.' || name.ptr[i] == '/';
+        if (separator ? !in_word : !name.ptr[i] || !strchr(allowed, name.ptr[i]))
+            return false;
+        in_word = !separator;
+    }
+    return in_word;
+}
+
+/* Names, relative to the project's root, of the files that a module's name can mean. */
+struct candidates {
+    char names[2][NAME_LEN_MAX + 512];
+    size_t n;
+};
+
+static void add_candidate(struct candidates *candidates, const char *folder, struct span name)
+{
+    char *out = candidates->names[candidates->n++];
+    int len = snprintf(out, sizeof candidates->names[0], "%s/%.*s.lua", folder, (int)name.len, name.ptr);
+    CHECK(len > 0 && (size_t)len < sizeof candidates->names[0]); /* names of parties are short */
+    for (char *at = out + strlen(folder); at < out + len - 4; at++) {
+        if (*at == '.')
+            *at = '/';
+    }
+}
+
+static void list_candidates(struct candidates *candidates, const struct party *party, struct span name)
+{
+    candidates->n = 0;
+    add_candidate(candidates, "lib", name);
+    if (party->folder) {
+        char folder[512];
+        snprintf(folder, sizeof folder, "parties/%s", party->name);
+        add_candidate(candidates, folder, name);
+    }
+}
+
+/* Finds the one file that is meant, and compiles it. */
+static struct code *find_and_compile(const struct project *project, const struct party *party, struct span name,
+                                     struct buf *error)
+{
+    struct candidates candidates;
+    struct code *code = NULL;
+    char *path = NULL;
+    const char *file = NULL;
+
+    list_candidates(&candidates, party, name);
+    for (size_t i = 0; i < candidates.n; i++) {
+        const char *candidate = candidates.names[i];
+        char *real = project_file(project->root, candidate);
+        if (!real && errno == ENOENT)
+            continue;
+        if (!real) {
+            (void)!buf_printf(error, "module '%.*s': %s %s", (int)name.len, name.ptr, candidate,
+                              errno == EXDEV ? "leads out of the project" : strerror(errno));
+            goto done;
+        }
+        if (path) {
+            (void)!buf_printf(error, "module '%.*s' may be %s or %s; rename one of them", (int)name.len, name.ptr,
+                              file, candidate);
+            free(real);
+            goto done;
+        }
+        path = real;
+        file = candidate;
+    }
+    if (path) {
+        code = code_compile(path, file, error);
+    } else {
+        (void)!buf_printf(error, "module '%.*s' not found:", (int)name.len, name.ptr);
+        for (size_t i = 0; i < candidates.n; i++)
+            (void)!buf_printf(error, "\n\tno file '%s'", candidates.names[i]);
+    }
+done:
+    free(path);
+    return code;
+}
+
+const struct code *project_module(struct project *project, const struct party *party, struct span name,
+                                  struct buf *error)
+{
+    struct module_cache *cache = project->modules;
+    struct code *code = NULL;
+
+    if (!name_valid(name)) {
+        (void)!buf_printf(error, "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
+                                 "between folders",
+                          name.len > NAME_LEN_MAX ? NAME_LEN_MAX : (int)name.len, name.ptr);
+        return NULL;
+    }
+    uint64_t hash = map_hash2(party->name, strlen(party->name), name.ptr, name.len);
+    pthread_mutex_lock(&cache->mutex);
+    for (struct map_node *node = map_find(&cache->modules, hash); node && !code; node = map_next(node)) {
+        struct module *module = container_of(node, struct module, node);
+        if (module->party == party && span_equal(span_of(module->name), name))
+            code = module->code;
+    }
+    if (!code && (code = find_and_compile(project, party, name, error))) {
+        struct module *module = xcalloc(sizeof *module);
+        module->party = party;
+        module->name = strndup(name.ptr, name.len);
+        CHECK(module->name != NULL);
+        module->code = code;
+        map_add(&cache->modules, &module->node, hash);
+    }
+    pthread_mutex_unlock(&cache->mutex);
+    return code;
+}

@@ -1,0 +1,13 @@
+/* Where the code of modules is found, and kept once it is compiled. Internal to project.c and module.c. */
+#pragma once
+
+#include "script/project.h"
+
+struct module_cache *module_cache_new(void);
+
+/* Accepts NULL. */
+void module_cache_free(struct module_cache *cache);
+
+/* The real path of a file of the project, to be freed; its name is relative to the project's root. NULL
+ * with errno: ENOENT, EXDEV when it leads out of the project, or another. */
+char *project_file(const char *root, const char *name);

@@ -1,0 +1,211 @@
+/* What a party's table may have, checked once when the project is opened: a misspelt handler would never be
+ * called, and nobody would say why. */
+#include "script/party.h"
+
+#include "base/suggest.h"
+#include "script/call.h"
+#include "script/script.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *const party_handlers[] = {"onStart", "onConnect", "onMessage", "onClose",           "onError",
+                                      "onRequest", "onStop",  "getConnectionTags", NULL};
+
+/* The contract has these too. A hook that is not called could let everybody in. */
+static const char *const later_handlers[] = {"onAlarm", "onReload", "onBeforeConnect", "onBeforeRequest",
+                                             "onFetch", "onCron",   NULL};
+
+static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
+
+static const char *const duplicate_ids[] = {
+    [DUPLICATE_ALLOW] = "allow", [DUPLICATE_REPLACE] = "replace", [DUPLICATE_REJECT] = "reject", NULL};
+
+struct check {
+    struct party *party;
+    struct buf *error;
+    bool wrong;
+};
+
+static int index_of(const char *name, const char *const *names)
+{
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* ---- complaining ---- */
+
+/* The line where the function at index is defined, if that is in the party's own file; else the first one
+ * with the key. */
+static int line_of(lua_State *L, int index, const struct code *code, const char *key)
+{
+    lua_Debug ar;
+
+    if (lua_isfunction(L, index) && !lua_iscfunction(L, index)) {
+        lua_pushvalue(L, index);
+        lua_getinfo(L, ">S", &ar);
+        if (ar.source[0] == '@' && strcmp(ar.source + 1, code->name) == 0)
+            return ar.linedefined;
+    }
+    return code_line_of(code->path, key);
+}
+
+/* A complaint about the key, whose value is at the top. format has a %s for the key. */
+__attribute__((format(printf, 4, 5))) static void complain(lua_State *L, struct check *check, const char *key,
+                                                           const char *format, ...)
+{
+    const struct code *code = check->party->code;
+    char text[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    check->wrong = true;
+    code_complain(check->error, code->path, code->name, line_of(L, -1, code, key), "%.60s %s", key, text);
+}
+
+static void complain_unknown(lua_State *L, struct check *check, const char *key, const char *what,
+                             const char *const *names)
+{
+    const char *meant = suggest(key, names);
+
+    if (meant)
+        complain(L, check, key, "is no %s; did you mean %s?", what, meant);
+    else
+        complain(L, check, key, "is no %s", what);
+}
+
+/* ---- handlers ---- */
+
+/* "onXxx"? Other fields are the party's own affair. */
+static bool looks_like_handler(const char *key)
+{
+    return key[0] == 'o' && key[1] == 'n' && key[2] >= 'A' && key[2] <= 'Z';
+}
+
+static void check_handler(lua_State *L, struct check *check, const char *key)
+{
+    if (index_of(key, party_handlers) >= 0) {
+        if (!lua_isfunction(L, -1))
+            complain(L, check, key, "is a %s, not a function", luaL_typename(L, -1));
+    } else if (index_of(key, later_handlers) >= 0) {
+        complain(L, check, key, "is not available yet in this version");
+    } else if (looks_like_handler(key)) {
+        complain_unknown(L, check, key, "handler", party_handlers);
+    }
+}
+
+/* ---- options ---- */
+
+static void check_option(lua_State *L, struct check *check, const char *key)
+{
+    if (index_of(key, option_names) < 0) {
+        complain_unknown(L, check, key, "option", option_names);
+    } else if (strcmp(key, "duplicateId") == 0) {
+        int value = lua_type(L, -1) == LUA_TSTRING ? index_of(lua_tostring(L, -1), duplicate_ids) : -1;
+        if (value >= 0)
+            check->party->options.duplicate_id = (enum duplicate_id)value;
+        else
+            complain(L, check, key, "is one of \"allow\", \"replace\" and \"reject\"");
+    } else if (!lua_isboolean(L, -1)) {
+        complain(L, check, key, "is a %s, not true or false", luaL_typename(L, -1));
+    } else if (lua_toboolean(L, -1)) {
+        complain(L, check, key, "= true is not available yet in this version");
+    }
+}
+
+static void check_options(lua_State *L, struct check *check)
+{
+    if (!lua_istable(L, -1)) {
+        complain(L, check, "options", "is a %s, not a table", luaL_typename(L, -1));
+        return;
+    }
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (lua_type(L, -2) == LUA_TSTRING)
+            check_option(L, check, lua_tostring(L, -2));
+        else
+            complain(L, check, "options", "has a %s as a key; only names are known", luaL_typename(L, -2));
+        lua_pop(L, 1);
+    }
+}
+
+/* ---- the table ---- */
+
+static int check_table(lua_State *L)
+{
+    struct check *check = lua_touserdata(L, 1);
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_PARTY);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "options") == 0)
+            check_options(L, check);
+        else if (lua_type(L, -2) == LUA_TSTRING)
+            check_handler(L, check, lua_tostring(L, -2));
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* The file scope raised: what, where, and by which way. */
+static void complain_of_failure(const struct party *party, const struct buf *failure, int line, struct buf *error)
+{
+    const char *text = (const char *)failure->data;
+    const char *newline = memchr(text, '\n', failure->len);
+    size_t first = newline ? (size_t)(newline - text) : failure->len;
+
+    char *message = strndup(text, first);
+    const char *bare = message;
+    size_t name_len = strlen(party->code->name);
+    if (message && strncmp(message, party->code->name, name_len) == 0 && message[name_len] == ':')
+        line = code_error_line(message + name_len, &bare);
+    code_complain(error, party->code->path, party->code->name, line, "%s", bare ? bare : "not enough memory");
+    free(message);
+    for (text += first; newline && text < (const char *)failure->data + failure->len; text++) {
+        (void)!buf_append(error, text, 1);
+        if (*text == '\n')
+            (void)!buf_append(error, "    ", 4);
+    }
+}
+
+int party_check(struct party *party, const struct config *config, struct buf *error)
+{
+    struct check check = {party, error, false};
+    struct counters counters = {0};
+    struct script script;
+    struct buf failure = {0};
+    int line = 0;
+
+    int rc = script_init(&script, party->project, config, NULL, &counters);
+    if (rc != 0)
+        return rc;
+    struct vm *vm = vm_new(&script, party, NULL);
+    if (!vm) {
+        code_complain(error, "", party->code->name, 0, "roomMemory = %llu is too little to load a script",
+                      (unsigned long long)config->limits.room_memory);
+        rc = -ENOMEM;
+        goto script;
+    }
+    rc = vm_load(vm, &failure, &line);
+    if (rc != 0) {
+        complain_of_failure(party, &failure, line, error);
+    } else {
+        rc = call_protected(vm, check_table, &check);
+        if (rc != 0)
+            code_complain(error, "", party->code->name, 0, "not enough memory to check the party");
+        else if (check.wrong)
+            rc = -EINVAL;
+    }
+    buf_fini(&failure);
+    vm_free(vm);
+script:
+    script_fini(&script);
+    return rc;
+}

@@ -1,0 +1,212 @@
+/* Opening a project: its parties, found, compiled and checked. */
+#include "script/project.h"
+
+#include "base/check.h"
+#include "script/module.h"
+#include "script/party.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define NAME_LEN_MAX 64
+#define NAME_RULE "a party's name is of lower-case letters, digits, '_' and '-', begins with a letter or digit, " \
+                  "and has at most 64 characters"
+
+static void free_party(struct party *party)
+{
+    if (!party)
+        return;
+    code_unref(party->code);
+    free(party->name);
+    free(party->folder);
+    free(party);
+}
+
+/* [a-z0-9][a-z0-9_-]* */
+static bool name_valid(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (i > 0 && (c == '_' || c == '-'))))
+            return false;
+    }
+    return len > 0 && len <= NAME_LEN_MAX;
+}
+
+/* ---- the files ---- */
+
+/* Takes the script with this name below the project's root for a party; folder: it is NAME/init.lua. */
+static int add_party(struct project *project, const char *file, const char *name, size_t name_len, bool folder,
+                     struct buf *error)
+{
+    if (!name_valid(name, name_len)) {
+        code_complain(error, "", file, 0, "%s", NAME_RULE);
+        return -EINVAL;
+    }
+    char *path = project_file(project->root, file);
+    if (!path) {
+        int rc = -errno;
+        code_complain(error, "", file, 0, "%s", rc == -EXDEV ? "leads out of the project" : strerror(-rc));
+        return rc;
+    }
+    int rc = -EINVAL;
+    struct party *party = xcalloc(sizeof *party);
+    party->project = project;
+    party->name = strndup(name, name_len);
+    CHECK(party->name != NULL);
+    party->code = code_compile(path, file, error);
+    if (folder) {
+        *strrchr(path, '/') = '\0';
+        party->folder = xstrdup(path);
+    }
+    if (party->code) {
+        struct party **parties = reallocarray(project->parties, project->n_parties + 1, sizeof *parties);
+        CHECK(parties != NULL);
+        project->parties = parties;
+        parties[project->n_parties++] = party;
+        rc = 0;
+    } else {
+        free_party(party);
+    }
+    free(path);
+    return rc;
+}
+
+/* An entry of parties/: NAME.lua, or a folder NAME with init.lua in it; anything else is not looked at. */
+static int add_entry(struct project *project, const char *entry, struct buf *error)
+{
+    static const char suffix[] = ".lua";
+    size_t len = strlen(entry), suffix_len = sizeof suffix - 1;
+    char file[512];
+    struct stat info;
+
+    if (entry[0] == '.')
+        return 0;
+    if (len > suffix_len && strcmp(entry + len - suffix_len, suffix) == 0) {
+        snprintf(file, sizeof file, "parties/%s", entry);
+        return add_party(project, file, entry, len - suffix_len, false, error);
+    }
+    struct buf path = {0};
+    snprintf(file, sizeof file, "parties/%s/init.lua", entry);
+    bool found = buf_printf(&path, "%s/%s", project->root, file) == 0 && buf_append(&path, "", 1) == 0 &&
+                 stat((const char *)path.data, &info) == 0;
+    buf_fini(&path);
+    return found ? add_party(project, file, entry, len, true, error) : 0;
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int compare_parties(const void *a, const void *b)
+{
+    const struct party *const *first = a, *const *second = b;
+    return strcmp((*first)->name, (*second)->name);
+}
+
+/* Adds all parties, in the order of their names. */
+static int find_parties(struct project *project, struct buf *error)
+{
+    struct dirent **entries;
+    struct buf folder = {0};
+    int rc = 0;
+
+    if (buf_printf(&folder, "%s/parties", project->root) != 0 || buf_append(&folder, "", 1) != 0)
+        return -ENOMEM;
+    int n = scandir((const char *)folder.data, &entries, NULL, compare_names);
+    if (n < 0) {
+        rc = -errno;
+        if (rc == -ENOENT)
+            code_complain(error, "", project->root, 0,
+                          "there is no folder parties/ in it; a project has at least parties/main.lua");
+        else
+            code_complain(error, "", (const char *)folder.data, 0, "can't be read: %s", strerror(-rc));
+    }
+    for (int i = 0; i < n; i++) {
+        int added = add_entry(project, entries[i]->d_name, error);
+        if (added != 0)
+            rc = added;
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    if (n >= 0 && rc == 0 && project->n_parties == 0) {
+        code_complain(error, "", (const char *)folder.data, 0,
+                      "there is no party in it; a party is parties/NAME.lua or parties/NAME/init.lua");
+        rc = -ENOENT;
+    }
+    buf_fini(&folder);
+    if (project->n_parties > 0)
+        qsort(project->parties, project->n_parties, sizeof(struct party *), compare_parties);
+    return rc;
+}
+
+static int check_parties(struct project *project, const struct config *config, struct buf *error)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < project->n_parties; i++) {
+        struct party *party = project->parties[i];
+        if (i > 0 && strcmp(party->name, project->parties[i - 1]->name) == 0) {
+            code_complain(error, "", party->code->name, 0, "the party %s is in %s too; remove one of them",
+                          party->name, project->parties[i - 1]->code->name);
+            rc = -EINVAL;
+            continue;
+        }
+        int checked = party_check(party, config, error);
+        if (checked != 0)
+            rc = checked;
+    }
+    return rc;
+}
+
+/* ---- the project ---- */
+
+int project_open(struct project *project, const char *directory, const struct config *config, struct buf *error)
+{
+    project->modules = module_cache_new();
+    project->root = realpath(directory, NULL);
+    if (!project->root) {
+        int rc = -errno;
+        code_complain(error, "", directory, 0, "can't be read: %s", strerror(-rc));
+        return rc;
+    }
+    int found = find_parties(project, error);
+    int checked = check_parties(project, config, error);
+    return found != 0 ? found : checked;
+}
+
+void project_close(struct project *project)
+{
+    if (!project)
+        return;
+    for (size_t i = 0; i < project->n_parties; i++)
+        free_party(project->parties[i]);
+    free(project->parties);
+    free(project->root);
+    string_list_fini(&project->env);
+    module_cache_free(project->modules);
+    *project = (struct project){0};
+}
+
+struct party *project_party(const struct project *project, struct span name)
+{
+    size_t low = 0, high = project->n_parties;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct party *party = project->parties[middle];
+        size_t len = strlen(party->name);
+        int order = memcmp(name.ptr, party->name, name.len < len ? name.len : len);
+        if (order == 0 && name.len == len)
+            return party;
+        if (order < 0 || (order == 0 && name.len < len))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}

@@ -1,0 +1,134 @@
+/* require: modules of the project, each loaded once for a room, and the libraries that are there anyway. */
+#include "script/bind_base.h"
+#include "script/library.h"
+#include "script/script.h"
+
+static const char buf_type[] = "buffer";
+static const char loading_type[] = "loading module";
+
+/* The stack of a require. */
+enum { NAME = 1, MODULES, MARK };
+
+/* ---- an error text that goes with the stack, whatever raises ---- */
+
+static int buf_gc(lua_State *L)
+{
+    buf_fini(lua_touserdata(L, 1));
+    return 0;
+}
+
+static struct buf *push_buf(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {{"__gc", buf_gc}, {NULL, NULL}};
+    struct buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
+    *buf = (struct buf){0};
+    bind_metatable(L, buf_type, metamethods);
+    lua_setmetatable(L, -2);
+    return buf;
+}
+
+/* ---- a mark in the table of modules: this one is being loaded ---- */
+
+/* However loading ends: a module that has no result yet may be tried again. */
+static int loading_close(lua_State *L)
+{
+    lua_getiuservalue(L, 1, 1);
+    lua_getiuservalue(L, 1, 2);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, -2);
+    if (lua_rawequal(L, 1, -1)) {
+        lua_pop(L, 1);
+        lua_insert(L, -2);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    }
+    return 0;
+}
+
+/* Puts it in place; closed when the function ends or raises. */
+static void push_loading(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {{"__close", loading_close}, {NULL, NULL}};
+
+    lua_newuserdatauv(L, 0, 2);
+    lua_pushvalue(L, NAME);
+    lua_setiuservalue(L, -2, 1);
+    lua_pushvalue(L, MODULES);
+    lua_setiuservalue(L, -2, 2);
+    bind_metatable(L, loading_type, metamethods);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, NAME);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, MODULES);
+    lua_toclose(L, MARK);
+}
+
+/* ---- require ---- */
+
+static void push_modules(lua_State *L)
+{
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, VM_MODULES) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_MODULES);
+}
+
+/* Pushes the module's chunk and its path in the project. */
+static void push_chunk(lua_State *L)
+{
+    const struct vm *vm = vm_of(L);
+    struct span name;
+
+    struct buf *error = push_buf(L);
+    name.ptr = lua_tolstring(L, NAME, &name.len);
+    const struct code *code = project_module(vm->script->project, vm->party, name, error);
+    if (!code) {
+        lua_pushlstring(L, (const char *)error->data, error->len);
+        luaL_error(L, "%s", lua_tostring(L, -1));
+    }
+    if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
+        lua_error(L);
+    lua_remove(L, -2);
+    lua_pushstring(L, code->name);
+}
+
+/* require(name) → what the module returned (true for nothing), and its path when it was loaded by this
+ * call. A module's file scope can't wait, so nobody sees it half done. */
+int base_require(lua_State *L)
+{
+    size_t len;
+    const char *name = luaL_checklstring(L, 1, &len);
+
+    lua_settop(L, 1);
+    luaL_argcheck(L, strlen(name) == len, 1, "a module's name has no NUL");
+    if (library_push(L, name))
+        return 1;
+    luaL_gsub(L, name, "/", "."); /* one name for each module */
+    lua_replace(L, NAME);
+    push_modules(L);
+    lua_pushvalue(L, NAME);
+    lua_rawget(L, MODULES);
+    if (bind_test(L, -1, loading_type))
+        return luaL_error(L, "loop or previous error loading module '%s'", lua_tostring(L, NAME));
+    if (!lua_isnil(L, -1))
+        return 1;
+    lua_settop(L, MODULES);
+    push_loading(L);
+
+    push_chunk(L); /* chunk, path */
+    lua_insert(L, -2);
+    lua_pushvalue(L, NAME);
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 1); /* path, result */
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+    lua_pushvalue(L, NAME);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, MODULES);
+    lua_insert(L, -2);
+    return 2;
+}

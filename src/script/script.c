@@ -1,0 +1,420 @@
+/* Gives a room's events to its party: which handler is called with what, and what follows when it
+ * raises. This is what rooms know as struct script_ops. */
+#include "script/script.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/utf8.h"
+#include "script/bind.h"
+#include "script/call.h"
+#include "script/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- calling handlers; all of this runs inside of the door ---- */
+
+/* Pushes the handler and self; false (and nothing) when the party has none. */
+static bool push_handler(lua_State *L, const char *name)
+{
+    lua_settop(L, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
+    switch (lua_getfield(L, 1, name)) {
+    case LUA_TNIL:
+        lua_settop(L, 0);
+        return false;
+    case LUA_TFUNCTION:
+        break;
+    default:
+        luaL_error(L, "%s is %s, not a function", name, luaL_typename(L, -1));
+    }
+    lua_insert(L, 1);
+    return true;
+}
+
+int handler_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 0;
+}
+
+static int call_handler(lua_State *L, int n_args)
+{
+    lua_callk(L, n_args + 1, 0, 0, handler_returned);
+    return 0;
+}
+
+static struct event *event_of(lua_State *L)
+{
+    return ((struct task *)lua_touserdata(L, 1))->event;
+}
+
+/* onStart(restored), onStop() */
+static int enter_start(lua_State *L)
+{
+    if (!push_handler(L, "onStart"))
+        return 0;
+    lua_pushboolean(L, 0);
+    return call_handler(L, 1);
+}
+
+static int enter_stop(lua_State *L)
+{
+    return push_handler(L, "onStop") ? call_handler(L, 0) : 0;
+}
+
+/* ---- connections ---- */
+
+/* The stack of a connect event. */
+enum { CONNECT_SELF = 1, CONNECT_TAGS, CONNECT_HANDLER, CONNECT_CONNECTION, CONNECT_CONTEXT, CONNECT_RESULT };
+
+static void push_connect_call(lua_State *L, int function, const char *name)
+{
+    if (!lua_isfunction(L, function))
+        luaL_error(L, "%s is %s, not a function", name, luaL_typename(L, function));
+    lua_pushvalue(L, function);
+    lua_pushvalue(L, CONNECT_SELF);
+    lua_pushvalue(L, CONNECT_CONNECTION);
+    lua_pushvalue(L, CONNECT_CONTEXT);
+}
+
+/* getConnectionTags has returned, or there is none: its tags, then onConnect. */
+static int connect_tagged(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    if (lua_gettop(L) >= CONNECT_RESULT && !lua_isnil(L, CONNECT_RESULT)) {
+        struct span tags[PEER_TAGS_MAX];
+        size_t n;
+        tags_check(L, CONNECT_RESULT, tags, &n);
+        if (peer_set_tags(vm_of(L)->running->event->peer, tags, n) != 0)
+            return luaL_error(L, "not enough memory");
+    }
+    lua_settop(L, CONNECT_CONTEXT);
+    if (lua_isnil(L, CONNECT_HANDLER))
+        return 0;
+    push_connect_call(L, CONNECT_HANDLER, "onConnect");
+    lua_callk(L, 3, 0, 0, handler_returned);
+    return 0;
+}
+
+/* getConnectionTags(connection, context), then onConnect(connection, context). Without both the
+ * connection gets no object. */
+static int enter_connect(lua_State *L)
+{
+    struct event *event = event_of(L);
+
+    lua_settop(L, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
+    lua_getfield(L, CONNECT_SELF, "getConnectionTags");
+    lua_getfield(L, CONNECT_SELF, "onConnect");
+    if (lua_isnil(L, CONNECT_TAGS) && lua_isnil(L, CONNECT_HANDLER))
+        return 0;
+    connection_push(L, event->peer);
+    lua_createtable(L, 0, 1);
+    request_push(L, event);
+    lua_setfield(L, CONNECT_CONTEXT, "request");
+    if (!lua_isnil(L, CONNECT_TAGS)) {
+        push_connect_call(L, CONNECT_TAGS, "getConnectionTags");
+        lua_callk(L, 3, 1, 0, connect_tagged);
+    }
+    return connect_tagged(L, LUA_OK, 0);
+}
+
+/* onMessage(message, connection, binary) */
+static int enter_message(lua_State *L)
+{
+    struct event *event = event_of(L);
+
+    if (!push_handler(L, "onMessage"))
+        return 0;
+    lua_pushlstring(L, (const char *)event->data, event->len);
+    connection_push(L, event->peer);
+    lua_pushboolean(L, event->binary);
+    return call_handler(L, 3);
+}
+
+/* onError(connection, err) */
+static int enter_error(lua_State *L)
+{
+    struct event *event = event_of(L);
+
+    if (!push_handler(L, "onError"))
+        return 0;
+    connection_push(L, event->peer);
+    lua_pushlstring(L, (const char *)event->data, event->len);
+    return call_handler(L, 2);
+}
+
+/* onClose(connection, code, reason, clean) */
+static int enter_close(lua_State *L)
+{
+    struct event *event = event_of(L);
+
+    if (!push_handler(L, "onClose"))
+        return 0;
+    connection_push(L, event->peer);
+    lua_pushinteger(L, event->code);
+    lua_pushlstring(L, event->len ? (const char *)event->data : "", event->len);
+    lua_pushboolean(L, event->clean);
+    return call_handler(L, 4);
+}
+
+/* ---- requests ---- */
+
+static int request_answered(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    struct vm *vm = vm_of(L);
+
+    if (lua_isnil(L, -1))
+        return luaL_error(L, "onRequest returned nothing; a Response, a string or a table is expected");
+    struct http_response *response = response_take(L, -1);
+    if (!response)
+        return luaL_error(L, "not enough memory for the response");
+    room_respond(vm->room, vm->running->event, response);
+    return 0;
+}
+
+/* onRequest(request) → Response */
+static int enter_request(lua_State *L)
+{
+    struct event *event = event_of(L);
+
+    if (!push_handler(L, "onRequest")) {
+        room_respond(vm_of(L)->room, event, http_response_text(404, "Not implemented"));
+        return 0;
+    }
+    request_push(L, event);
+    lua_callk(L, 2, 1, 0, request_answered);
+    return request_answered(L, LUA_OK, 0);
+}
+
+/* ---- what follows when a handler raised ---- */
+
+#define REFERENCE_LEN 8
+
+/* What the client is shown, and finds again in the log. */
+static void make_reference(char out[REFERENCE_LEN + 1])
+{
+    unsigned char bytes[REFERENCE_LEN / 2];
+    random_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void log_failure(struct task *task, const struct failure *failure, enum call_result result,
+                        const char *reference)
+{
+    struct vm *vm = task->vm;
+    struct log_field fields[6] = {
+        log_str("party", vm->party->name),
+        log_str("room", vm->room->id),
+        log_str("handler", task->handler),
+        log_text("error", (struct span){(const char *)failure->message.data, failure->message.len}),
+    };
+    size_t n = 4;
+
+    if (reference)
+        fields[n++] = log_str("reference", reference);
+    if (failure->traceback.len > 0)
+        fields[n++] = log_text("traceback",
+                               (struct span){(const char *)failure->traceback.data, failure->traceback.len});
+    vm->script->counters->handler_errors++;
+    if (result == CALL_MEMORY)
+        vm->script->counters->memory_errors++;
+    log_line(LOG_ERROR, "handler failed", fields, n);
+}
+
+static struct http_response *text_response(int status, const void *text, size_t len)
+{
+    struct http_response *response = http_response_new(status);
+    if (response)
+        response->body = bytes_copy(text, len);
+    return response;
+}
+
+/* 500 with a reference, and what happened in the log under it. */
+static struct http_response *internal_error(struct task *task, const struct failure *failure,
+                                            enum call_result result)
+{
+    char reference[REFERENCE_LEN + 1], text[64];
+
+    make_reference(reference);
+    log_failure(task, failure, result, reference);
+    task->vm->script->counters->requests_failed++;
+    int len = snprintf(text, sizeof text, "Internal error (reference %s)", reference);
+    return text_response(500, text, (size_t)len);
+}
+
+static void request_failed(struct task *task, struct failure *failure, enum call_result result)
+{
+    struct http_response *response;
+
+    if (failure->response) {
+        response = failure->response;
+        failure->response = NULL;
+    } else if (failure->bad_json) {
+        response = text_response(400, failure->message.data, failure->message.len);
+    } else {
+        response = internal_error(task, failure, result);
+    }
+    room_respond(task->vm->room, task->event, response);
+}
+
+/* error({ close = 4001, reason = "…" }) in a connection's handler closes with it. */
+static void close_as_asked(struct event *event, const struct failure *failure)
+{
+    const char *reason = (const char *)failure->close_reason.data;
+    size_t len = utf8_valid(reason, failure->close_reason.len)
+                     ? utf8_cut(reason, failure->close_reason.len, 123)
+                     : 0;
+    if (event->kind == EVENT_CONNECT) {
+        event->close_code = failure->close_code;
+        event->close_reason = len > 0 ? strndup(reason, len) : NULL;
+    } else {
+        room_close_peer(event->peer, failure->close_code, reason, len);
+    }
+}
+
+static void event_failed(struct task *task, enum call_result result)
+{
+    struct event *event = task->event;
+    struct failure failure;
+
+    call_failure(task, result, &failure);
+    switch ((enum event_kind)event->kind) {
+    case EVENT_REQUEST:
+        request_failed(task, &failure, result);
+        break;
+    case EVENT_START:
+        event->failure = internal_error(task, &failure, result);
+        break;
+    case EVENT_CONNECT:
+    case EVENT_MESSAGE:
+    case EVENT_ERROR:
+    case EVENT_CLOSE:
+        if (failure.close)
+            close_as_asked(event, &failure);
+        else
+            log_failure(task, &failure, result, NULL);
+        break;
+    case EVENT_TIMER:
+    case EVENT_WAKE:
+    case EVENT_STOP:
+        log_failure(task, &failure, result, NULL);
+        break;
+    }
+    failure_fini(&failure);
+}
+
+void handler_failed(struct task *task, enum call_result result)
+{
+    struct failure failure;
+    call_failure(task, result, &failure);
+    log_failure(task, &failure, result, NULL);
+    failure_fini(&failure);
+}
+
+static void event_done(struct task *task, enum call_result result)
+{
+    if (result != CALL_DONE)
+        event_failed(task, result);
+    room_event_done(task->vm->room, task->event, result == CALL_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
+}
+
+/* ---- struct script_ops ---- */
+
+static void *script_open(void *user, struct room *room)
+{
+    struct script *script = user;
+    struct buf error = {0};
+    int line;
+
+    struct vm *vm = vm_new(script, room->party, room);
+    if (vm && vm_load(vm, &error, &line) == 0)
+        return vm;
+    log_event(LOG_ERROR, "the party's script could not be started", log_str("party", room->party->name),
+              log_str("room", room->id),
+              log_text("error", error.len ? (struct span){(const char *)error.data, error.len}
+                                          : SPAN("not enough memory")));
+    buf_fini(&error);
+    vm_free(vm);
+    return NULL;
+}
+
+static const struct {
+    const char *handler;
+    lua_CFunction enter;
+} entries[] = {
+    [EVENT_START] = {"onStart", enter_start},       [EVENT_CONNECT] = {"onConnect", enter_connect},
+    [EVENT_MESSAGE] = {"onMessage", enter_message}, [EVENT_ERROR] = {"onError", enter_error},
+    [EVENT_CLOSE] = {"onClose", enter_close},       [EVENT_REQUEST] = {"onRequest", enter_request},
+    [EVENT_STOP] = {"onStop", enter_stop},
+};
+
+/* Runs the handler; the number of those that wait is the room's to know. */
+static void script_run(void *instance, struct event *event)
+{
+    struct vm *vm = instance;
+    enum call_result result;
+
+    if (event->kind == EVENT_WAKE) {
+        room_wait_end(vm->room);
+        result = call_resume(event->handle);
+    } else if (event->kind == EVENT_TIMER) {
+        result = timer_run(vm, event->handle);
+    } else {
+        result = call_start(vm, entries[event->kind].handler, entries[event->kind].enter, event, NULL,
+                            event_done);
+    }
+    if (result == CALL_WAITING)
+        room_wait_begin(vm->room);
+}
+
+static void script_forget(void *instance, struct peer *peer)
+{
+    connection_forget(instance, peer);
+}
+
+static void script_close(void *instance)
+{
+    vm_free(instance);
+}
+
+static struct span script_party_name(const struct party *party)
+{
+    return span_of(party->name);
+}
+
+static enum duplicate_id script_duplicate_id(const struct party *party)
+{
+    return party->options.duplicate_id;
+}
+
+const struct script_ops script_ops = {
+    .open = script_open,
+    .run = script_run,
+    .forget = script_forget,
+    .close = script_close,
+    .party_name = script_party_name,
+    .duplicate_id = script_duplicate_id,
+};
+
+int script_init(struct script *script, struct project *project, const struct config *config, struct loop *loop,
+                struct counters *counters)
+{
+    *script = (struct script){
+        .project = project, .config = config, .loop = loop, .counters = counters, .pool = pool_new()};
+    return script->pool ? 0 : -ENOMEM;
+}
+
+void script_fini(struct script *script)
+{
+    pool_free(script->pool);
+    script->pool = NULL;
+}

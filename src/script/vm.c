@@ -1,0 +1,161 @@
+/* Makes and ends the VM of a room. */
+#include "script/vm.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "script/bind.h"
+#include "script/call.h"
+#include "script/library.h"
+#include "script/pool.h"
+#include "script/script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The VM's account: what Lua holds, against the room's limit. A block that gets smaller is
+ * never refused. */
+static void *vm_alloc(void *user, void *block, size_t old_size, size_t new_size)
+{
+    struct vm *vm = user;
+
+    if (!block)
+        old_size = 0; /* Lua gives the type of the object there */
+    if (new_size > old_size) {
+        if (vm->used + (new_size - old_size) > vm->limit)
+            return NULL;
+        if (++vm->n_allocations == vm->fail_at)
+            return NULL;
+    }
+    void *result = pool_realloc(vm->script->pool, block, old_size, new_size);
+    if (result || new_size == 0)
+        vm->used = vm->used - old_size + new_size;
+    return result;
+}
+
+/* Reaching this is a mistake of ours: something called Lua outside of the door. */
+static int vm_panic(lua_State *L)
+{
+    const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no message";
+    log_event(LOG_ERROR, "unprotected error in Lua", log_str("error", message));
+    log_fini();
+    abort();
+}
+
+static int set_up(lua_State *L)
+{
+    library_open_all(L);
+    return 0;
+}
+
+struct vm *vm_new(struct script *script, struct party *party, struct room *room)
+{
+    struct vm *vm = calloc(1, sizeof *vm);
+    if (!vm)
+        return NULL;
+    vm->script = script;
+    vm->party = party;
+    vm->room = room;
+    vm->limit = script->config->limits.room_memory;
+    list_init(&vm->tasks);
+    list_init(&vm->timers);
+    vm->L = lua_newstate(vm_alloc, vm);
+    if (!vm->L) {
+        free(vm);
+        return NULL;
+    }
+    lua_atpanic(vm->L, vm_panic);
+    *(void **)lua_getextraspace(vm->L) = vm;
+    if (call_protected(vm, set_up, NULL) != 0) {
+        vm_free(vm);
+        return NULL;
+    }
+    return vm;
+}
+
+struct load {
+    int result; /* 1: loaded */
+    struct buf *error;
+    int *line;
+};
+
+/* Keeps what the file scope returned as the party, and makes self: state that indexes it. */
+static int adopt_party(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    struct vm *vm = vm_of(L);
+    if (lua_type(L, -1) != LUA_TTABLE)
+        return luaL_error(L, "%s must return the party, a table of handlers; it returned %s",
+                          vm->party->code->name, luaL_typename(L, -1));
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_SELF);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_PARTY);
+    return 0;
+}
+
+static int enter_file_scope(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    const struct code *code = vm->party->code;
+
+    lua_settop(L, 0);
+    if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
+        return lua_error(L);
+    lua_callk(L, 0, 1, 0, adopt_party);
+    return adopt_party(L, LUA_OK, 0);
+}
+
+static void file_scope_done(struct task *task, enum call_result result)
+{
+    struct load *load = task->data;
+    struct failure failure;
+
+    if (result == CALL_DONE) {
+        load->result = 1;
+        return;
+    }
+    call_failure(task, result, &failure);
+    *load->line = failure.line;
+    (void)!buf_append(load->error, failure.message.data, failure.message.len);
+    if (failure.traceback.len > 0)
+        (void)!buf_printf(load->error, "\n%.*s", (int)failure.traceback.len, (const char *)failure.traceback.data);
+    failure_fini(&failure);
+}
+
+int vm_load(struct vm *vm, struct buf *error, int *line)
+{
+    struct load load = {.error = error, .line = line};
+
+    *line = 0;
+    if (call_start(vm, "file scope", enter_file_scope, NULL, &load, file_scope_done) == CALL_DONE &&
+        load.result == 1) {
+        vm->loaded = true;
+        return 0;
+    }
+    if (error->len == 0)
+        (void)!buf_printf(error, "not enough memory to load %s", vm->party->code->name);
+    return -EINVAL;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    timers_stop(vm);
+    while (!list_empty(&vm->tasks))
+        call_drop(container_of(vm->tasks.next, struct task, link));
+    free(vm->spare);
+    lua_close(vm->L); /* scripts have no finalizers: this runs ours alone */
+    CHECK(vm->used == 0);
+    free(vm);
+}
+
+struct vm *vm_of(lua_State *L)
+{
+    uintptr_t word = (uintptr_t)*(void **)lua_getextraspace(L);
+    return (struct vm *)(word & ~(uintptr_t)1);
+}

@@ -1,0 +1,69 @@
+/* One room's Lua: a lua_State with an allocator that counts and caps, the sandbox, the
+ * party's table and self. Everything that runs Lua code goes through call.h. */
+#pragma once
+
+#include "base/list.h"
+#include "script/project.h"
+
+#include <lua.h>
+
+struct script; /* script.h: what the VMs of a thread share */
+
+/* Places in the registry that the script layer uses. */
+enum vm_slot {
+    VM_PARTY = 4,   /* the table that the party's script returned */
+    VM_SELF,        /* the room's state */
+    VM_CONNECTIONS, /* light userdata of a peer → its object */
+    VM_MODULES,     /* name → what require returned */
+    VM_LIBRARY,     /* metatable of the library tables (library.h) */
+    VM_BAD_JSON,    /* the message of the last request:json() that failed */
+    VM_TIMERS,      /* timer object → function, while it runs */
+    VM_SLOTS
+};
+
+#define VM_LIBRARIES 16
+
+struct vm {
+    struct script *script;
+    struct party *party;
+    struct room *room; /* NULL in a VM that only checks a script */
+    lua_State *L;      /* the main thread: for the host alone, no script code runs on it */
+    size_t used;       /* bytes of the VM */
+    size_t limit;
+    bool loaded;          /* the file scope is over: handlers run, and may wait */
+    struct list tasks;    /* handlers that wait */
+    struct list timers;   /* party.after and party.every that run */
+    struct task *spare;   /* kept for the next handler, with its coroutine */
+    struct task *running; /* whose Lua runs now */
+    struct resume_frame *resumes; /* coroutines of the author that are being resumed (wait.c) */
+    const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table */
+    uint64_t addresses;   /* names given to objects by tostring */
+    /* for tests: */
+    uint64_t n_allocations;
+    uint64_t fail_at; /* the allocation that fails, counted from 1; 0: none */
+};
+
+/* A VM with the sandbox, ready to load the party's code. NULL: no memory. */
+struct vm *vm_new(struct script *script, struct party *party, struct room *room)
+    __attribute__((warn_unused_result));
+
+/* Runs the party's file scope and keeps the table that it returns, and makes self. On error
+ * a negative code; error (appended) has message and traceback, and *line the line in the
+ * party's file, if known. */
+int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
+
+/* Ends it: timers, waiting handlers, objects of peers. Runs no Lua code. Accepts NULL. */
+void vm_free(struct vm *vm);
+
+/* Charges memory that C holds for the script to the room's account, or gives it back. */
+static inline void vm_charge(struct vm *vm, size_t bytes)
+{
+    vm->used += bytes;
+}
+static inline void vm_discharge(struct vm *vm, size_t bytes)
+{
+    vm->used -= bytes;
+}
+
+/* The VM of a running C function or hook. */
+struct vm *vm_of(lua_State *L);

@@ -1,0 +1,221 @@
+// The benchmark: Festa beside the kernel's floor, npm ws and Bun. See README.md, or run it with --help.
+
+import { once } from "node:events";
+import { resolve, join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { check } from "./harness/check.mjs";
+import {
+    ROOT, buildPrograms, busySeconds, cpuSeconds, describe, pinning, softInterruptThread, start,
+} from "./harness/machine.mjs";
+import { MODES } from "./harness/modes.mjs";
+import { figures, faults, medians, modeTable, summary } from "./harness/report.mjs";
+import { installPackages, launch, servers } from "./harness/servers.mjs";
+
+const PEERS = ["festa", "floor", "ws", "bun"];
+const USAGE = `usage: node tests/bench/run.mjs [options]
+  --rounds N     how often each server is measured in each mode (3); medians are shown
+  --secs S       seconds of each measurement (3), after a warm-up of a third of that
+  --quick        one round of one second: whether it works, not what it costs
+  --modes A,B    ${Object.keys(MODES).join(",")}
+  --peers A,B    ${PEERS.join(",")}
+  --festa FILE   the binary to measure (build/release/festa)
+  --json FILE    all runs and medians`;
+
+function wrongUsage(message) {
+    console.error(`${message}\n${USAGE}`);
+    process.exit(2);
+}
+
+function positive(name, text) {
+    const value = Number(text);
+    if (!(value > 0)) wrongUsage(`--${name} must be a number above 0, not "${text}"`);
+    return value;
+}
+
+function chosen(name, text, known) {
+    const names = text === undefined ? known : text.split(",");
+    const unknown = names.find((one) => !known.includes(one));
+    if (unknown !== undefined) wrongUsage(`--${name}: no "${unknown}"; there are ${known.join(", ")}`);
+    return names;
+}
+
+function options() {
+    let values;
+    try {
+        ({ values } = parseArgs({
+            options: {
+                rounds: { type: "string" }, secs: { type: "string" }, quick: { type: "boolean" },
+                modes: { type: "string" }, peers: { type: "string" }, festa: { type: "string" },
+                json: { type: "string" }, help: { type: "boolean" },
+            },
+        }));
+    } catch (error) {
+        wrongUsage(error.message);
+    }
+    if (values.help) {
+        console.log(USAGE);
+        process.exit(0);
+    }
+    return {
+        rounds: Math.ceil(positive("rounds", values.rounds ?? (values.quick ? 1 : 3))),
+        secs: positive("secs", values.secs ?? (values.quick ? 1 : 3)),
+        modes: chosen("modes", values.modes, Object.keys(MODES)),
+        peers: chosen("peers", values.peers, PEERS),
+        festa: resolve(values.festa ?? join(ROOT, "build", "release", "festa")),
+        json: values.json,
+    };
+}
+
+/** Runs the load generator to its end and returns the object that it printed. */
+async function load(program, core, args) {
+    const child = start(core, [program, ...args]);
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (chunk) => { out += chunk; });
+    child.stderr.on("data", (chunk) => { err += chunk; });
+    await once(child, "close");
+    try {
+        return JSON.parse(out);
+    } catch {
+        throw new Error(`partyload ${args[0]}: ${err.trim() || out.trim() || "it reported nothing"}`);
+    }
+}
+
+/**
+ * One server, freshly started, in one mode: { raw, others }. `others` is the CPU, in cores, that programs
+ * other than the server and the load took meanwhile.
+ */
+async function measure(bench, server, mode) {
+    const { cores, programs, options: { secs } } = bench;
+    const instance = await launch(server, cores?.server ?? null);
+    try {
+        // the soft-interrupt thread of the server's core works for the server: its CPU counts as the server's
+        const pids = [instance.pid, ...(bench.softInterrupts ? [bench.softInterrupts] : [])].join(",");
+        const common = ["--port", instance.port, "--pid", pids, "--json", "-t", secs, "-w", secs / 3];
+        const args = ([name, ...rest]) => [name, ...common.map(String), ...rest];
+        const core = cores?.load ?? null;
+        if (mode.before) await load(programs.partyload, core, args(mode.before));
+        const books = () => ({
+            time: process.hrtime.bigint(), busy: busySeconds(),
+            ours: cpuSeconds("self", true) + cpuSeconds(instance.pid),
+        });
+        const before = books();
+        const raw = await load(programs.partyload, core, args(mode.load));
+        const after = books();
+        const seconds = Number(after.time - before.time) / 1e9;
+        const others = (after.busy - before.busy - (after.ours - before.ours)) / seconds;
+        return { raw, others: Math.max(0, others) };
+    } catch (error) {
+        if (!instance.ended()) throw error;
+        throw new Error(`the server ended: ${instance.said() || error.message}`);
+    } finally {
+        await instance.stop();
+    }
+}
+
+/** The servers that can be measured: present, and behaving as the benchmark's parties. */
+async function usable(known, names, core, failures) {
+    const ready = [];
+    const { WebSocket } = await import("ws").catch(() => ({}));
+    for (const name of names) {
+        const server = known[name];
+        if (server.missing) {
+            console.log(`${name}: skipped, ${server.missing}`);
+            continue;
+        }
+        try {
+            if (server.rooms && WebSocket) {
+                const instance = await launch(server, core);
+                await check(WebSocket, instance.port).finally(instance.stop);
+            }
+            const state = !server.rooms ? "ready" : WebSocket ? "answers as it should" : "not checked";
+            console.log([`${name}: ${state}`, server.version()].filter(Boolean).join(", "));
+            ready.push(name);
+        } catch (error) {
+            failures.push(`${name}: ${error.message}`);
+            console.log(`${name}: skipped, it fails the check: ${error.message}`);
+        }
+    }
+    return ready;
+}
+
+/** Measures one round and appends its runs; the order of the servers moves on with each mode and round. */
+async function runRound(bench, round, runs, failures) {
+    for (const [turn, name] of bench.options.modes.entries()) {
+        const mode = MODES[name];
+        const peers = bench.peers.filter((peer) => bench.servers[peer].rooms || !mode.rooms);
+        for (let i = 0; i < peers.length; i++) {
+            const peer = peers[(i + turn + round) % peers.length];
+            try {
+                const { raw, others } = await measure(bench, bench.servers[peer], mode);
+                const result = { figures: figures(mode, raw), faults: faults(raw), others, raw };
+                runs.push({ round: round + 1, mode: name, peer, ...result });
+            } catch (error) {
+                failures.push(`${name}, ${peer}, round ${round + 1}: ${error.message}`);
+            }
+            if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round + 1}: ${name} ${peer}`);
+        }
+    }
+    if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+}
+
+function print(bench, runs) {
+    const results = {};
+    for (const name of bench.options.modes) {
+        const mine = runs.filter((run) => run.mode === name);
+        if (!mine.length) continue;
+        const ordered = bench.peers.flatMap((peer) => mine.filter((run) => run.peer === peer));
+        results[name] = medians(ordered);
+        const faulty = ordered.filter((run) => run.faults.length)
+            .map((run) => `${run.peer}, round ${run.round}: ${run.faults.join(", ")}`);
+        console.log(`\n${modeTable(name, MODES[name], results[name], faulty)}`);
+    }
+    const all = summary(MODES, results);
+    if (all) console.log(`\n${all}`);
+    const others = runs.map((run) => run.others).sort((a, b) => a - b);
+    if (others.length) {
+        const [median, most] = [others[others.length >> 1], others.at(-1)].map((cores) => cores.toFixed(2));
+        console.log(`\nCPU that other programs took meanwhile, in cores: median ${median}, most ${most}`);
+    }
+    return results;
+}
+
+async function main() {
+    const opts = options();
+    const programs = buildPrograms();
+    const npmFault = opts.peers.some((peer) => peer !== "floor") ? installPackages() : null;
+    const { cores, why } = pinning();
+    const machine = describe();
+    console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`);
+    console.log(cores ? `server on core ${cores.server}, load on core ${cores.load}` : `not pinned: ${why}`);
+    if (npmFault) console.log(`${npmFault}; answers cannot be checked without npm ws`);
+
+    const failures = [];
+    const known = servers({ festa: opts.festa, floor: programs.floor });
+    const bench = {
+        options: opts, programs, cores, servers: known,
+        softInterrupts: cores && softInterruptThread(cores.server),
+        peers: await usable(known, opts.peers, cores?.server ?? null, failures),
+    };
+    const count = opts.modes.length * bench.peers.length * opts.rounds;
+    console.log(`${count} runs, about ${Math.ceil((count * (1.5 * opts.secs + 1)) / 60)} min`);
+    const runs = [];
+    for (let round = 0; round < opts.rounds; round++) await runRound(bench, round, runs, failures);
+    console.log(`medians over rounds: ${opts.rounds}, of ${opts.secs} s`);
+    const results = print(bench, runs);
+    if (opts.json) {
+        const versions = Object.fromEntries(bench.peers.map((peer) => [peer, known[peer].version()]));
+        const { rounds, secs } = opts;
+        const all = { machine, cores, versions, rounds, secs, medians: results, runs, failures };
+        writeFileSync(opts.json, `${JSON.stringify(all, null, 2)}\n`);
+    }
+    for (const failure of failures) console.error(`failed: ${failure}`);
+    return failures.length ? 1 : 0;
+}
+
+process.on("SIGINT", () => process.exit(130)).on("SIGTERM", () => process.exit(143));
+main().then((status) => process.exit(status), (error) => {
+    console.error(error.message);
+    process.exit(1);
+});

@@ -1,0 +1,132 @@
+// A real browser: a page of the server's own origin talks with its room, a foreign one may not.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import http from "node:http";
+import { after, before, describe, it } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { ECHO, MESSAGE_SERVER } from "../lib/parties.mjs";
+import { config } from "../lib/project.mjs";
+import { serverForSuite } from "../lib/server.mjs";
+import { within } from "../lib/wait.mjs";
+
+const CHROMIUM = process.env.FESTA_TEST_CHROMIUM ?? "/usr/bin/chromium";
+
+// Runs in the page: opens a socket, does what it is told, and tells what happened. It closes when
+// it has got as many messages as it sent (one, when it posted) and its post has been answered.
+async function inPage({ url, post, send = [] }) {
+  const events = [];
+  let missing = send.length + (post ? 2 : 0);
+  return new Promise((done) => {
+    const socket = new WebSocket(url);
+    const happened = (what) => {
+      events.push(what);
+      if (--missing === 0) socket.close(4000, "seen");
+    };
+    socket.onopen = async () => {
+      events.push("open");
+      for (const message of send) socket.send(message);
+      if (!post) return;
+      const response = await fetch(post.url, { method: "POST", body: post.body });
+      happened(`${response.status} ${await response.text()}`);
+    };
+    socket.onmessage = ({ data }) => happened(`message ${data}`);
+    socket.onclose = ({ code, wasClean }) => {
+      events.push(`close ${code} ${wasClean}`);
+      done(events);
+    };
+  });
+}
+
+describe("a browser", () => {
+  const files = { "parties/main.lua": MESSAGE_SERVER, "parties/echo.lua": ECHO };
+  const server = serverForSuite(files);
+  const open = serverForSuite({ ...files, "festa.lua": config({ cors: true, allowedOrigins: ["*"] }) });
+  let browser;
+  let foreign; // a page from somewhere else
+
+  before(async () => {
+    assert.ok(existsSync(CHROMIUM), `${CHROMIUM} is missing`);
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      headless: true,
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+    foreign = http.createServer((_, response) => response.end("<!doctype html><title>elsewhere</title>"));
+    await new Promise((done) => foreign.listen(0, "127.0.0.1", done));
+  });
+
+  after(async () => {
+    await browser?.close();
+    foreign?.close();
+  });
+
+  const run = async (page, what) => within(page.evaluate(inPage, what), "the page", 60000);
+
+  it("opens the room's URL, sees its own message come back by WebSocket", async () => {
+    const path = `/parties/main/${server.room()}`;
+    const page = await browser.newPage();
+    const response = await page.goto(`${server.url}${path}`);
+    assert.equal(response.status(), 200);
+    assert.equal(await page.textContent("body"), "[]");
+    const events = await run(page, {
+      url: `ws://${server.host}${path}`,
+      post: { url: path, body: JSON.stringify({ message: "Hello!" }) },
+    });
+    assert.deepEqual(events.sort(), ["200 OK", "close 4000 true", "message Hello!", "open"].sort());
+    await page.reload();
+    assert.equal(await page.textContent("body"), '["Hello!"]');
+    await page.close();
+  });
+
+  it("text of all of Unicode, and a megabyte", async () => {
+    const page = await browser.newPage();
+    await page.goto(`${server.url}/parties/main/${server.room()}`);
+    const send = ["zwei ü 🎉", "x".repeat(1024 * 1024), ""];
+    const events = await run(page, { url: `ws://${server.host}/parties/echo/${server.room()}`, send });
+    assert.deepEqual(events, ["open", ...send.map((text) => `message ${text}`), "close 4000 true"]);
+    await page.close();
+  });
+
+  it("a page of another origin gets no socket and no answer", async () => {
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${foreign.address().port}/`);
+    const path = `/parties/main/${server.room()}`;
+    assert.deepEqual(await run(page, { url: `ws://${server.host}${path}` }), ["close 1006 false"]);
+    const fetched = await page.evaluate((url) => fetch(url).then((r) => r.text(), () => "refused"), `${server.url}${path}`);
+    assert.equal(fetched, "refused");
+    await page.close();
+  });
+
+  it("a page of another origin gets both, where the project allows it", async () => {
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${foreign.address().port}/`);
+    const path = `/parties/main/${open.room()}`;
+    const events = await run(page, {
+      url: `ws://${open.host}${path}`,
+      post: { url: `${open.url}${path}`, body: JSON.stringify({ message: "from afar" }) },
+    });
+    assert.deepEqual(events.sort(), ["200 OK", "close 4000 true", "message from afar", "open"].sort());
+    const put = await page.evaluate(
+      (url) =>
+        fetch(url, { method: "PUT", headers: { "X-Own": "1", "Content-Type": "application/json" }, body: "{}" }).then(
+          async (r) => `${r.status} ${await r.text()}`,
+          () => "refused",
+        ),
+      `${open.url}${path}`,
+    );
+    assert.equal(put, "405 Method not allowed", "a request that needs a preflight");
+    await page.close();
+  });
+});

@@ -1,0 +1,671 @@
+/* The two neighbours of the room layer as tests want them: a script that does what the test says, and
+ * peers and requests that write down what they are told. All of it goes to one text, in order, which
+ * fake_expect compares. No Lua, no sockets; the loop is the real one.
+ *
+ * What is wrong whatever the test is about fails at once: an event out of its place in the life of a room or
+ * a peer, a call to a peer that it may not get, a second answer, anything left over in fake_end. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "room/room.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* How long anything may take that is waited for. */
+#define FAKE_DEADLINE_MS 30000u
+
+struct party {
+    const char *name;
+    enum duplicate_id duplicate;
+};
+
+/* What a handler does at its end. */
+enum act { ACT_DONE, ACT_FAIL, ACT_WAIT };
+
+struct fake {
+    struct loop loop;
+    struct rooms rooms;
+    struct counters counters;
+    struct party party;
+    struct buf log;
+    /* The handlers: for every event but WAKE. NULL: requests are answered, nothing else is done. */
+    enum act (*handler)(struct fake *fake, struct room *room, struct event *event);
+    /* What a handler that was woken goes on with. NULL: it is done. event is NULL in a timer's. */
+    enum act (*resumed)(struct fake *fake, struct room *room, struct event *event);
+    void *user;        /* the test's */
+    bool no_vm;        /* VMs can't be made */
+    bool no_group;     /* groups can't be made */
+    bool no_memory;    /* allocations fail: peers may be closed where they could not be served */
+    bool empty;        /* rooms_stop is done */
+    struct list tasks; /* handlers that wait, of all rooms, the oldest first */
+    struct list peers; /* of struct fake_peer, those with a transport */
+    size_t n_vms, n_tasks, n_peers, n_exchanges, n_groups;
+    bool (*until)(struct fake *fake); /* of fake_wait */
+    struct loop_hook watch;
+    struct timer guard;
+    bool late;
+};
+
+/* The script's side of a room. */
+struct fake_vm {
+    struct fake *fake;
+    struct room *room;
+    bool started, stopping;
+};
+
+/* A handler that waits. */
+struct fake_task {
+    struct list link;
+    struct fake_vm *vm;
+    struct event *event; /* NULL: of a timer */
+    bool woken;          /* its event is on the way */
+};
+
+struct fake_group {
+    struct peer_group base;
+    struct fake *fake;
+    struct list members; /* of struct fake_peer */
+};
+
+struct fake_peer {
+    struct peer peer;
+    struct fake *fake;
+    struct list link;   /* in fake->peers */
+    struct list member; /* in its group */
+    bool transport;     /* not ended */
+    bool joined, accepted, refused, closed;
+    bool connect_given, connect_done, close_given, close_done; /* by the script's events */
+    bool blocked;   /* room_peer_ready said no */
+    size_t pending; /* what kind->pending says */
+};
+
+struct fake_exchange {
+    struct exchange exchange;
+    struct fake *fake;
+    char name[16];
+    int n_answers, status;
+};
+
+/* ---- the text ---- */
+
+static inline void fake_say(struct fake *fake, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline void fake_say(struct fake *fake, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (fake->log.len > 0)
+        assert_int_equal(buf_append(&fake->log, "; ", 2), 0);
+    assert_int_equal(buf_vprintf(&fake->log, format, args), 0);
+    va_end(args);
+}
+
+static inline void fake_forget(struct fake *fake)
+{
+    fake->log.len = 0;
+}
+
+/* Compares all that was said since the last time. */
+static inline void fake_expect_at(struct fake *fake, const char *want, const char *file, int line)
+{
+    assert_int_equal(buf_append(&fake->log, "", 1), 0);
+    _assert_string_equal((const char *)fake->log.data, want, file, line);
+    fake_forget(fake);
+}
+#define fake_expect(fake, want) fake_expect_at(fake, want, __FILE__, __LINE__)
+
+/* ---- peers ---- */
+
+static inline struct fake_peer *fake_peer_of(const struct peer *peer)
+{
+    return container_of(peer, struct fake_peer, peer);
+}
+
+static inline struct peer_group *fake_group_open(struct room *room)
+{
+    struct fake *fake = room->rooms->script_user;
+    struct fake_group *group = fake->no_group ? NULL : calloc(1, sizeof *group);
+    if (!group)
+        return NULL;
+    group->fake = fake;
+    list_init(&group->members);
+    fake->n_groups++;
+    return &group->base;
+}
+
+static inline void fake_group_close(struct peer_group *base)
+{
+    struct fake_group *group = container_of(base, struct fake_group, base);
+    while (list_pop(&group->members))
+        ;
+    group->fake->n_groups--;
+    free(group);
+}
+
+static inline void fake_group_send(struct peer_group *base, struct bytes *data, bool binary,
+                                   struct peer *const *without, size_t n_without)
+{
+    struct fake_group *group = container_of(base, struct fake_group, base);
+    char to[256] = "";
+
+    list_each(it, &group->members) {
+        struct fake_peer *peer = container_of(it, struct fake_peer, member);
+        bool left_out = false;
+        for (size_t i = 0; i < n_without; i++)
+            left_out = left_out || without[i] == &peer->peer;
+        size_t len = strlen(to);
+        if (!left_out)
+            snprintf(to + len, sizeof to - len, " %s", peer->peer.id);
+    }
+    fake_say(group->fake, "broadcast %.*s%s to%s", (int)data->len, (const char *)data->data,
+             binary ? " binary" : "", to);
+}
+
+static inline void fake_join(struct peer *base, struct peer_group *group)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_false(peer->joined || peer->accepted || peer->refused);
+    peer->joined = true;
+    if (peer->transport && !peer->closed)
+        list_push(&container_of(group, struct fake_group, base)->members, &peer->member);
+    fake_say(peer->fake, "%s join", base->id);
+}
+
+static inline void fake_accept(struct peer *base)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_true(peer->joined || peer->closed);
+    assert_false(peer->accepted || peer->refused);
+    assert_true(!peer->closed || peer->fake->no_memory || peer->fake->no_group);
+    peer->accepted = true;
+    fake_say(peer->fake, "%s accept", base->id);
+}
+
+static inline void fake_refuse(struct peer *base, struct http_response *response)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_false(peer->joined || peer->accepted || peer->refused || peer->closed || peer->connect_given);
+    assert_true(response || peer->fake->no_memory);
+    peer->refused = true;
+    fake_say(peer->fake, "%s refuse %d", base->id, response ? response->status : 0);
+    http_response_free(response);
+}
+
+static inline void fake_send_to(struct peer *base, struct bytes *data, bool binary)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_true(peer->joined || peer->closed);
+    assert_false(peer->refused);
+    assert_true(!peer->closed || peer->fake->no_memory || peer->fake->no_group);
+    fake_say(peer->fake, "%s send %.*s%s", base->id, (int)data->len, (const char *)data->data,
+             binary ? " binary" : "");
+}
+
+static inline void fake_close_peer(struct peer *base, uint16_t code, const char *reason, size_t len)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_false(peer->refused);
+    assert_true(!peer->closed || peer->fake->no_memory || peer->fake->no_group);
+    peer->closed = true;
+    list_remove(&peer->member);
+    fake_say(peer->fake, "%s close %d%s%.*s", base->id, code, len ? " " : "", (int)len, len ? reason : "");
+}
+
+static inline size_t fake_pending(const struct peer *base)
+{
+    return fake_peer_of(base)->pending;
+}
+
+static inline void fake_resume(struct peer *base)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_true(peer->blocked);
+    assert_ptr_not_equal(base->room, NULL);
+    peer->blocked = false;
+    fake_say(peer->fake, "%s resume", base->id);
+}
+
+static inline void fake_free(struct peer *base)
+{
+    struct fake_peer *peer = fake_peer_of(base);
+    assert_false(peer->transport);
+    assert_false(list_linked(&base->link) || list_linked(&base->waiting) || base->listed);
+    assert_int_equal(base->staged, 0);
+    peer->fake->n_peers--;
+    free(peer);
+}
+
+static const struct peer_kind fake_kind = {
+    .name = "fake",
+    .group_open = fake_group_open,
+    .group_close = fake_group_close,
+    .group_send = fake_group_send,
+    .join = fake_join,
+    .accept = fake_accept,
+    .refuse = fake_refuse,
+    .send = fake_send_to,
+    .close = fake_close_peer,
+    .pending = fake_pending,
+    .resume = fake_resume,
+    .free = fake_free,
+};
+
+static inline struct fake_peer *fake_peer_new(struct fake *fake, const char *id)
+{
+    struct fake_peer *peer = calloc(1, sizeof *peer);
+    assert_non_null(peer);
+    peer->peer.kind = &fake_kind;
+    peer->peer.refs = 1;
+    peer->peer.id = strdup(id);
+    peer->peer.uri = strdup("ws://host/");
+    peer->fake = fake;
+    peer->transport = true;
+    list_push(&fake->peers, &peer->link);
+    fake->n_peers++;
+    return peer;
+}
+
+static inline struct http_request *fake_http_request(void)
+{
+    struct http_request *request = calloc(1, sizeof *request);
+    assert_non_null(request);
+    return request;
+}
+
+/* A peer whose handshake has come. It is the test's until fake_gone. */
+static inline struct fake_peer *fake_connect(struct fake *fake, struct room *room, const char *id)
+{
+    struct fake_peer *peer = fake_peer_new(fake, id);
+    room_connect(room, &peer->peer, fake_http_request());
+    return peer;
+}
+
+/* The memory in which the text lies is gone when this returns, as that of a transport's read buffer is. */
+static inline void fake_message(struct fake_peer *peer, const char *text)
+{
+    size_t len = strlen(text);
+    char *data = strndup(text, len);
+    room_message(&peer->peer, (const uint8_t *)data, len, false);
+    memset(data, '#', len);
+    free(data);
+}
+
+/* The client's close, or the loss of the connection; then its transport is gone. */
+static inline void fake_gone_with(struct fake_peer *peer, uint16_t code, const char *text, bool clean)
+{
+    size_t len = strlen(text);
+    char *reason = strndup(text, len);
+    peer->transport = false;
+    list_remove(&peer->member);
+    list_remove(&peer->link);
+    room_close(&peer->peer, code, reason, len, clean);
+    memset(reason, '#', len);
+    free(reason);
+    peer_unref(&peer->peer);
+}
+
+static inline void fake_gone(struct fake_peer *peer)
+{
+    fake_gone_with(peer, 1006, "", false);
+}
+
+/* ---- requests ---- */
+
+static inline void fake_respond_to(struct exchange *base, struct http_response *response)
+{
+    struct fake_exchange *exchange = container_of(base, struct fake_exchange, exchange);
+    assert_true(response || exchange->fake->no_memory);
+    assert_int_equal(exchange->n_answers++, 0);
+    exchange->status = response ? response->status : 0;
+    exchange->fake->n_exchanges--;
+    fake_say(exchange->fake, "%s = %d", exchange->name, exchange->status);
+    if (response && response->body && exchange->status == 200)
+        assert_int_equal(buf_printf(&exchange->fake->log, " %.*s", (int)response->body->len,
+                                    (const char *)response->body->data),
+                         0);
+    http_response_free(response);
+}
+
+/* The exchange is the caller's memory. */
+static inline void fake_request(struct fake *fake, struct room *room, struct fake_exchange *exchange,
+                                const char *name)
+{
+    *exchange = (struct fake_exchange){.exchange = {.respond = fake_respond_to}, .fake = fake};
+    snprintf(exchange->name, sizeof exchange->name, "%s", name);
+    fake->n_exchanges++;
+    room_request(room, fake_http_request(), &exchange->exchange);
+}
+
+/* ---- the script ---- */
+
+static inline void fake_say_event(struct fake *fake, const struct room *room, const struct event *event)
+{
+    const char *id = event->peer ? event->peer->id : "";
+    const char *text = event->len ? (const char *)event->data : "";
+
+    switch ((enum event_kind)event->kind) {
+    case EVENT_START:
+        fake_say(fake, "%s:start", room->id);
+        break;
+    case EVENT_CONNECT:
+        fake_say(fake, "%s:connect %s", room->id, id);
+        break;
+    case EVENT_MESSAGE:
+        fake_say(fake, "%s:message %s %.*s", room->id, id, (int)event->len, text);
+        break;
+    case EVENT_ERROR:
+        fake_say(fake, "%s:error %s %.*s", room->id, id, (int)event->len, text);
+        break;
+    case EVENT_CLOSE:
+        fake_say(fake, "%s:close %s %d%s%.*s%s", room->id, id, event->code, event->len ? " " : "",
+                 (int)event->len, text, event->clean ? " clean" : "");
+        break;
+    case EVENT_REQUEST:
+        fake_say(fake, "%s:request %s", room->id,
+                 container_of(event->exchange, struct fake_exchange, exchange)->name);
+        break;
+    case EVENT_TIMER:
+        fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle);
+        break;
+    case EVENT_WAKE:
+        fake_say(fake, "%s:wake", room->id);
+        break;
+    case EVENT_STOP:
+        fake_say(fake, "%s:stop", room->id);
+        break;
+    }
+}
+
+/* Is it the right moment for this event? */
+static inline void fake_check_event(struct fake_vm *vm, const struct event *event)
+{
+    struct fake_peer *peer = event->peer ? fake_peer_of(event->peer) : NULL;
+
+    assert_ptr_equal(vm->room->rooms->running, vm->room);
+    assert_ptr_equal(vm->room->instance, vm);
+    if (event->kind == EVENT_WAKE)
+        return;
+    assert_int_equal(vm->started, event->kind != EVENT_START);
+    assert_false(vm->stopping);
+    if (!peer)
+        return;
+    assert_ptr_equal(event->peer->room, vm->room);
+    assert_int_not_equal(event->peer->state, PEER_GONE);
+    assert_int_equal(peer->connect_given, event->kind != EVENT_CONNECT);
+    assert_false(peer->close_done || peer->refused);
+    if (event->kind == EVENT_CONNECT)
+        peer->connect_given = true;
+    if (event->kind == EVENT_MESSAGE || event->kind == EVENT_CLOSE)
+        assert_false(peer->close_given);
+    if (event->kind == EVENT_CLOSE) {
+        assert_true(peer->connect_done);
+        assert_false(peer_open(event->peer) || event->peer->listed);
+        peer->close_given = true;
+    }
+    event->peer->object = vm;
+}
+
+/* A handler has come to a point where it ends or waits. */
+static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act act)
+{
+    struct fake *fake = vm->fake;
+
+    if (act == ACT_WAIT) {
+        struct fake_task *task = calloc(1, sizeof *task);
+        assert_non_null(task);
+        task->vm = vm;
+        task->event = event;
+        list_push(&fake->tasks, &task->link);
+        fake->n_tasks++;
+        room_wait_begin(vm->room);
+        return;
+    }
+    if (!event)
+        return;
+    if (event->kind == EVENT_START)
+        vm->started = act == ACT_DONE;
+    if (event->kind == EVENT_CONNECT)
+        fake_peer_of(event->peer)->connect_done = true;
+    if (event->kind == EVENT_CLOSE)
+        fake_peer_of(event->peer)->close_done = true;
+    if (event->kind == EVENT_REQUEST && act == ACT_DONE)
+        room_respond(vm->room, event, http_response_text(200, vm->room->id));
+    room_event_done(vm->room, event, act == ACT_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
+}
+
+static inline void *fake_open(void *user, struct room *room)
+{
+    struct fake *fake = user;
+    struct fake_vm *vm = fake->no_vm ? NULL : calloc(1, sizeof *vm);
+    if (!vm)
+        return NULL;
+    vm->fake = fake;
+    vm->room = room;
+    fake->n_vms++;
+    return vm;
+}
+
+static inline void fake_run_event(void *instance, struct event *event)
+{
+    struct fake_vm *vm = instance;
+    struct fake *fake = vm->fake;
+
+    fake_check_event(vm, event);
+    fake_say_event(fake, vm->room, event);
+    if (event->kind == EVENT_WAKE) {
+        struct fake_task *task = event->handle;
+        struct event *waited = task->event;
+        assert_ptr_equal(task->vm, vm);
+        assert_true(task->woken);
+        list_remove(&task->link);
+        free(task);
+        fake->n_tasks--;
+        room_wait_end(vm->room);
+        fake_handle(vm, waited, fake->resumed ? fake->resumed(fake, vm->room, waited) : ACT_DONE);
+        return;
+    }
+    if (event->kind == EVENT_STOP)
+        vm->stopping = true;
+    enum act act = fake->handler ? fake->handler(fake, vm->room, event) : ACT_DONE;
+    fake_handle(vm, event->kind == EVENT_TIMER ? NULL : event, act);
+}
+
+static inline void fake_forget_peer(void *instance, struct peer *peer)
+{
+    assert_ptr_equal(peer->object, instance);
+}
+
+static inline void fake_close_vm(void *instance)
+{
+    struct fake_vm *vm = instance;
+    struct fake *fake = vm->fake;
+
+    fake_say(fake, "%s:end", vm->room->id);
+    list_each_safe(it, &fake->tasks) {
+        struct fake_task *task = container_of(it, struct fake_task, link);
+        if (task->vm != vm)
+            continue;
+        list_remove(it);
+        event_free(task->event);
+        free(task);
+        fake->n_tasks--;
+    }
+    fake->n_vms--;
+    free(vm);
+}
+
+static inline struct span fake_party_name(const struct party *party)
+{
+    return span_of(party->name);
+}
+
+static inline enum duplicate_id fake_duplicate_id(const struct party *party)
+{
+    return party->duplicate;
+}
+
+static const struct script_ops fake_ops = {
+    .open = fake_open,
+    .run = fake_run_event,
+    .forget = fake_forget_peer,
+    .close = fake_close_vm,
+    .party_name = fake_party_name,
+    .duplicate_id = fake_duplicate_id,
+};
+
+/* The n-th handler that waits. */
+static inline struct fake_task *fake_task(struct fake *fake, size_t n)
+{
+    list_each(it, &fake->tasks) {
+        if (n-- == 0)
+            return container_of(it, struct fake_task, link);
+    }
+    fail_msg("no such handler waits");
+    return NULL;
+}
+
+/* What the n-th handler waits for has come. */
+static inline void fake_wake(struct fake *fake, size_t n)
+{
+    struct fake_task *task = fake_task(fake, n);
+    assert_false(task->woken);
+    task->woken = true;
+    room_wake(task->vm->room, task);
+}
+
+/* ---- what handlers of tests do ---- */
+
+static inline int fake_send(struct peer *peer, const char *text)
+{
+    struct bytes *data = bytes_copy(text, strlen(text));
+    int rc = room_send(peer, data, false);
+    bytes_unref(data);
+    return rc;
+}
+
+static inline int fake_broadcast(struct room *room, const char *text, struct peer *const *without, size_t n)
+{
+    struct bytes *data = bytes_copy(text, strlen(text));
+    int rc = room_broadcast(room, data, false, without, n);
+    bytes_unref(data);
+    return rc;
+}
+
+static inline bool fake_says(const struct event *event, const char *text)
+{
+    return event->kind == EVENT_MESSAGE && span_equal((struct span){(const char *)event->data, event->len}, span_of(text));
+}
+
+/* ---- turns ---- */
+
+/* Turns until no room has anything to do. */
+static inline void fake_run(struct fake *fake)
+{
+    for (int turns = 0; turns == 0 || !list_empty(&fake->rooms.ready); turns++) {
+        assert_true(turns < 100000);
+        loop_step(&fake->loop);
+    }
+}
+
+/* Events that come in until the next turn go through the inbox, as when the time for others is used up. */
+static inline void fake_queue(struct fake *fake)
+{
+    fake->rooms.turn = fake->loop.turn;
+    fake->rooms.direct_until = 0;
+}
+
+static inline bool fake_watch(struct loop_hook *hook)
+{
+    struct fake *fake = container_of(hook, struct fake, watch);
+    if (fake->until(fake))
+        loop_stop(&fake->loop);
+    return false;
+}
+
+static inline void fake_on_guard(struct timer *guard)
+{
+    struct fake *fake = container_of(guard, struct fake, guard);
+    fake->late = true;
+    loop_stop(&fake->loop);
+}
+
+/* Runs the loop until it is so. */
+static inline void fake_wait(struct fake *fake, bool (*until)(struct fake *fake))
+{
+    fake->until = until;
+    fake->watch.fn = fake_watch;
+    fake->guard.fn = fake_on_guard;
+    loop_hook_add(&fake->loop.work, &fake->watch);
+    timer_start(&fake->loop, &fake->guard, FAKE_DEADLINE_MS);
+    loop_keep_turning(&fake->loop);
+    loop_run(&fake->loop);
+    loop_hook_remove(&fake->watch);
+    timer_stop(&fake->guard);
+    assert_false(fake->late);
+}
+
+static inline bool fake_is_empty(struct fake *fake)
+{
+    return fake->empty;
+}
+
+static inline void fake_on_empty(void *user)
+{
+    struct fake *fake = user;
+    assert_int_equal(fake->rooms.n_rooms, 0);
+    assert_false(timer_running(&fake->rooms.evict));
+    fake->empty = true;
+}
+
+/* ---- life ---- */
+
+static inline struct fake *fake_begin(const struct room_limits *limits)
+{
+    static const struct room_limits usual = {
+        .events = 1024, .handlers = 256, .idle_ms = 1000000, .output = 1 << 20};
+    struct fake *fake = calloc(1, sizeof *fake);
+    assert_non_null(fake);
+    fake->party.name = "main";
+    list_init(&fake->tasks);
+    list_init(&fake->peers);
+    assert_int_equal(loop_init(&fake->loop), 0);
+    rooms_init(&fake->rooms, &fake->loop, &fake_ops, fake, limits ? limits : &usual, &fake->counters);
+    return fake;
+}
+
+static inline struct room *fake_room(struct fake *fake, const char *id)
+{
+    struct room *room = rooms_get(&fake->rooms, &fake->party, span_of("main"), span_of(id));
+    assert_non_null(room);
+    return room;
+}
+
+/* Drops what is left of the rooms, ends the transports, and checks that nothing remains. */
+static inline void fake_end(struct fake *fake)
+{
+    rooms_drop(&fake->rooms);
+    loop_step(&fake->loop);
+    while (!list_empty(&fake->peers))
+        fake_gone(container_of(fake->peers.next, struct fake_peer, link));
+    assert_int_equal(fake->n_vms, 0);
+    assert_int_equal(fake->n_tasks, 0);
+    assert_int_equal(fake->n_peers, 0);
+    assert_int_equal(fake->n_exchanges, 0);
+    assert_int_equal(fake->n_groups, 0);
+    assert_int_equal(fake->rooms.peers_by_id.count, 0);
+    assert_int_equal(fake->rooms.by_key.count, 0);
+    assert_int_equal(fake->rooms.staged.count, 0);
+    assert_true(list_empty(&fake->rooms.ready) && list_empty(&fake->rooms.idle));
+    rooms_fini(&fake->rooms);
+    loop_fini(&fake->loop);
+    buf_fini(&fake->log);
+    free(fake);
+}

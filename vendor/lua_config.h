@@ -1,0 +1,15 @@
+/* What our build of Lua does differently; included ahead of each of Lua's own sources. */
+#pragma once
+
+/* A VM for each room: start with small string tables. Saves 0.8 KB a room. */
+#define MINSTRTABSIZE 32
+#define STRCACHE_N 3
+#define STRCACHE_M 1
+
+/* gmtime_r and localtime_r: threads run Lua at the same time. */
+#define LUA_USE_POSIX
+
+/* Lua's own seed is a clock and some addresses: guessable, and then a client can choose strings
+ * that collide. The script layer gives random bits. */
+unsigned int festa_lua_seed(void);
+#define luai_makeseed(L) ((void)(L), festa_lua_seed())
