@@ -117,8 +117,6 @@ static int listen_on(struct server *server)
 static void watch_signals(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-
-    signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uv_signal_t *handle = &server->signals[i];
         CHECK(uv_signal_init(&server->loop.uv, handle) == 0);

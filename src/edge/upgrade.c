@@ -158,22 +158,22 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
     opening.uri = http_absolute_url(request);
     opening.answer = accept_answer(edge->config, request);
     conn_remote_address(http->conn, request->remote);
+    opening.remote = request->remote;
     request->subpath = route->subpath;
+    struct ws_socket *socket = ws_socket_new(edge, &opening);
     struct span id = {(const char *)route->room.data, route->room.len};
-    struct room *room = edge->rooms->stopping ? NULL : rooms_get(edge->rooms, party, route->party, id);
-    struct ws_socket *socket = room ? ws_socket_new(edge, http->conn, &opening) : NULL;
-    if (!socket) {
-        if (!room) {
-            free(opening.id);
-            free(opening.uri);
-            free(opening.answer);
-        }
+    struct room *room = socket && !edge->rooms->stopping ? rooms_get(edge->rooms, party, route->party, id) : NULL;
+    if (room) {
+        ws_socket_attach(socket, http_conn_detach(http));
+        room_connect(room, &socket->peer, request);
+    } else {
+        if (socket)
+            peer_unref(&socket->peer);
         refuse(http, request, http_response_text(503, "Service unavailable"));
-        return;
     }
-    http_conn_detach(http);
-    socket->peer.remote = strdup(request->remote);
-    room_connect(room, &socket->peer, request);
+    free(opening.id);
+    free(opening.uri);
+    free(opening.answer);
 }
 
 void upgrade(struct http_conn *http, struct http_request *request)

@@ -364,30 +364,34 @@ static const struct conn_ops ws_conn_ops = {
     .on_close = ws_on_close,
 };
 
-struct ws_socket *ws_socket_new(struct edge *edge, struct conn *conn, struct ws_opening *opening)
+struct ws_socket *ws_socket_new(struct edge *edge, const struct ws_opening *opening)
 {
-    struct ws_socket *socket = calloc(1, sizeof *socket);
+    struct ws_socket *socket = NULL;
 
-    if (!socket || !opening->id || !opening->uri || !opening->answer) {
-        free(opening->id);
-        free(opening->uri);
-        free(opening->answer);
+    if (!opening->id || !opening->uri || !opening->answer || !(socket = calloc(1, sizeof *socket)))
+        return NULL;
+    socket->answer = strdup(opening->answer);
+    if (!socket->answer || peer_set_names(&socket->peer, opening->id, opening->uri, opening->remote) != 0) {
+        free(socket->answer);
         free(socket);
         return NULL;
     }
     socket->peer.kind = &ws_kind;
     socket->peer.refs = 1;
-    socket->peer.id = opening->id;
-    socket->peer.uri = opening->uri;
-    socket->answer = opening->answer;
     socket->edge = edge;
+    return socket;
+}
+
+void ws_socket_attach(struct ws_socket *socket, struct conn *conn)
+{
+    struct edge *edge = socket->edge;
+
     socket->conn = conn;
     ws_session_init(&socket->session, &session_ops, edge->config->limits.message);
     list_push(&edge->sockets, &socket->link);
     conn_set_owner(conn, &ws_conn_ops, socket);
     conn_hold(conn);
     conn_pause(conn);
-    return socket;
 }
 
 void ws_socket_shut(struct ws_socket *socket, uint16_t code, const char *reason)

@@ -20,14 +20,18 @@ struct ws_socket {
     uint16_t close_code; /* of that frame */
 };
 
-/* What upgrade.c has checked. id, uri and answer become the socket's. */
+/* What upgrade.c has found out; the strings are its own. */
 struct ws_opening {
-    char *id, *uri, *answer;
+    char *id, *uri; /* NULL: there was no memory for it */
+    char *answer;   /* the 101 */
+    const char *remote;
 };
 
-/* Takes the connection over; it is held until the room accepts. NULL: no memory; then nothing was
- * taken over but the strings were freed. */
-struct ws_socket *ws_socket_new(struct edge *edge, struct conn *conn, struct ws_opening *opening);
+/* A socket for the connection, which it has yet to take over. NULL: no memory. */
+struct ws_socket *ws_socket_new(struct edge *edge, const struct ws_opening *opening);
+
+/* Takes the connection over; it is held until the room accepts. */
+void ws_socket_attach(struct ws_socket *socket, struct conn *conn);
 
 /* Begins the closing handshake on the server's behalf. */
 void ws_socket_shut(struct ws_socket *socket, uint16_t code, const char *reason);

@@ -40,7 +40,7 @@ static void reserve(struct loop *loop)
     if (loop->n_timers < loop->cap_timers)
         return;
     size_t cap = loop->cap_timers ? loop->cap_timers * 2 : CAP_MIN;
-    struct timer **heap = realloc(loop->heap, cap * sizeof *heap);
+    struct timer **heap = realloc(loop->heap, cap * sizeof(struct timer *));
     CHECK(heap != NULL);
     loop->heap = heap;
     loop->cap_timers = cap;

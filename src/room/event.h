@@ -39,8 +39,8 @@ struct event {
     struct exchange *exchange;    /* NULL once answered */
     const uint8_t *data;          /* the sender's until a handler that runs at once waits, else in copy */
     size_t len;
-    uint8_t *copy; /* owned; NULL: none */
-    void *handle;  /* the script's */
+    uint8_t *copy;                 /* owned; NULL: none */
+    void *handle;                  /* the script's */
     struct http_response *failure; /* START that failed, set by the script: what to answer; owned */
     /* CONNECT, set by the script when the handler asked for a close of its own (error{close=}) */
     uint16_t close_code;

@@ -74,15 +74,9 @@ static void effect_apply(struct effect *effect, struct room *room)
     struct peer *peer = effect->peer;
 
     switch ((enum effect_kind)effect->kind) {
-    case EFFECT_JOIN:
-        effect_join(room, peer);
-        break;
-    case EFFECT_ACCEPT:
-        peer->kind->accept(peer);
-        break;
-    case EFFECT_REFUSE:
-        peer->kind->refuse(peer, effect->response);
-        break;
+    case EFFECT_JOIN: effect_join(room, peer); break;
+    case EFFECT_ACCEPT: peer->kind->accept(peer); break;
+    case EFFECT_REFUSE: peer->kind->refuse(peer, effect->response); break;
     case EFFECT_SEND:
         peer->staged -= effect->data->len;
         peer->kind->send(peer, effect->data, effect->binary);
@@ -99,9 +93,7 @@ static void effect_apply(struct effect *effect, struct room *room)
                           effect->data ? effect->data->len : 0);
         bytes_unref(effect->data);
         break;
-    case EFFECT_RESPOND:
-        effect->exchange->respond(effect->exchange, effect->response);
-        break;
+    case EFFECT_RESPOND: effect->exchange->respond(effect->exchange, effect->response); break;
     }
     peer_unref(peer);
 }

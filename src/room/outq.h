@@ -25,7 +25,7 @@ struct effect {
     uint32_t n_without;
     struct peer *peer; /* a reference */
     union {
-        struct bytes *data; /* a reference */
+        struct bytes *data;             /* a reference */
         struct http_response *response; /* owned */
     };
     union {
@@ -36,9 +36,9 @@ struct effect {
 
 /* A queue of effects; zeroed memory is an empty one. */
 struct outq {
-    struct effect *items; /* owned; those from first to count wait */
+    struct effect *items;     /* owned; those from first to count wait */
     size_t first, count, cap; /* first and count are 0 when none does */
-    size_t bytes; /* that what waits takes: data, bodies and the effects themselves */
+    size_t bytes;             /* that what waits takes: data, bodies and the effects themselves */
 };
 
 /* Adds a copy of the effect, which owns what it points to from then on. -ENOMEM: nothing

@@ -19,12 +19,24 @@ void peer_unref(struct peer *peer)
     CHECK(peer->refs > 0);
     if (--peer->refs > 0)
         return;
-    free(peer->id);
-    free(peer->uri);
+    free(peer->names);
     free(peer->tags);
-    free(peer->remote);
     free(peer->close_reason);
     peer->kind->free(peer);
+}
+
+int peer_set_names(struct peer *peer, const char *id, const char *uri, const char *remote)
+{
+    size_t id_size = strlen(id) + 1, uri_size = strlen(uri) + 1, remote_size = strlen(remote) + 1;
+    char *names = malloc(id_size + uri_size + remote_size);
+
+    if (!names)
+        return -ENOMEM;
+    peer->names = names;
+    peer->id = memcpy(names, id, id_size);
+    peer->uri = memcpy(names + id_size, uri, uri_size);
+    peer->remote = memcpy(names + id_size + uri_size, remote, remote_size);
+    return 0;
 }
 
 bool peer_has_tag(const struct peer *peer, struct span tag)

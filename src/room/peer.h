@@ -37,7 +37,9 @@ struct peer_kind {
      * call follows. */
     void (*refuse)(struct peer *peer, struct http_response *response);
     void (*send)(struct peer *peer, struct bytes *data, bool binary);
-    /* Begins the closing handshake; code 0: none. Before accept: let in, then closed. */
+    /* Begins the closing handshake; code 0: none. Before accept: let in, then closed. A call after the first
+     * changes nothing; it can happen, as can accept and send after it, when there was no memory for some
+     * output or that was dropped. */
     void (*close)(struct peer *peer, uint16_t code, const char *reason, size_t len);
     /* Bytes that wait to be written. */
     size_t (*pending)(const struct peer *peer);
@@ -53,7 +55,7 @@ enum peer_state {
     PEER_OPEN,
     PEER_CLOSING, /* the room closes it: the script sees it as closed and hears no more of its messages */
     PEER_ENDED,   /* its transport has ended: the script sees it as closed, what came before is told */
-    PEER_GONE,    /* all was told, or it was refused */
+    PEER_GONE,    /* its onClose runs or is over, or it was refused: nothing more is told */
 };
 
 #define PEER_TAGS_MAX 9u      /* besides the id */
@@ -62,23 +64,22 @@ enum peer_state {
 
 struct peer {
     const struct peer_kind *kind;
-    struct room *room; /* set by room_connect; NULL again once it is GONE */
+    struct room *room; /* set by room_connect; NULL again when its onClose is over or it was refused */
     uint32_t refs;
-    uint8_t state;       /* enum peer_state */
-    bool connecting;     /* its connect event runs or waits: its close event comes after it */
-    bool close_reported; /* its close event was posted, or will be when it is no longer connecting */
-    bool listed;         /* in peers_by_id, and counted in room->n_listed: JOINING or OPEN */
-    struct list link;    /* in room->peers until it is GONE, in the order of arrival */
-    struct list waiting; /* in room->blocked while it wants kind->resume */
+    uint8_t state;         /* enum peer_state */
+    bool connecting;       /* its connect event runs or waits: its close event comes after it */
+    bool close_reported;   /* its close event was posted, or will be when it is no longer connecting */
+    bool listed;           /* in peers_by_id, and counted in room->n_listed: JOINING or OPEN */
+    struct list link;      /* in room->peers while room is set, in the order of arrival */
+    struct list waiting;   /* in room->blocked while it wants kind->resume */
     struct map_node by_id; /* in rooms->peers_by_id while listed */
-    void *object;        /* the script's object for it; NULL: none */
-    uint64_t serial;     /* grows in the order of arrival */
-    size_t staged;       /* bytes sent to it in this turn, not yet handed to kind->send */
-    char *id;            /* owned, with a NUL behind it */
-    char *uri;           /* owned; the URL of its request */
-    char *tags;          /* owned; each with a NUL behind it, then an empty one; NULL: none */
-    char *remote;        /* owned; address as text */
-    uint16_t close_code; /* of a close event that came while it was connecting */
+    void *object;          /* the script's object for it; NULL: none */
+    uint64_t serial;       /* grows in the order of arrival */
+    size_t staged;         /* bytes sent to it in this turn, not yet handed to kind->send */
+    char *names;           /* owned; holds the next three, in one piece since there are many peers */
+    const char *id, *uri, *remote; /* its id, the URL of its request, its address */
+    char *tags;                    /* owned; each with a NUL behind it, then an empty one; NULL: none */
+    uint16_t close_code;           /* of a close event that came while it was connecting */
     bool close_clean;
     char *close_reason; /* owned */
 };
@@ -101,6 +102,10 @@ static inline bool peer_close_code_valid(int64_t code)
     return code == 1000 || code == 1001 || code == 1003 || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);
 }
+
+/* Gives it copies of its id, uri and remote address. 0 or -ENOMEM. */
+int peer_set_names(struct peer *peer, const char *id, const char *uri, const char *remote)
+    __attribute__((warn_unused_result));
 
 /* Replaces the tags by n copies. 0 or -ENOMEM (then nothing changed). */
 int peer_set_tags(struct peer *peer, const struct span *tags, size_t n) __attribute__((warn_unused_result));

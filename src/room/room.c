@@ -13,14 +13,11 @@
 static bool inbox_open(const struct room *room)
 {
     switch ((enum room_state)room->state) {
-    case ROOM_NEW:
-        return true;
-    case ROOM_RUNNING:
-        return !room->input_closed && room->n_waiting < room->rooms->limits.handlers;
+    case ROOM_NEW: return true;
+    case ROOM_RUNNING: return !room->input_closed && room->n_waiting < room->rooms->limits.handlers;
     case ROOM_STARTING:
     case ROOM_STOPPING:
-    case ROOM_GONE:
-        break;
+    case ROOM_GONE: break;
     }
     return false;
 }
@@ -188,27 +185,19 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
             room->start_failed = true;
             if (!list_empty(&room->inbox)) {
                 struct event *first = container_of(room->inbox.next, struct event, link);
-                http_response_free(first->failure);
                 first->failure = event->failure;
                 event->failure = NULL;
             }
         }
         break;
-    case EVENT_CONNECT:
-        connect_done(room, event, outcome);
-        break;
-    case EVENT_CLOSE:
-        room_part(event->peer);
-        break;
-    case EVENT_STOP:
-        room->stopped = true;
-        break;
+    case EVENT_CONNECT: connect_done(room, event, outcome); break;
+    case EVENT_CLOSE: room_part(event->peer); break;
+    case EVENT_STOP: room->stopped = true; break;
     case EVENT_MESSAGE:
     case EVENT_ERROR:
     case EVENT_REQUEST:
     case EVENT_TIMER:
-    case EVENT_WAKE:
-        break;
+    case EVENT_WAKE: break;
     }
     if (event->exchange) /* the handler ended without an answer: only a failure of ours can do that */
         room_respond(room, event, http_response_text(500, "Internal error"));
@@ -216,6 +205,13 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
 }
 
 /* ---- giving events to the script ---- */
+
+/* Its onClose: the last that the script hears of it. */
+static void run_close(struct room *room, struct event *event)
+{
+    event->peer->state = PEER_GONE;
+    room->rooms->script->run(room->instance, event);
+}
 
 /* The older connections with the newcomer's id make way, or it is turned away. */
 static bool settle_duplicates(struct room *room, struct peer *peer)
@@ -247,7 +243,7 @@ static bool settle_duplicates(struct room *room, struct peer *peer)
         close->code = 4409;
         close->data = (const uint8_t *)replaced;
         close->len = sizeof replaced - 1;
-        room->rooms->script->run(room->instance, close);
+        run_close(room, close);
     }
     return true;
 }
@@ -276,7 +272,8 @@ static void run_connect(struct room *room, struct event *event)
 static bool too_late(const struct event *event)
 {
     const struct peer *peer = event->peer;
-    return peer && (peer->state == PEER_GONE || (event->kind == EVENT_MESSAGE && peer->state == PEER_CLOSING));
+    return peer &&
+           (peer->state == PEER_GONE || (event->kind == EVENT_MESSAGE && peer->state == PEER_CLOSING));
 }
 
 static void run_event(struct room *room, struct event *event)
@@ -290,9 +287,7 @@ static void run_event(struct room *room, struct event *event)
         return;
     }
     switch ((enum event_kind)event->kind) {
-    case EVENT_CONNECT:
-        run_connect(room, event);
-        break;
+    case EVENT_CONNECT: run_connect(room, event); break;
     case EVENT_MESSAGE:
         room->rooms->counters->messages_received++;
         script->run(room->instance, event);
@@ -302,13 +297,11 @@ static void run_event(struct room *room, struct event *event)
         script->run(room->instance, event);
         event_free(event);
         break;
+    case EVENT_CLOSE: run_close(room, event); break;
     case EVENT_START:
     case EVENT_ERROR:
-    case EVENT_CLOSE:
     case EVENT_REQUEST:
-    case EVENT_STOP:
-        script->run(room->instance, event);
-        break;
+    case EVENT_STOP: script->run(room->instance, event); break;
     }
 }
 
@@ -333,8 +326,9 @@ static void fail_start(struct room *room)
         room_respond(room, event, failure);
         failure = NULL;
     } else if (event->kind == EVENT_CONNECT && event->peer->state == PEER_NEW) {
-        push_effect(room, &(struct effect){
-                              .kind = EFFECT_REFUSE, .peer = peer_ref(event->peer), .response = failure});
+        push_effect(room, &(struct effect){.kind = EFFECT_REFUSE,
+                                           .peer = peer_ref(event->peer),
+                                           .response = failure});
         failure = NULL;
         room->rooms->counters->sockets_refused++;
         room_part(event->peer);

@@ -34,8 +34,11 @@ struct script_ops {
     /* The names for logs. */
     struct span (*party_name)(const struct party *party);
     /* Party.options.duplicateId */
-    enum duplicate_id { DUPLICATE_ALLOW, DUPLICATE_REPLACE, DUPLICATE_REJECT } (*duplicate_id)(
-        const struct party *party);
+    enum duplicate_id {
+        DUPLICATE_ALLOW,
+        DUPLICATE_REPLACE,
+        DUPLICATE_REJECT
+    } (*duplicate_id)(const struct party *party);
 };
 
 struct room_limits {
@@ -53,22 +56,22 @@ struct rooms {
     void *script_user;
     struct room_limits limits;
     struct counters *counters;
-    struct map by_key;       /* of struct room */
-    struct map peers_by_id;  /* of struct peer; the hash covers the room too */
-    struct list all;         /* of struct room */
-    struct list ready;       /* rooms with events to run, served in turn */
-    struct list idle;        /* rooms without a reason to stay, the longest idle first */
-    struct list dead;        /* rooms that have left memory, freed at the end of the turn */
+    struct map by_key;      /* of struct room */
+    struct map peers_by_id; /* of struct peer; the hash covers the room too */
+    struct list all;        /* of struct room */
+    struct list ready;      /* rooms with events to run, served in turn */
+    struct list idle;       /* rooms without a reason to stay, the longest idle first */
+    struct list dead;       /* rooms that have left memory, freed at the end of the turn */
     struct timer evict;
     struct loop_hook work;
-    struct outq staged;      /* effects of the turn that runs */
-    struct room *running;    /* whose turn it is, NULL between turns */
-    uint64_t turn;           /* loop turn to which spent_until belongs */
-    uint64_t direct_until;   /* ns: events that come in run at once until then */
-    uint64_t last_serial;    /* of a peer */
+    struct outq staged;    /* effects of the turn that runs */
+    struct room *running;  /* whose turn it is, NULL between turns */
+    uint64_t turn;         /* loop turn to which spent_until belongs */
+    uint64_t direct_until; /* ns: events that come in run at once until then */
+    uint64_t last_serial;  /* of a peer */
     size_t n_rooms;
-    bool stopping;           /* nothing new is let in; every room is to leave */
-    bool stop_forced;        /* the deadline has passed: handlers that wait are dropped */
+    bool stopping;                /* nothing new is let in; every room is to leave */
+    bool stop_forced;             /* the deadline has passed: handlers that wait are dropped */
     void (*on_empty)(void *user); /* rooms_stop is done */
     void *on_empty_user;
 };
@@ -89,16 +92,16 @@ struct room {
     struct list inbox; /* of struct event, but for WAKE */
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
-    uint32_t n_waiting; /* handlers that wait */
-    uint32_t n_holds;   /* timers and other reasons of the script to stay in memory */
-    uint32_t n_open;    /* requests not yet answered */
-    uint32_t n_peers;   /* not gone */
-    uint32_t departures; /* peers that have left; tells an iteration that its place is gone */
-    uint32_t n_listed;  /* JOINING or OPEN: what the script sees as connected */
-    struct list peers;  /* all that are not gone, in the order of arrival */
-    struct list blocked; /* peers that wait for room in the inbox */
+    uint32_t n_waiting;        /* handlers that wait */
+    uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
+    uint32_t n_open;           /* requests not yet answered */
+    uint32_t n_peers;          /* in peers */
+    uint32_t departures;       /* peers that have left; tells an iteration that its place is gone */
+    uint32_t n_listed;         /* JOINING or OPEN: what the script sees as connected */
+    struct list peers;         /* all whose onClose is not over, in the order of arrival */
+    struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */
-    uint64_t idle_since; /* ms of loop_now */
+    uint64_t idle_since;       /* ms of loop_now */
     uint64_t written, durable; /* number of the last batch handed to storage, of the last durable one */
     struct outq outq;          /* effects that wait for the gate */
 };

@@ -15,8 +15,9 @@ static struct http_response *unavailable(struct room *room)
     static const char retry[] = "Retry-After: 1\r\n";
 
     room->rooms->counters->requests_overload++;
-    struct http_response *response = http_response_text(
-        503, room->rooms->stopping ? "The server is stopping" : "The room has too much to do");
+    struct http_response *response =
+        http_response_text(503,
+                           room->rooms->stopping ? "The server is stopping" : "The room has too much to do");
     if (response)
         response->headers = bytes_copy(retry, sizeof retry - 1);
     return response;
@@ -82,7 +83,7 @@ void room_resume_peers(struct room *room)
 void room_message(struct peer *peer, const uint8_t *data, size_t len, bool binary)
 {
     struct room *room = peer->room;
-    if (!room || peer->close_reported)
+    if (!room)
         return;
     struct event *event = event_new(EVENT_MESSAGE);
     if (!event) {
@@ -98,7 +99,7 @@ void room_message(struct peer *peer, const uint8_t *data, size_t len, bool binar
 
 void room_error(struct peer *peer, const char *text)
 {
-    if (!peer->room || peer->state == PEER_NEW || peer->connecting || peer->close_reported)
+    if (!peer->room || peer->state == PEER_NEW || peer->connecting)
         return;
     struct event *event = event_new(EVENT_ERROR);
     if (!event)

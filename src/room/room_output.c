@@ -127,8 +127,7 @@ void room_respond(struct room *room, struct event *event, struct http_response *
         http_response_free(response);
         return;
     }
-    struct effect effect = {
-        .kind = EFFECT_RESPOND, .exchange = event->exchange, .response = response};
+    struct effect effect = {.kind = EFFECT_RESPOND, .exchange = event->exchange, .response = response};
     event->exchange = NULL;
     room->n_open--;
     (void)!stage(room, &effect); /* without memory it was answered with 503 */

@@ -13,10 +13,8 @@ void bind_metatable(lua_State *L, const char *name, const luaL_Reg *metamethods)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, name) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 4);
     luaL_setfuncs(L, metamethods, 0);
-    lua_pushstring(L, name);
-    lua_setfield(L, -2, "__name");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pushvalue(L, -1);

@@ -54,6 +54,29 @@ static int base_rawget(lua_State *L)
     return 1;
 }
 
+static int base_rawset(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    luaL_checkany(L, 3);
+    lua_settop(L, 3);
+    library_replace(L, 1);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+/* getmetatable(v): as in Lua; that of _G is none of the script's. */
+static int base_getmetatable(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (library_is_globals(L, 1) || !lua_getmetatable(L, 1)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    luaL_getmetafield(L, 1, "__metatable"); /* this or the metatable itself is at the top */
+    return 1;
+}
+
 /* setmetatable(t, metatable): as in Lua, but without finalizers, which would run outside of any
  * handler and its limits. Lua looks for __gc here and at no later time. */
 static int base_setmetatable(lua_State *L)
@@ -62,7 +85,9 @@ static int base_setmetatable(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
-    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL && !json_marked(L, 1))
+    if (library_is_globals(L, 1))
+        library_fill(L, 1); /* from here on it is a table like any other */
+    else if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL && !json_marked(L, 1))
         return luaL_error(L, "cannot change a protected metatable");
     lua_settop(L, 2);
     if (type == LUA_TTABLE) {
@@ -159,12 +184,14 @@ static int base_now(lua_State *L)
 
 const luaL_Reg base_functions[] = {
     {"collectgarbage", base_collectgarbage},
+    {"getmetatable", base_getmetatable},
     {"load", base_load},
     {"next", base_next},
     {"now", base_now},
     {"pairs", base_pairs},
     {"print", base_print},
     {"rawget", base_rawget},
+    {"rawset", base_rawset},
     {"require", base_require},
     {"setmetatable", base_setmetatable},
     {"sleep", base_sleep},

@@ -71,11 +71,12 @@ static void write_line(lua_State *L, enum log_level level, int table)
     fields[n++] = log_str("party", vm->party->name);
     if (vm->room)
         fields[n++] = log_str("room", vm->room->id);
+    size_t own = n;
     if (table) {
         luaL_checkstack(L, FIELDS_MAX + 4, NULL);
         lua_pushnil(L);
         while (lua_next(L, table)) {
-            if (n == sizeof fields / sizeof *fields)
+            if (n - own == FIELDS_MAX)
                 luaL_error(L, "a log line can have %d fields", FIELDS_MAX);
             fields[n++] = field_of(L);
             lua_pop(L, 1);

@@ -96,6 +96,14 @@ static void task_put(struct task *task, bool reusable)
     vm->spare = task;
 }
 
+void call_drop_spare(struct vm *vm)
+{
+    struct task *task = vm->spare;
+    vm->spare = NULL;
+    if (task)
+        task_free(task);
+}
+
 static enum call_result run(struct task *task, int n_args)
 {
     struct vm *vm = task->vm;

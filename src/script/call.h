@@ -48,6 +48,9 @@ struct failure {
 enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction enter, struct event *event,
                             void *data, void (*done)(struct task *, enum call_result));
 
+/* Lets go of the task that is kept for the next handler. */
+void call_drop_spare(struct vm *vm);
+
 /* Goes on with a task that waited. */
 enum call_result call_resume(struct task *task);
 

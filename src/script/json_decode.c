@@ -85,7 +85,7 @@ static char *unescape(struct reader *r, const char **at, char *out)
     const char *escape = *at;
 
     if (escape[1] != 'u') {
-        const char *found = strchr(from, escape[1]); /* never a NUL: the string has an end */
+        const char *found = escape[1] ? strchr(from, escape[1]) : NULL;
         if (!found) {
             fail_at(r, escape, "no such escape");
             return NULL;

@@ -1,8 +1,8 @@
 /* Which libraries and base functions scripts have, and how their tables are filled. An allow-list:
  * what is not named here does not exist.
  *
- * All tables of libraries share one metatable, which also keeps them: its array holds them in the
- * order of enum library_index. */
+ * All tables of libraries, _G among them, share one metatable. Its __index gives each member once:
+ * what the script takes away afterwards stays away. */
 #include "script/library.h"
 
 #include "base/check.h"
@@ -26,9 +26,8 @@ unsigned int festa_lua_seed(void)
 
 /* ---- what scripts may use of Lua's own ---- */
 
-static const char *const base_stock[] = {"assert",   "error",  "getmetatable", "ipairs",   "pcall", "rawequal",
-                                         "rawlen",   "rawset", "select",       "tonumber", "type",  "xpcall",
-                                         NULL};
+static const char *const base_stock[] = {"assert", "error",  "ipairs",   "pcall", "rawequal",
+                                         "rawlen", "select", "tonumber", "type",  "xpcall",   NULL};
 static const char *const string_stock[] = {
     [STOCK_STRING_FORMAT] = "format",
     "byte", "char", "find", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "rep", "reverse",
@@ -49,8 +48,10 @@ static bool math_value(lua_State *L, const char *key);
 static const char *const utf8_values[] = {"charpattern", NULL};
 static bool utf8_value(lua_State *L, const char *key);
 
-static const struct library base = {.name = LUA_GNAME, .functions = base_functions, .open = luaopen_base,
-                                    .stock = base_stock};
+static bool global_value(lua_State *L, const char *key);
+static const char *const global_values[] = {"string", "table",    "math", "utf8",   "os",  "coroutine",
+                                            "debug",  "party",    "Response", "json", "crypto", "log",
+                                            "html",   LUA_GNAME, "_VERSION", NULL};
 
 const struct library libraries[LIBRARIES] = {
     [LIBRARY_STRING] = {.name = "string", .functions = string_functions, .open = luaopen_string,
@@ -70,6 +71,8 @@ const struct library libraries[LIBRARIES] = {
     [LIBRARY_CRYPTO] = {.name = "crypto", .functions = crypto_functions},
     [LIBRARY_LOG] = {.name = "log", .functions = log_functions},
     [LIBRARY_HTML] = {.name = "html", .functions = html_functions},
+    [LIBRARY_GLOBALS] = {.name = LUA_GNAME, .functions = base_functions, .open = luaopen_base,
+                         .stock = base_stock, .value = global_value, .values = global_values},
 };
 
 _Static_assert((int)LIBRARIES <= VM_LIBRARIES, "vm->libraries has room for all of them");
@@ -79,7 +82,6 @@ _Static_assert((int)LIBRARIES <= VM_LIBRARIES, "vm->libraries has room for all o
 #define STOCK_MAX 24
 
 static struct {
-    lua_CFunction base[STOCK_MAX];
     lua_CFunction libraries[LIBRARIES][STOCK_MAX];
     lua_CFunction string_operators[STOCK_MAX];
     lua_CFunction random, randomseed;
@@ -113,8 +115,6 @@ static void read_stock(void)
 {
     lua_State *L = luaL_newstate();
     CHECK(L != NULL);
-    luaL_requiref(L, base.name, base.open, 0);
-    read_functions(L, base.stock, stock.base);
     for (int i = 0; i < LIBRARIES; i++) {
         if (!libraries[i].open)
             continue;
@@ -196,77 +196,166 @@ static bool utf8_value(lua_State *L, const char *key)
 
 /* ---- the tables ---- */
 
+/* Is the value at index a table with the metatable of libraries? */
+static bool has_library_metatable(lua_State *L, int index)
+{
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    bool same = lua_topointer(L, -1) == vm_of(L)->library_metatable;
+    lua_pop(L, 1);
+    return same;
+}
+
 /* Index into libraries of the table at index, or -1. */
 static int library_at(lua_State *L, int index)
 {
     const struct vm *vm = vm_of(L);
-    const void *table = lua_topointer(L, index);
 
+    if (!has_library_metatable(L, index))
+        return -1;
     for (int i = 0; i < LIBRARIES; i++) {
-        if (vm->libraries[i] == table)
+        if (vm->libraries[i] == lua_topointer(L, index))
             return i;
     }
     return -1;
 }
 
-/* Pushes what the library has under this name and returns true, or pushes nothing. */
-static bool push_member(lua_State *L, int library, const char *key)
+static int name_index(const char *const *names, const char *key)
 {
-    const struct library *from = &libraries[library];
-
-    if (from->functions && bind_method(L, from->functions, key))
-        return true;
-    for (size_t i = 0; from->stock && from->stock[i]; i++) {
-        if (strcmp(from->stock[i], key) == 0) {
-            lua_pushcfunction(L, stock.libraries[library][i]);
-            return true;
-        }
+    for (int i = 0; names && names[i]; i++) {
+        if (strcmp(names[i], key) == 0)
+            return i;
     }
-    return from->value && from->value(L, key);
+    return -1;
 }
 
-/* __index: fetches what is asked for, and keeps it in the table. */
+static int count_names(const char *const *names)
+{
+    int n = 0;
+    while (names && names[n])
+        n++;
+    return n;
+}
+
+/* The members of a library in order: its functions, those of Lua's own, its values. */
+struct member {
+    int index; /* among all; -1: there is none of this name */
+    const char *name;
+    lua_CFunction function; /* NULL: a value */
+};
+
+static struct member member_at(int library, int index)
+{
+    const struct library *from = &libraries[library];
+    int n = index;
+
+    for (const luaL_Reg *own = from->functions; own && own->name; own++, n--) {
+        if (n == 0)
+            return (struct member){index, own->name, own->func};
+    }
+    int n_stock = count_names(from->stock);
+    if (n < n_stock)
+        return (struct member){index, from->stock[n], stock.libraries[library][n]};
+    n -= n_stock;
+    if (n < count_names(from->values))
+        return (struct member){index, from->values[n], NULL};
+    return (struct member){.index = -1};
+}
+
+static struct member member_named(int library, const char *name)
+{
+    const struct library *from = &libraries[library];
+    int before = 0;
+
+    for (const luaL_Reg *own = from->functions; own && own->name; own++, before++) {
+        if (strcmp(own->name, name) == 0)
+            return (struct member){before, name, own->func};
+    }
+    int i = name_index(from->stock, name);
+    if (i >= 0)
+        return (struct member){before + i, name, stock.libraries[library][i]};
+    before += count_names(from->stock);
+    i = name_index(from->values, name);
+    return (struct member){i < 0 ? -1 : before + i, name, NULL};
+}
+
+static bool was_given(const struct vm *vm, int library, int member)
+{
+    return (vm->given[library] >> member & 1) != 0;
+}
+
+/* Pushes the member and returns true, if the script was not given it before. */
+static bool give(lua_State *L, int library, struct member member)
+{
+    struct vm *vm = vm_of(L);
+
+    if (member.index < 0 || was_given(vm, library, member.index))
+        return false;
+    if (member.function)
+        lua_pushcfunction(L, member.function);
+    else if (!libraries[library].value(L, member.name))
+        return false;
+    return true;
+}
+
+/* Puts what is at the top, a member, into its table at index; pops it. */
+static void keep(lua_State *L, int index, int library, struct member member)
+{
+    lua_pushstring(L, member.name);
+    lua_insert(L, -2);
+    lua_rawset(L, index);
+    vm_of(L)->given[library] |= (uint64_t)1 << member.index;
+}
+
+/* __index: gives what is asked for, and keeps it in the table. */
 static int library_index(lua_State *L)
 {
     int library = lua_type(L, 2) == LUA_TSTRING ? library_at(L, 1) : -1;
-
-    if (library < 0 || !push_member(L, library, lua_tostring(L, 2)))
+    if (library < 0)
         return 0;
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 1);
+    struct member member = member_named(library, lua_tostring(L, 2));
+    if (!give(L, library, member))
+        return 0;
+    lua_pushvalue(L, -1);
+    keep(L, 1, library, member);
     return 1;
 }
 
-/* Puts the member of this name into the table at index, if there is none by that name. */
-static void fill_member(lua_State *L, int index, int library, const char *key)
+void library_replace(lua_State *L, int index)
 {
-    lua_pushstring(L, key);
-    lua_pushvalue(L, -1);
-    bool absent = lua_rawget(L, index) == LUA_TNIL;
-    lua_pop(L, 1);
-    if (absent && push_member(L, library, key))
-        lua_rawset(L, index);
-    else
-        lua_pop(L, 1);
+    int library = lua_type(L, index + 1) == LUA_TSTRING ? library_at(L, index) : -1;
+    if (library < 0)
+        return;
+    int member = member_named(library, lua_tostring(L, index + 1)).index;
+    if (member >= 0)
+        vm_of(L)->given[library] |= (uint64_t)1 << member;
+}
+
+/* __newindex: the script puts its own in the place of a member, or takes it away. */
+static int library_newindex(lua_State *L)
+{
+    library_replace(L, 1);
+    lua_settop(L, 3);
+    lua_rawset(L, 1);
+    return 0;
 }
 
 void library_fill(lua_State *L, int index)
 {
-    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
-        return;
-    lua_pop(L, 1);
     int library = library_at(L, index);
     if (library < 0)
         return;
-    const struct library *from = &libraries[library];
     index = lua_absindex(L, index);
-    for (const luaL_Reg *function = from->functions; function && function->name; function++)
-        fill_member(L, index, library, function->name);
-    for (const char *const *name = from->stock; name && *name; name++)
-        fill_member(L, index, library, *name);
-    for (const char *const *name = from->values; name && *name; name++)
-        fill_member(L, index, library, *name);
+    struct member member;
+    for (int i = 0; (member = member_at(library, i)).index >= 0; i++) {
+        if (give(L, library, member))
+            keep(L, index, library, member);
+    }
+}
+
+bool library_is_globals(lua_State *L, int index)
+{
+    return library_at(L, index) == LIBRARY_GLOBALS;
 }
 
 /* __pairs: goes over all that the library has. */
@@ -290,18 +379,30 @@ static int library_call(lua_State *L)
 
 static void make_metatable(lua_State *L)
 {
-    static const luaL_Reg metamethods[] = {
-        {"__index", library_index}, {"__pairs", library_pairs}, {"__call", library_call}, {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {{"__index", library_index}, {"__newindex", library_newindex},
+                                           {"__pairs", library_pairs}, {"__call", library_call},
+                                           {NULL, NULL}};
 
-    lua_createtable(L, LIBRARIES, 4);
+    lua_createtable(L, 0, 5);
     luaL_setfuncs(L, metamethods, 0);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    lua_pushvalue(L, -1);
+    vm_of(L)->library_metatable = lua_topointer(L, -1);
     lua_rawseti(L, LUA_REGISTRYINDEX, VM_LIBRARY);
 }
 
-/* The metatable of all strings: ("x"):upper(), "10" + 1. The table of the library is at the top. */
+/* Makes the table at the top that of a library. */
+static void adopt(lua_State *L, int library)
+{
+    struct vm *vm = vm_of(L);
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_LIBRARY);
+    lua_setmetatable(L, -2);
+    vm->libraries[library] = lua_topointer(L, -1);
+    vm->given[library] = 0;
+}
+
+/* The metatable of all strings: ("x"):upper(), "10" + 1. It keeps the library's table. */
 static void make_string_metatable(lua_State *L)
 {
     lua_pushliteral(L, "");
@@ -310,7 +411,8 @@ static void make_string_metatable(lua_State *L)
         lua_pushcfunction(L, stock.string_operators[i]);
         lua_setfield(L, -2, string_operators[i]);
     }
-    lua_pushvalue(L, -3);
+    lua_newtable(L);
+    adopt(L, LIBRARY_STRING);
     lua_setfield(L, -2, "__index");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
@@ -318,100 +420,76 @@ static void make_string_metatable(lua_State *L)
     lua_pop(L, 1);
 }
 
-static size_t count_base(void)
+/* Pushes the table of a library. One that the script has let go of is made anew. */
+static void push_library(lua_State *L, int library)
 {
-    size_t n = LIBRARIES + 2; /* _G, _VERSION */
-    for (const luaL_Reg *function = base.functions; function->name; function++)
-        n++;
-    for (const char *const *name = base.stock; *name; name++)
-        n++;
-    return n;
+    if (library == LIBRARY_STRING) {
+        lua_pushliteral(L, "");
+        luaL_getmetafield(L, -1, "__index");
+        lua_remove(L, -2);
+    } else {
+        lua_newtable(L);
+        adopt(L, library);
+    }
+}
+
+static int find(const char *name)
+{
+    for (int i = 0; i < LIBRARIES; i++) {
+        if (strcmp(libraries[i].name, name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool global_value(lua_State *L, const char *key)
+{
+    int library = find(key);
+
+    if (library == LIBRARY_GLOBALS)
+        lua_pushglobaltable(L);
+    else if (library >= 0)
+        push_library(L, library);
+    else
+        lua_pushliteral(L, LUA_VERSION);
+    return true;
 }
 
 void library_open_all(lua_State *L)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct vm *vm = vm_of(L);
 
     pthread_once(&once, read_stock);
-    lua_createtable(L, 0, (int)count_base()); /* in one piece: Lua's own would grow step by step */
-    int globals = lua_gettop(L);
-    lua_pushvalue(L, globals);
-    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-
-    for (size_t i = 0; base.stock[i]; i++) {
-        lua_pushcfunction(L, stock.base[i]);
-        lua_setfield(L, globals, base.stock[i]);
-    }
-    luaL_setfuncs(L, base.functions, 0);
-    lua_pushvalue(L, globals);
-    lua_setfield(L, globals, LUA_GNAME);
-    lua_pushliteral(L, LUA_VERSION);
-    lua_setfield(L, globals, "_VERSION");
-
     make_metatable(L);
-    int metatable = lua_gettop(L);
-    for (int i = 0; i < LIBRARIES; i++) {
-        lua_newtable(L);
-        vm->libraries[i] = lua_topointer(L, -1);
-        lua_pushvalue(L, metatable);
-        lua_setmetatable(L, -2);
-        if (i == LIBRARY_STRING)
-            make_string_metatable(L);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, metatable, i + 1);
-        lua_setfield(L, globals, libraries[i].name);
-    }
-    lua_settop(L, globals - 1);
+    make_string_metatable(L);
+    lua_pushglobaltable(L);
+    adopt(L, LIBRARY_GLOBALS);
+    lua_pop(L, 1);
 }
 
 /* ---- by name ---- */
 
-static const struct library *find(const char *name, int *index)
-{
-    for (*index = 0; *index < LIBRARIES; (*index)++) {
-        if (strcmp(libraries[*index].name, name) == 0)
-            return &libraries[*index];
-    }
-    return strcmp(base.name, name) == 0 ? &base : NULL;
-}
-
 bool library_push(lua_State *L, const char *name)
 {
-    int index;
-    const struct library *library = find(name, &index);
+    int library = find(name);
 
-    if (!library)
+    if (library < 0)
         return false;
-    if (library == &base) {
-        lua_pushglobaltable(L);
+    lua_pushglobaltable(L);
+    if (library == LIBRARY_GLOBALS)
         return true;
+    lua_pushstring(L, name); /* the table that the script uses, if it still is the library's */
+    lua_rawget(L, -2);
+    if (library_at(L, -1) != library) {
+        lua_pop(L, 1);
+        push_library(L, library);
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_LIBRARY);
-    lua_rawgeti(L, -1, index + 1);
     lua_remove(L, -2);
     return true;
 }
 
-static bool listed(const char *const *names, const char *name)
-{
-    for (; names && *names; names++) {
-        if (strcmp(*names, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool library_has(const char *library, const char *name)
 {
-    int index;
-    const struct library *from = find(library, &index);
-
-    if (!from)
-        return false;
-    for (const luaL_Reg *function = from->functions; function && function->name; function++) {
-        if (strcmp(function->name, name) == 0)
-            return true;
-    }
-    return listed(from->stock, name) || listed(from->values, name);
+    int index = find(library);
+    return index >= 0 && member_named(index, name).index >= 0;
 }

@@ -1,5 +1,6 @@
-/* The libraries that scripts see: tables that are there from the start and get each function
- * when it is first asked for, so that a room does not pay for what it does not use.
+/* The globals and libraries that scripts see. Their tables, _G too, get each member when it is first
+ * asked for, so that a room does not pay for what it does not use; a script can't tell, since pairs, next,
+ * rawget, rawset, getmetatable and setmetatable know it.
  *
  * Functions without upvalues are light C functions: they cost nothing but a place in the
  * table. Which functions of Lua's own libraries scripts may use stands in library.c. */
@@ -36,6 +37,7 @@ enum library_index {
     LIBRARY_CRYPTO,
     LIBRARY_LOG,
     LIBRARY_HTML,
+    LIBRARY_GLOBALS, /* _G: the base functions, and the others' tables */
     LIBRARIES
 };
 
@@ -49,6 +51,13 @@ void library_open_all(lua_State *L);
 /* If the value at index is a library's table: fetches all that it does not have yet, so that functions
  * that look past __index find it. */
 void library_fill(lua_State *L, int index);
+
+/* Key and value at index + 1 and + 2 are about to be put into the table at index: if that is a library's,
+ * its own member of this name is not given any more. */
+void library_replace(lua_State *L, int index);
+
+/* Is the value at index _G, still as the host made it? */
+bool library_is_globals(lua_State *L, int index);
 
 /* Pushes the library of this name, "_G" included, and returns true; or pushes nothing. */
 bool library_push(lua_State *L, const char *name);

@@ -347,15 +347,44 @@ static void *script_open(void *user, struct room *room)
     return NULL;
 }
 
-static const struct {
+static const struct entry {
     const char *handler;
     lua_CFunction enter;
+    const char *other; /* one that is called too; NULL: none */
+    bool often;        /* so often that it is not worth asking first if there is a handler */
 } entries[] = {
-    [EVENT_START] = {"onStart", enter_start},       [EVENT_CONNECT] = {"onConnect", enter_connect},
-    [EVENT_MESSAGE] = {"onMessage", enter_message}, [EVENT_ERROR] = {"onError", enter_error},
-    [EVENT_CLOSE] = {"onClose", enter_close},       [EVENT_REQUEST] = {"onRequest", enter_request},
-    [EVENT_STOP] = {"onStop", enter_stop},
+    [EVENT_START] = {"onStart", enter_start, NULL, false},
+    [EVENT_CONNECT] = {"onConnect", enter_connect, "getConnectionTags", false},
+    [EVENT_MESSAGE] = {"onMessage", enter_message, NULL, true},
+    [EVENT_ERROR] = {"onError", enter_error, NULL, false},
+    [EVENT_CLOSE] = {"onClose", enter_close, NULL, false},
+    [EVENT_REQUEST] = {"onRequest", enter_request, NULL, true},
+    [EVENT_STOP] = {"onStop", enter_stop, NULL, false},
 };
+
+struct handler_search {
+    const struct entry *entry;
+    bool none;
+};
+
+static int search_handlers(lua_State *L)
+{
+    struct handler_search *search = lua_touserdata(L, 1);
+    const char *other = search->entry->other;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
+    search->none = lua_getfield(L, -1, search->entry->handler) == LUA_TNIL &&
+                   (!other || lua_getfield(L, -2, other) == LUA_TNIL);
+    return 0;
+}
+
+/* Has the party nothing to do with such an event? Then its VM need not make a coroutine: a room whose
+ * party has no onConnect holds its sockets for less. */
+static bool unhandled(struct vm *vm, const struct entry *entry)
+{
+    struct handler_search search = {.entry = entry};
+    return !entry->often && call_protected(vm, search_handlers, &search) == 0 && search.none;
+}
 
 /* Runs the handler; the number of those that wait is the room's to know. */
 static void script_run(void *instance, struct event *event)
@@ -368,12 +397,16 @@ static void script_run(void *instance, struct event *event)
         result = call_resume(event->handle);
     } else if (event->kind == EVENT_TIMER) {
         result = timer_run(vm, event->handle);
+    } else if (unhandled(vm, &entries[event->kind])) {
+        room_event_done(vm->room, event, OUTCOME_DONE);
+        return;
     } else {
-        result = call_start(vm, entries[event->kind].handler, entries[event->kind].enter, event, NULL,
-                            event_done);
+        const struct entry *entry = &entries[event->kind];
+        result = call_start(vm, entry->handler, entry->enter, event, NULL, event_done);
     }
     if (result == CALL_WAITING)
         room_wait_begin(vm->room);
+    vm_ran(vm);
 }
 
 static void script_forget(void *instance, struct peer *peer)
@@ -410,6 +443,7 @@ int script_init(struct script *script, struct project *project, const struct con
 {
     *script = (struct script){
         .project = project, .config = config, .loop = loop, .counters = counters, .pool = pool_new()};
+    list_init(&script->warm);
     return script->pool ? 0 : -ENOMEM;
 }
 

@@ -12,6 +12,8 @@ struct script {
     struct loop *loop;
     struct counters *counters;
     struct pool *pool; /* memory of the VMs (pool.h) */
+    struct list warm;  /* of struct vm: those that ran last, the latest at the end */
+    size_t n_warm;
     bool show_errors;  /* festa dev: a script's error reaches the client */
 };
 

@@ -141,14 +141,51 @@ int vm_load(struct vm *vm, struct buf *error, int *line)
     return -EINVAL;
 }
 
+/* How many VMs of a thread stay as they are after they ran, and how much larger than after it
+ * was last tidied up one may be without being tidied up again. */
+#define WARM_MAX 256u
+
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+static void tidy_up(struct vm *vm)
+{
+        return;
+    call_drop_spare(vm);
+    (void)call_protected(vm, collect, NULL);
+    vm->cold_size = vm->used;
+}
+
+void vm_ran(struct vm *vm)
+{
+    struct script *script = vm->script;
+
+    if (list_linked(&vm->warm))
+        list_remove(&vm->warm);
+    else
+        script->n_warm++;
+    list_push(&script->warm, &vm->warm);
+    if (script->n_warm > WARM_MAX) {
+        script->n_warm--;
+        tidy_up(container_of(list_pop(&script->warm), struct vm, warm));
+    }
+}
+
 void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
+    if (list_linked(&vm->warm)) {
+        list_remove(&vm->warm);
+        vm->script->n_warm--;
+    }
     timers_stop(vm);
     while (!list_empty(&vm->tasks))
         call_drop(container_of(vm->tasks.next, struct task, link));
-    free(vm->spare);
+    call_drop_spare(vm);
     lua_close(vm->L); /* scripts have no finalizers: this runs ours alone */
     CHECK(vm->used == 0);
     free(vm);

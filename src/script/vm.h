@@ -21,7 +21,7 @@ enum vm_slot {
     VM_SLOTS
 };
 
-#define VM_LIBRARIES 16
+#define VM_LIBRARIES 14
 
 struct vm {
     struct script *script;
@@ -31,12 +31,16 @@ struct vm {
     size_t used;       /* bytes of the VM */
     size_t limit;
     bool loaded;          /* the file scope is over: handlers run, and may wait */
+    struct list warm;     /* in script->warm: the VMs that ran last */
+    size_t cold_size;     /* bytes after it was last tidied up; 0: never */
     struct list tasks;    /* handlers that wait */
     struct list timers;   /* party.after and party.every that run */
     struct task *spare;   /* kept for the next handler, with its coroutine */
     struct task *running; /* whose Lua runs now */
     struct resume_frame *resumes; /* coroutines of the author that are being resumed (wait.c) */
-    const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table */
+    const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */
+    uint64_t given[VM_LIBRARIES];        /* the members of each that the script has got (library.c) */
+    const void *library_metatable;       /* theirs */
     uint64_t addresses;   /* names given to objects by tostring */
     /* for tests: */
     uint64_t n_allocations;
@@ -51,6 +55,11 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
  * a negative code; error (appended) has message and traceback, and *line the line in the
  * party's file, if known. */
 int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
+
+/* It has run: among the VMs that ran last. One that leaves that number is tidied up: garbage is
+ * collected and the coroutine that was kept for the next handler goes, so that many rooms in which
+ * nothing happens take little memory, and busy ones lose no time. */
+void vm_ran(struct vm *vm);
 
 /* Ends it: timers, waiting handlers, objects of peers. Runs no Lua code. Accepts NULL. */
 void vm_free(struct vm *vm);

@@ -26,7 +26,7 @@ static inline uint64_t unmask_block(uint8_t *dst, const uint8_t *src, uint64_t k
     return seen;
 }
 
-/* What is left behind the last block; turns the mask. Returns all bits as above. */
+/* What is left behind the last block; turns the mask. Returns the bits as above. */
 static uint64_t unmask_rest(uint8_t *dst, const uint8_t *src, size_t len, uint8_t mask[4], uint64_t key)
 {
     uint64_t word, seen = 0;
@@ -44,7 +44,7 @@ static uint64_t unmask_rest(uint8_t *dst, const uint8_t *src, size_t len, uint8_
         seen |= dst[i];
     }
     memcpy(mask, twice + len % 4, 4);
-    return seen & HIGH_BITS;
+    return seen;
 }
 
 static uint64_t key_of(const uint8_t mask[4])

@@ -336,10 +336,10 @@ describe("an Upgrade that is none of ours", () => {
 });
 
 describe("a client that sends requests and never reads", () => {
-  const server = serverForSuite({
-    "parties/main.lua": MIRROR,
-    "festa.lua": config({ limits: { message: 65536, queue: 262144 } }),
-  });
+  const server = serverForSuite(
+    { "parties/main.lua": MIRROR, "festa.lua": config({ limits: { message: 65536, queue: 262144 } }) },
+    { measured: true },
+  );
 
   it("does not make the server keep the answers in memory", async () => {
     await server.request(`${PATH}?size=100000`);

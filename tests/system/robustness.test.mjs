@@ -90,7 +90,7 @@ describe("more connections than there may be", () => {
     let said;
     do said = await sockets[0].message();
     while (said !== "works");
-    await sockets[1].leave();
+    sockets[1].drop();
     await poll(async () => {
       const again = await server.upgrade(PATH);
       again.connection.destroy();

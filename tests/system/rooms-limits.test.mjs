@@ -102,10 +102,10 @@ return Flood
 `;
 
 describe("a client that does not read", () => {
-  const server = serverForSuite({
-    "parties/main.lua": FLOOD,
-    "festa.lua": config({ limits: { message: 65536, queue: 262144 } }),
-  });
+  const server = serverForSuite(
+    { "parties/main.lua": FLOOD, "festa.lua": config({ limits: { message: 65536, queue: 262144 } }) },
+    { measured: true },
+  );
 
   it("is closed when too much waits for it, while the others get everything", async () => {
     const room = server.room();
@@ -212,10 +212,10 @@ return Memory
 `;
 
 describe("a room that uses up its memory", () => {
-  const server = serverForSuite({
-    "parties/main.lua": MEMORY,
-    "festa.lua": config({ limits: { roomMemory: 4 * 1024 * 1024, handlerTime: 60000 } }),
-  });
+  const server = serverForSuite(
+    { "parties/main.lua": MEMORY, "festa.lua": config({ limits: { roomMemory: 4 * 1024 * 1024, handlerTime: 60000 } }) },
+    { measured: true },
+  );
 
   for (const way of ["table", "string", "rep", "concat", "closures", "coroutines", "later", "json"]) {
     it(`gets an error, and nobody else does: ${way}`, async () => {

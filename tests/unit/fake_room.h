@@ -41,11 +41,11 @@ struct fake {
     enum act (*handler)(struct fake *fake, struct room *room, struct event *event);
     /* What a handler that was woken goes on with. NULL: it is done. event is NULL in a timer's. */
     enum act (*resumed)(struct fake *fake, struct room *room, struct event *event);
-    void *user;        /* the test's */
-    bool no_vm;        /* VMs can't be made */
-    bool no_group;     /* groups can't be made */
-    bool no_memory;    /* allocations fail: peers may be closed where they could not be served */
-    bool empty;        /* rooms_stop is done */
+    void *user;     /* the test's */
+    bool no_vm;     /* VMs can't be made */
+    bool no_group;  /* groups can't be made */
+    bool no_memory; /* allocations fail, or output is dropped: peers are closed when they can't be served */
+    bool empty;     /* rooms_stop is done */
     struct list tasks; /* handlers that wait, of all rooms, the oldest first */
     struct list peers; /* of struct fake_peer, those with a transport */
     size_t n_vms, n_tasks, n_peers, n_exchanges, n_groups;
@@ -84,8 +84,9 @@ struct fake_peer {
     bool transport;     /* not ended */
     bool joined, accepted, refused, closed;
     bool connect_given, connect_done, close_given, close_done; /* by the script's events */
-    bool blocked;   /* room_peer_ready said no */
-    size_t pending; /* what kind->pending says */
+    bool blocked;                                              /* room_peer_ready said no */
+    size_t pending;                                            /* what kind->pending says */
+    uint64_t last_heard;                                       /* the test's */
 };
 
 struct fake_exchange {
@@ -264,8 +265,7 @@ static inline struct fake_peer *fake_peer_new(struct fake *fake, const char *id)
     assert_non_null(peer);
     peer->peer.kind = &fake_kind;
     peer->peer.refs = 1;
-    peer->peer.id = strdup(id);
-    peer->peer.uri = strdup("ws://host/");
+    assert_int_equal(peer_set_names(&peer->peer, id, "http://host/", "127.0.0.1"), 0);
     peer->fake = fake;
     peer->transport = true;
     list_push(&fake->peers, &peer->link);
@@ -352,18 +352,10 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
     const char *text = event->len ? (const char *)event->data : "";
 
     switch ((enum event_kind)event->kind) {
-    case EVENT_START:
-        fake_say(fake, "%s:start", room->id);
-        break;
-    case EVENT_CONNECT:
-        fake_say(fake, "%s:connect %s", room->id, id);
-        break;
-    case EVENT_MESSAGE:
-        fake_say(fake, "%s:message %s %.*s", room->id, id, (int)event->len, text);
-        break;
-    case EVENT_ERROR:
-        fake_say(fake, "%s:error %s %.*s", room->id, id, (int)event->len, text);
-        break;
+    case EVENT_START: fake_say(fake, "%s:start", room->id); break;
+    case EVENT_CONNECT: fake_say(fake, "%s:connect %s", room->id, id); break;
+    case EVENT_MESSAGE: fake_say(fake, "%s:message %s %.*s", room->id, id, (int)event->len, text); break;
+    case EVENT_ERROR: fake_say(fake, "%s:error %s %.*s", room->id, id, (int)event->len, text); break;
     case EVENT_CLOSE:
         fake_say(fake, "%s:close %s %d%s%.*s%s", room->id, id, event->code, event->len ? " " : "",
                  (int)event->len, text, event->clean ? " clean" : "");
@@ -372,15 +364,9 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
         fake_say(fake, "%s:request %s", room->id,
                  container_of(event->exchange, struct fake_exchange, exchange)->name);
         break;
-    case EVENT_TIMER:
-        fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle);
-        break;
-    case EVENT_WAKE:
-        fake_say(fake, "%s:wake", room->id);
-        break;
-    case EVENT_STOP:
-        fake_say(fake, "%s:stop", room->id);
-        break;
+    case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
+    case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
+    case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
 }
 
@@ -398,13 +384,11 @@ static inline void fake_check_event(struct fake_vm *vm, const struct event *even
     if (!peer)
         return;
     assert_ptr_equal(event->peer->room, vm->room);
-    assert_int_not_equal(event->peer->state, PEER_GONE);
+    assert_int_equal(event->peer->state == PEER_GONE, event->kind == EVENT_CLOSE);
     assert_int_equal(peer->connect_given, event->kind != EVENT_CONNECT);
-    assert_false(peer->close_done || peer->refused);
+    assert_false(peer->close_given || peer->refused);
     if (event->kind == EVENT_CONNECT)
         peer->connect_given = true;
-    if (event->kind == EVENT_MESSAGE || event->kind == EVENT_CLOSE)
-        assert_false(peer->close_given);
     if (event->kind == EVENT_CLOSE) {
         assert_true(peer->connect_done);
         assert_false(peer_open(event->peer) || event->peer->listed);
@@ -561,7 +545,8 @@ static inline int fake_broadcast(struct room *room, const char *text, struct pee
 
 static inline bool fake_says(const struct event *event, const char *text)
 {
-    return event->kind == EVENT_MESSAGE && span_equal((struct span){(const char *)event->data, event->len}, span_of(text));
+    return event->kind == EVENT_MESSAGE &&
+           span_equal((struct span){(const char *)event->data, event->len}, span_of(text));
 }
 
 /* ---- turns ---- */
@@ -629,8 +614,10 @@ static inline void fake_on_empty(void *user)
 
 static inline struct fake *fake_begin(const struct room_limits *limits)
 {
-    static const struct room_limits usual = {
-        .events = 1024, .handlers = 256, .idle_ms = 1000000, .output = 1 << 20};
+    static const struct room_limits usual = {.events = 1024,
+                                             .handlers = 256,
+                                             .idle_ms = 1000000,
+                                             .output = 1 << 20};
     struct fake *fake = calloc(1, sizeof *fake);
     assert_non_null(fake);
     fake->party.name = "main";

@@ -99,7 +99,7 @@ static inline size_t side_on_read(struct conn *conn, uint8_t *data, size_t len)
 }
 
 #define SIDE_UPCALL(name, counter, letter)                                                                   \
-    static inline void side_##name(struct conn *conn)                                                               \
+    static inline void side_##name(struct conn *conn)                                                        \
     {                                                                                                        \
         struct side *side = conn->user;                                                                      \
         assert_int_equal(conn->state, CONN_OPEN);                                                            \

@@ -288,6 +288,31 @@ static void those_of_the_past_run_as_they_were_started(void **state)
     assert_string_equal(order, "ab");
 }
 
+static struct timer from_hook;
+
+static bool start_in_the_past(struct loop_hook *hook)
+{
+    loop_hook_remove(hook);
+    timer_start_at(&loop, &from_hook, (loop_now(&loop) - 1) * NS_PER_MS);
+    return false;
+}
+
+/* The turn's timers have run when the others' work starts one. */
+static void late_in_the_turn_it_is_not_slept_through(void **state)
+{
+    struct loop_hook hook = {.fn = start_in_the_past};
+    (void)state;
+
+    fired = 0;
+    from_hook.fn = count;
+    loop_hook_add(&loop.work, &hook);
+    loop_hold(&loop);
+    loop_step(&loop);
+    loop_release(&loop);
+    loop_run(&loop);
+    assert_int_equal(fired, 1);
+}
+
 /* Moving the first timer to later and later leaves the alarm where it was; the loop must not
  * wake up much more often for it, and must not miss the others. */
 static void a_first_timer_that_moves_hides_no_other(void **state)
@@ -321,6 +346,7 @@ int main(void)
         TEST(a_timer_may_free_its_owner_and_others),
         TEST(a_timer_can_not_hold_up_the_loop),
         TEST(those_of_the_past_run_as_they_were_started),
+        TEST(late_in_the_turn_it_is_not_slept_through),
         TEST(a_first_timer_that_moves_hides_no_other),
     };
     alarm(300);

@@ -325,6 +325,7 @@ static void a_fin_is_told_after_all_bytes(void **state)
     conn_resume(side->conn);
     conn_write(side->conn, "answer", 6);
     client_expect(&world, fd, &got, 6);
+    world.net.linger_ms = 1000000; /* there is nothing to wait for */
     conn_close(side->conn);
     WAIT(&world, side->closes == 1);
     assert_int_equal(client_read(fd, &got, 100), 0);
@@ -488,38 +489,65 @@ static void closing_inside_on_error_and_on_end(void **state)
     }
 }
 
-static void what_is_done_after_the_end_does_nothing(void **state)
-{
-    struct bytes *bytes = bytes_copy("shared", 6);
-    struct conn_group group;
-    int fd;
-    (void)state;
-    struct side *side = dial(&world, &fd, false);
-    struct conn *conn = side->conn;
+static struct conn_group late_group;
+static struct bytes *late_bytes;
 
-    conn_group_init(&group, &world.net);
-    conn_reset(conn);
+static void do_everything(struct conn *conn)
+{
     conn_reset(conn);
     conn_close(conn);
     conn_write(conn, "x", 1);
-    conn_write_bytes(conn, bytes, 0, 6);
-    conn_write_message(conn, "x", 1, bytes);
+    conn_write_bytes(conn, late_bytes, 0, late_bytes->len);
+    conn_write_message(conn, "x", 1, late_bytes);
     conn_hold(conn);
     conn_release(conn);
     conn_pause(conn);
     conn_resume(conn);
     conn_set_timer(conn, end_paused, 1);
-    conn_set_owner(conn, &side_ops, side);
-    conn_group_join(&group, conn);
+    conn_group_join(&late_group, conn);
+    assert_null(conn->group);
     conn_group_leave(conn);
-    assert_int_equal(conn_pending(conn), 0);
-    assert_int_equal(group.n_members, 0);
-    assert_int_equal(bytes->refs, 1);
-    WAIT(&world, side->closes == 1);
-    close(fd);
-    bytes_unref(bytes);
-    conn_group_fini(&group);
-    side_free(side);
+    conn_drop_queued(conn, NULL);
+}
+
+static void do_everything_at_close(struct side *side, char event)
+{
+    if (event == 'c')
+        do_everything(side->conn);
+}
+
+static void what_is_done_after_the_end_does_nothing(void **state)
+{
+    (void)state;
+    late_bytes = bytes_new(2000);
+    conn_group_init(&late_group, &world.net);
+    for (int closing = 0; closing < 2; closing++) {
+        int fd;
+        struct side *side = dial(&world, &fd, false);
+        struct conn *conn = side->conn;
+
+        side->on_event = do_everything_at_close;
+        if (closing) {
+            conn_close(conn);
+            conn_group_join(&late_group, conn);
+            assert_null(conn->group);
+            conn_write(conn, "x", 1);
+            assert_int_equal(conn_pending(conn), 0);
+        }
+        conn_reset(conn);
+        do_everything(conn);
+        conn_set_owner(conn, &side_ops, side);
+        assert_int_equal(conn_pending(conn), 0);
+        assert_int_equal(late_group.n_members, 0);
+        assert_int_equal(late_bytes->refs, 1);
+        WAIT(&world, side->closes == 1);
+        for (int i = 0; i < 5; i++)
+            loop_step(&world.loop);
+        close(fd);
+        side_free(side);
+    }
+    bytes_unref(late_bytes);
+    conn_group_fini(&late_group);
 }
 
 /* ---- closing in order ---- */
@@ -565,7 +593,10 @@ static void input_that_waits_is_discarded_when_it_closes(void **state)
         loop_step(&world.loop);
     conn_write(side->conn, "413", 3);
     conn_close(side->conn);
-    client_send(&world, fd, noise, sizeof noise); /* it can send on */
+    world.net.linger_ms = 1000000;
+    loop_step(&world.loop);
+    for (int i = 0; i < 300; i++)
+        client_send(&world, fd, noise, sizeof noise); /* it can send on */
     WAIT(&world, client_read(fd, &got, 100) == 0);
     assert_bytes(&got, "413");
     close(fd);

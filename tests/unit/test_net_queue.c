@@ -176,8 +176,8 @@ static void a_random_stream_comes_out_as_it_went_in(void **state)
             size_t len = draw(10) ? draw(300) : draw(60000), from = draw(5000);
             if (draw(2)) {
                 size_t cut = draw(len + 1);
-                assert_int_equal(
-                    queue_copy(&queue, &pool, noise + from, cut, noise + from + cut, len - cut), 0);
+                assert_int_equal(queue_copy(&queue, &pool, noise + from, cut, noise + from + cut, len - cut),
+                                 0);
             } else {
                 struct bytes *bytes = bytes_copy(noise, from + len);
                 assert_int_equal(queue_share(&queue, bytes, from, len, draw(2)), 0);

@@ -105,7 +105,9 @@ static void everything_waits_for_on_start(void **state)
     fake_expect(fake, "r:start");
     fake_wake(fake, 0);
     fake_run(fake);
-    fake_expect(fake, "r:wake; r:request x; x = 200 r; r:connect a; a join; a accept; r:timer t; r:request y; y = 200 r");
+    fake_expect(
+        fake,
+        "r:wake; r:request x; x = 200 r; r:connect a; a join; a accept; r:timer t; r:request y; y = 200 r");
     fake_end(fake);
 }
 
@@ -287,6 +289,20 @@ static void idle_rooms_leave_the_longest_idle_first(void **state)
     fake_end(fake);
 }
 
+static void a_room_that_is_not_idle_for_long_enough_stays(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    struct room *room = fake_room(fake, "r");
+
+    timer_start(&fake->loop, &fake->rooms.evict, 0);
+    while (fake->rooms.evict.due <= clock_monotonic_ns())
+        loop_step(&fake->loop);
+    assert_true(timer_running(&fake->rooms.evict)); /* for when it is due */
+    assert_ptr_equal(rooms_find(&fake->rooms, span_of("main"), span_of("r")), room);
+    fake_end(fake);
+}
+
 static void a_room_without_any_event_leaves(void **state)
 {
     (void)state;
@@ -337,10 +353,12 @@ static enum act waits(struct fake *fake, struct room *room, struct event *event)
 static void assert_stays(struct fake *fake, const char *id)
 {
     assert_non_null(rooms_find(&fake->rooms, span_of("main"), span_of(id)));
+    fake_forget(fake);
     fake_room(fake, "passing");
     assert_int_equal(fake->rooms.n_rooms, 2);
     fake_wait(fake, one_room);
     assert_non_null(rooms_find(&fake->rooms, span_of("main"), span_of(id)));
+    fake_expect(fake, "");
 }
 
 static void reasons_to_stay(void **state)
@@ -386,7 +404,7 @@ static void the_inbox_is_a_reason_to_stay(void **state)
     room->input_closed = false;
     room_schedule(room);
     fake_wait(fake, no_rooms);
-    fake_expect(fake, "r:start; r:request x; x = 200 r; r:request y; y = 200 r; r:stop; r:end");
+    fake_expect(fake, "r:request y; y = 200 r; r:stop; r:end");
     fake_end(fake);
 }
 
@@ -514,6 +532,7 @@ int main(void)
         cmocka_unit_test(without_a_vm_every_event_tries_again),
         cmocka_unit_test(a_failed_handler_leaves_the_room_alone),
         cmocka_unit_test(idle_rooms_leave_the_longest_idle_first),
+        cmocka_unit_test(a_room_that_is_not_idle_for_long_enough_stays),
         cmocka_unit_test(a_room_without_any_event_leaves),
         cmocka_unit_test(a_room_that_could_not_start_leaves),
         cmocka_unit_test(a_failing_on_stop_does_not_keep_the_room),

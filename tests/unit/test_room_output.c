@@ -15,23 +15,14 @@ static enum act obey(struct fake *fake, struct room *room, struct event *event)
         return ACT_DONE;
     for (size_t i = 0; i < event->len; i++) {
         switch (event->data[i]) {
-        case 'w':
-            room_wrote(room);
-            break;
+        case 'w': room_wrote(room); break;
         case 's':
             assert_int_equal(fake_send(event->peer, (const char *)(char[]){(char)event->data[0], '\0'}), 0);
             break;
-        case 'b':
-            assert_int_equal(fake_broadcast(room, "all", NULL, 0), 0);
-            break;
-        case 'c':
-            assert_int_equal(room_close_peer(event->peer, 4000, "bye", 3), 0);
-            break;
-        case 'f':
-            act = ACT_FAIL;
-            break;
-        default:
-            break;
+        case 'b': assert_int_equal(fake_broadcast(room, "all", NULL, 0), 0); break;
+        case 'c': assert_int_equal(room_close_peer(event->peer, 4000, "bye", 3), 0); break;
+        case 'f': act = ACT_FAIL; break;
+        default: break;
         }
     }
     return act;
@@ -139,7 +130,8 @@ static void everything_that_a_room_says_waits(void **state)
     message(b, "b");
     message(b, "c");
     message(a, "fs");
-    fake_expect(fake, "r:message a w; r:request x; r:connect b; r:message b b; r:message b c; r:message a fs");
+    fake_expect(fake,
+                "r:message a w; r:request x; r:connect b; r:message b b; r:message b c; r:message a fs");
     assert_int_equal(fake->n_exchanges, 1);
     assert_int_equal(room->n_open, 0); /* the script has answered */
     assert_false(peer_open(&b->peer));
@@ -310,7 +302,7 @@ static void output_that_waits_is_dropped_with_the_room(void **state)
     fake_connect(fake, room, "b");
     fake_run(fake);
     fake_forget(fake);
-    fake->no_memory = true; /* it is closed for each thing that it does not get */
+    fake->no_memory = true; /* b is closed for each thing that it does not get */
     rooms_drop(&fake->rooms);
     fake_expect(fake, "r:end; x = 503; b close 1011; b close 1011");
     fake_end(fake);
@@ -465,6 +457,54 @@ static void effects_may_bring_events(void **state)
     fake_end(fake);
 }
 
+/* The same when they leave because the gate opens: what comes in then is behind what still waits. */
+static void an_opening_gate_may_bring_events(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    struct fake_peer *a = open_room(fake, "r", "a");
+    struct chain chain = {.next = a->peer.room};
+
+    fake->handler = answer_and_tell;
+    room_turn_begin(a->peer.room);
+    room_wrote(a->peer.room);
+    room_turn_end(a->peer.room);
+    chain.first = (struct fake_exchange){.exchange = {.respond = respond_and_ask}, .fake = fake, .name = "x"};
+    fake->n_exchanges++;
+    room_request(a->peer.room, fake_http_request(), &chain.first.exchange);
+    fake_run(fake);
+    room_durable(a->peer.room, 1);
+    fake_run(fake);
+    fake_expect(fake, "r:request x; x = 200 r; r:request y; broadcast r to a; y = 200 r; broadcast r to a");
+    fake_end(fake);
+}
+
+static void close_and_end(struct peer *peer, uint16_t code, const char *reason, size_t len)
+{
+    fake_close_peer(peer, code, reason, len);
+    fake_gone_with(fake_peer_of(peer), code, "", true);
+}
+
+static void a_room_does_not_stop_while_its_gate_opens(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    struct fake_peer *a = open_room(fake, "r", "a"), *b = open_room(fake, "r", "b");
+    struct room *room = a->peer.room;
+    struct peer_kind kind = fake_kind;
+
+    kind.close = close_and_end;
+    a->peer.kind = &kind;
+    message(a, "wc");
+    message(b, "1s");
+    rooms_stop(&fake->rooms, FAKE_DEADLINE_MS, fake_on_empty, fake);
+    fake_forget(fake);
+    room_durable(room, 1);
+    fake_run(fake);
+    fake_expect(fake, "a close 4000 bye; r:close a 4000 clean; b send 1; r:stop; r:end");
+    fake_end(fake);
+}
+
 static void answers_are_given_once(void **state)
 {
     (void)state;
@@ -515,6 +555,8 @@ int main(void)
         cmocka_unit_test(output_is_bounded),
         cmocka_unit_test(close_outside_of_a_turn),
         cmocka_unit_test(effects_may_bring_events),
+        cmocka_unit_test(an_opening_gate_may_bring_events),
+        cmocka_unit_test(a_room_does_not_stop_while_its_gate_opens),
         cmocka_unit_test(answers_are_given_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,8 +79,9 @@ static void a_peer_joins_is_sent_to_and_let_in(void **state)
 static void it_is_sent_to_while_its_handler_waits(void **state)
 {
     (void)state;
-    struct plan plans[] = {
-        {.kind = EVENT_CONNECT, .act = ACT_WAIT}, {.kind = EVENT_TIMER, .what = tell_all}, {0}};
+    struct plan plans[] = {{.kind = EVENT_CONNECT, .act = ACT_WAIT},
+                           {.kind = EVENT_TIMER, .what = tell_all},
+                           {0}};
     struct fake *fake = begin(plans);
     struct room *room = fake_room(fake, "r");
 
@@ -232,7 +233,8 @@ static void a_failed_connect_closes_without_on_close(void **state)
 
     struct fake_peer *a = fake_connect(fake, room, "a");
     fake_run(fake);
-    fake_expect(fake, "r:start; r:connect a; a join; broadcast hello to a; a send hi; a close 1011 Internal error");
+    fake_expect(fake,
+                "r:start; r:connect a; a join; broadcast hello to a; a send hi; a close 1011 Internal error");
     assert_null(a->peer.room);
     assert_int_equal(room->n_peers + room->n_listed, 0);
     assert_true(list_linked(&room->in_idle));
@@ -487,9 +489,14 @@ static void the_on_close_of_a_replaced_peer_may_wait(void **state)
 
     fake->party.duplicate = DUPLICATE_REPLACE;
     struct fake_peer *older = fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_queue(fake);
     fake_connect(fake, room, "a");
+    fake_message(older, "m"); /* comes too late, as does what follows */
+    room_error(&older->peer, "e");
     fake_run(fake);
     fake_forget(fake);
+    room_error(&older->peer, "e");
     fake_gone(older);
     fake_run(fake);
     fake_expect(fake, "");
@@ -544,6 +551,33 @@ static void a_peer_closes_once(void **state)
     fake_gone(a);
     fake_run(fake);
     fake_expect(fake, "r:error a broken frame; r:close a 1002 broken");
+    fake_end(fake);
+}
+
+static void after_its_close_nothing_is_told_of_a_peer(void **state)
+{
+    (void)state;
+    struct plan plans[] = {{.kind = EVENT_CLOSE, .act = ACT_WAIT}, {0}};
+    struct fake *fake = begin(plans);
+    struct room *room = fake_room(fake, "r");
+
+    struct fake_peer *a = fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_forget(fake);
+    room_close(&a->peer, 1002, "broken", 6, false);
+    fake_run(fake);
+    fake_message(a, "m");
+    room_error(&a->peer, "e");
+    assert_true(room_peer_ready(&a->peer));
+    assert_int_equal(fake_send(&a->peer, "x"), -EPIPE);
+    fake_gone(a);
+    fake_run(fake);
+    fake_expect(fake, "r:close a 1002 broken");
+    assert_int_equal(room->n_peers, 1);
+    fake_wake(fake, 0);
+    fake_run(fake);
+    assert_int_equal(room->n_peers, 0);
+    assert_int_equal(fake->n_peers, 0);
     fake_end(fake);
 }
 
@@ -604,11 +638,32 @@ static void tell_the_others(struct fake *fake, struct room *room, struct event *
     assert_int_equal(fake_broadcast(room, "news", &event->peer, 1), 0);
 }
 
+static void a_closed_peer_s_messages_stay_dropped_when_it_ends(void **state)
+{
+    (void)state;
+    struct plan plans[] = {{.kind = EVENT_MESSAGE, .what = close_4000}, {0}};
+    struct fake *fake = begin(plans);
+    struct room *room = fake_room(fake, "r");
+
+    struct fake_peer *a = fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_forget(fake);
+    fake_queue(fake);
+    fake_message(a, "1");
+    fake_message(a, "2");
+    room_step(room);
+    fake_gone_with(a, 4000, "bye", true);
+    fake_run(fake);
+    fake_expect(fake, "r:message a 1; a close 4000 bye; r:close a 4000 bye clean");
+    fake_end(fake);
+}
+
 static void a_broadcast_leaves_out(void **state)
 {
     (void)state;
-    struct plan plans[] = {
-        {.kind = EVENT_MESSAGE, .what = tell_the_others}, {.kind = EVENT_CLOSE, .what = tell_all}, {0}};
+    struct plan plans[] = {{.kind = EVENT_MESSAGE, .what = tell_the_others},
+                           {.kind = EVENT_CLOSE, .what = tell_all},
+                           {0}};
     struct fake *fake = begin(plans);
     struct room *room = fake_room(fake, "r");
 
@@ -692,8 +747,10 @@ int main(void)
         cmocka_unit_test(the_on_close_of_a_replaced_peer_may_wait),
         cmocka_unit_test(events_of_a_replaced_peer_are_dropped),
         cmocka_unit_test(a_peer_closes_once),
+        cmocka_unit_test(after_its_close_nothing_is_told_of_a_peer),
         cmocka_unit_test(what_a_peer_sent_before_it_closed_is_told),
         cmocka_unit_test(a_peer_that_the_room_closes_closes_once),
+        cmocka_unit_test(a_closed_peer_s_messages_stay_dropped_when_it_ends),
         cmocka_unit_test(a_broadcast_leaves_out),
         cmocka_unit_test(a_handler_may_outlive_its_peer),
         cmocka_unit_test(close_codes),

@@ -79,7 +79,8 @@ static void what_waits_in_inboxes_runs(void **state)
     fake_request(fake, room, &y, "y");
     stop(fake, LONG_MS);
     finish(fake);
-    fake_expect(fake, "r:message a 1; s:start; s:request x; x = 200 s; s:stop; s:end; r:request y; y = 200 r; r:stop; r:end");
+    fake_expect(fake, "r:message a 1; s:start; s:request x; x = 200 s; s:stop; s:end; r:request y; y = 200 "
+                      "r; r:stop; r:end");
     assert_null(a->peer.room); /* it stays connected, without a room */
     assert_false(a->closed);
     fake_message(a, "2");
@@ -303,6 +304,28 @@ static void on_stop_after_the_deadline_may_wait_for_a_while(void **state)
     fake_end(fake);
 }
 
+static void the_deadline_leaves_an_on_stop_that_waits_its_time(void **state)
+{
+    (void)state;
+    unsigned kinds = 1u << EVENT_STOP;
+    struct fake *fake = begin(&kinds);
+    struct fake_exchange x;
+
+    fake_request(fake, fake_room(fake, "r"), &x, "x");
+    fake_run(fake);
+    stop(fake, LONG_MS);
+    timer_start(&fake->loop, &fake->rooms.evict, 0);
+    while (!fake->rooms.stop_forced)
+        loop_step(&fake->loop);
+    timer_start(&fake->loop, &fake->rooms.evict, LONG_MS); /* however long this takes */
+    fake_run(fake);
+    fake_expect(fake, "r:start; r:request x; x = 200 r; r:stop");
+    fake_wake(fake, 0);
+    finish(fake);
+    fake_expect(fake, "r:wake; r:end");
+    fake_end(fake);
+}
+
 static void an_eviction_under_way_goes_on(void **state)
 {
     (void)state;
@@ -363,6 +386,7 @@ static void rooms_are_dropped_in_every_state(void **state)
     assert_int_equal(fake->rooms.n_rooms, 0);
     list_each(it, &fake->peers)
         assert_null(container_of(it, struct fake_peer, link)->peer.room);
+    assert_null(rooms_get(&fake->rooms, &fake->party, span_of("main"), span_of("new")));
     fake_end(fake);
 }
 
@@ -405,6 +429,7 @@ int main(void)
         cmocka_unit_test(the_deadline_cuts_what_waits_in_inboxes),
         cmocka_unit_test(an_on_stop_that_does_not_end_is_cut),
         cmocka_unit_test(on_stop_after_the_deadline_may_wait_for_a_while),
+        cmocka_unit_test(the_deadline_leaves_an_on_stop_that_waits_its_time),
         cmocka_unit_test(an_eviction_under_way_goes_on),
         cmocka_unit_test(rooms_are_dropped_in_every_state),
         cmocka_unit_test(dropped_rooms_have_nothing_to_do),

@@ -137,10 +137,7 @@ static const struct session_case cases[] = {
           RAW("\x81\x94\0\0\0\0\xce\xba\xf4\x90"))},
     {CASE("good so far, inside of a frame", "", RAW("\x81\x94\0\0\0\0\xce\xba\xf4"))},
     {CASE("bad far inside of a long frame", FAILS("1007", "Text is not valid UTF-8"),
-          RAW("\x81\xfe\x10\x00\0\0\0\0"
-              "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123"
-              "456789"
-              "\xff"))},
+          RAW("\x81\xfe\x10\x00\0\0\0\0" DIGITS_123 "\xff"))},
 
     /* closing */
     {CASE("an empty close", "> close\nclosed 1005\n", FRAME(0x88, ""))},

@@ -92,9 +92,10 @@ void proc_usage(double *cpu_s, double *user_s, uint64_t *rss)
         }
         snprintf(name, sizeof name, "/proc/%d/statm", pid);
         if ((f = fopen(name, "r"))) {
-            unsigned long pages = 0;
-            if (fscanf(f, "%*u %lu", &pages) == 1)
-                *rss += (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+            unsigned long resident = 0, shared = 0;
+            /* What belongs to files (programs, libraries) is shared by all: not memory that a load takes. */
+            if (fscanf(f, "%*u %lu %lu", &resident, &shared) == 2)
+                *rss += (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
             fclose(f);
         }
     }

@@ -219,12 +219,21 @@ export class Socket {
     }
   }
 
-  // Closes in good order: our close frame, the server's answer, the end.
+  // Closes in good order: our close frame, the server's answer, the end. Messages that were on
+  // their way come before the answer; nothing comes behind it.
   async leave(code = 1000, reason = "") {
     this.close(code, reason);
-    const answer = await this.closing("the answer to a close");
-    await this.gone();
-    return answer;
+    return this.left();
+  }
+
+  // The server's answer to our close frame, then the end.
+  async left() {
+    for (;;) {
+      const next = await this.frame("the answer to a close");
+      if (next.opcode !== CLOSE) continue;
+      await this.gone();
+      return readClose(next.payload);
+    }
   }
 
   // The TCP connection breaks.

@@ -1,0 +1,3 @@
+local name, path = ...
+loaded = (loaded or 0) + 1
+return { name = name, path = path, double = function(n) return n * 2 end }
