@@ -114,7 +114,7 @@ static int write_now(struct conn *conn)
         size_t len, from_log = conn_group_pending(conn);
         unsigned n = queue_front(&conn->queue, pieces, FLUSH_PIECES, SIZE_MAX, &len);
 
-        if (from_log > 0 && len == conn->queue.len && n < FLUSH_PIECES) {
+        if (from_log > 0 && n < FLUSH_PIECES) { /* then that is all of the queue */
             pieces[n].base = (char *)conn->group->log->data + conn->group_from;
             pieces[n++].len = from_log;
             len += from_log;

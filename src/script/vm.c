@@ -144,6 +144,7 @@ int vm_load(struct vm *vm, struct buf *error, int *line)
 /* How many VMs of a thread stay as they are after they ran, and how much larger than after it
  * was last tidied up one may be without being tidied up again. */
 #define WARM_MAX 256u
+#define COLD_SLACK 2048u
 
 static int collect(lua_State *L)
 {
@@ -153,6 +154,7 @@ static int collect(lua_State *L)
 
 static void tidy_up(struct vm *vm)
 {
+    if (vm->used <= vm->cold_size + COLD_SLACK)
         return;
     call_drop_spare(vm);
     (void)call_protected(vm, collect, NULL);

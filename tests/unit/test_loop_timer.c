@@ -306,9 +306,7 @@ static void late_in_the_turn_it_is_not_slept_through(void **state)
     fired = 0;
     from_hook.fn = count;
     loop_hook_add(&loop.work, &hook);
-    loop_hold(&loop);
-    loop_step(&loop);
-    loop_release(&loop);
+    loop_keep_turning(&loop);
     loop_run(&loop);
     assert_int_equal(fired, 1);
 }

@@ -221,6 +221,9 @@ static void joining_and_leaving_in_mid_turn(void **state)
     say("e");
     assert_heard(0, "b-ce");
     assert_heard(1, "abcde");
+    say("f");
+    conn_group_leave(c); /* and nothing else happens to it */
+    assert_heard(0, "f");
     part();
 }
 

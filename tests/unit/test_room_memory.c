@@ -76,11 +76,33 @@ static struct room *the_room(struct fake *fake, const char *id)
     return rooms_get(&fake->rooms, &fake->party, span_of("main"), span_of(id));
 }
 
-/* Wakes can't be refused, so their memory is always there. */
-static void wake_all(struct fake *fake)
+/* Between these no allocation fails. */
+static size_t pause_failing(void)
 {
     size_t from = fail_from;
     fail_from = SIZE_MAX;
+    return from;
+}
+
+static void go_on_failing(size_t from)
+{
+    fail_from = from;
+}
+
+/* The peer itself is its transport's. */
+static struct fake_peer *connect_peer(struct fake *fake, struct room *room, const char *id)
+{
+    size_t from = pause_failing();
+    struct fake_peer *peer = fake_peer_new(fake, id);
+    go_on_failing(from);
+    room_connect(room, &peer->peer, fake_http_request());
+    return peer;
+}
+
+/* Wakes can't be refused, so their memory is always there. */
+static void wake_all(struct fake *fake)
+{
+    size_t from = pause_failing();
     list_each(it, &fake->tasks) {
         struct fake_task *task = container_of(it, struct fake_task, link);
         if (!task->woken) {
@@ -88,7 +110,7 @@ static void wake_all(struct fake *fake)
             room_wake(task->vm->room, task);
         }
     }
-    fail_from = from;
+    go_on_failing(from);
 }
 
 static int try_send(struct room *room, struct peer *peer)
@@ -163,7 +185,7 @@ static void play(struct fake *fake, struct fake_exchange *requests)
 
     fake->party.duplicate = DUPLICATE_REPLACE;
     for (size_t i = 0; room && i < 6; i++) {
-        peers[i] = fake_connect(fake, room, ids[i]);
+        peers[i] = connect_peer(fake, room, ids[i]);
         if (i == 3)
             fake_request(fake, room, &requests[0], "x");
     }
@@ -178,7 +200,7 @@ static void play(struct fake *fake, struct fake_exchange *requests)
     turns(fake);
     if (room) {
         fake_request(fake, room, &requests[1], "y");
-        fake_connect(fake, room, "held back");
+        connect_peer(fake, room, "held back");
         turns(fake);
         room_durable(room, room->written);
         fake_queue(fake);
@@ -253,7 +275,7 @@ static void a_message_that_can_t_be_kept_closes_its_sender(void **state)
     struct fake *fake = fake_begin(NULL);
     struct room *room = the_room(fake, "r");
 
-    struct fake_peer *a = fake_connect(fake, room, "a"), *b = fake_connect(fake, room, "b");
+    struct fake_peer *a = connect_peer(fake, room, "a"), *b = connect_peer(fake, room, "b");
     fake_run(fake);
     fake_forget(fake);
     fake_queue(fake);
@@ -277,7 +299,7 @@ static void a_close_without_memory_for_its_reason_is_told_without(void **state)
     struct fake *fake = fake_begin(NULL);
     struct room *room = the_room(fake, "r");
 
-    struct fake_peer *a = fake_connect(fake, room, "a");
+    struct fake_peer *a = connect_peer(fake, room, "a");
     fake_run(fake);
     fake_forget(fake);
     fake_queue(fake);
@@ -297,8 +319,8 @@ static void a_gap_in_withheld_output_closes_all(void **state)
     struct fake *fake = fake_begin(NULL);
     struct room *room = the_room(fake, "r");
 
-    fake_connect(fake, room, "a");
-    fake_connect(fake, room, "b");
+    connect_peer(fake, room, "a");
+    connect_peer(fake, room, "b");
     fake_run(fake);
     fake_forget(fake);
     fake->no_memory = true;
