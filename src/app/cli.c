@@ -34,8 +34,18 @@ const char cli_help[] =
     "  festa run my-app --port 8080 --host 0.0.0.0 --var GREETING=hi\n";
 
 /* From 256, since getopt tells letters by the same number. */
-enum { OPTION_PORT = 256, OPTION_HOST, OPTION_THREADS, OPTION_DATA, OPTION_CONFIG, OPTION_VAR, OPTION_LOG_LEVEL,
-       OPTION_LOG_FORMAT, OPTION_HELP, OPTION_VERSION };
+enum {
+    OPTION_PORT = 256,
+    OPTION_HOST,
+    OPTION_THREADS,
+    OPTION_DATA,
+    OPTION_CONFIG,
+    OPTION_VAR,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 static const struct option options[] = {
     {"port", required_argument, NULL, OPTION_PORT},
@@ -125,19 +135,11 @@ static int parse_number(const char *option, const char *text, long least, long m
 static int parse_option(struct cli *cli, int option, const char *value)
 {
     switch (option) {
-    case OPTION_PORT:
-        return parse_number("port", value, 0, 65535, &cli->port);
-    case OPTION_THREADS:
-        return parse_number("threads", value, 1, 1024, &cli->threads);
-    case OPTION_HOST:
-        cli->host = value;
-        return *value ? 0 : wrong("--host takes an address");
-    case OPTION_DATA:
-        cli->data = value;
-        return *value ? 0 : wrong("--data takes a folder");
-    case OPTION_CONFIG:
-        cli->config_path = value;
-        return *value ? 0 : wrong("--config takes a file");
+    case OPTION_PORT: return parse_number("port", value, 0, 65535, &cli->port);
+    case OPTION_THREADS: return parse_number("threads", value, 1, 1024, &cli->threads);
+    case OPTION_HOST: cli->host = value; return *value ? 0 : wrong("--host takes an address");
+    case OPTION_DATA: cli->data = value; return *value ? 0 : wrong("--data takes a folder");
+    case OPTION_CONFIG: cli->config_path = value; return *value ? 0 : wrong("--config takes a file");
     case OPTION_VAR:
         if (!strchr(value, '=') || *value == '=')
             return wrong("--var takes NAME=VALUE, not '%s'", value);
@@ -151,14 +153,9 @@ static int parse_option(struct cli *cli, int option, const char *value)
         return log_format_parse(value, &cli->log_format)
                    ? 0
                    : wrong("--log-format takes text, json or auto, not '%s'", value);
-    case OPTION_HELP:
-        cli->command = COMMAND_HELP;
-        return 0;
-    case OPTION_VERSION:
-        cli->command = COMMAND_VERSION;
-        return 0;
-    default:
-        return 0;
+    case OPTION_HELP: cli->command = COMMAND_HELP; return 0;
+    case OPTION_VERSION: cli->command = COMMAND_VERSION; return 0;
+    default: return 0;
     }
 }
 

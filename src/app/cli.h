@@ -9,7 +9,7 @@ enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_HELP, COMMAND_VERSION };
 /* What the arguments say; what they don't say is NULL, -1 or empty. */
 struct cli {
     enum command command;
-    const char *directory;   /* of the project; "." */
+    const char *directory; /* of the project; "." */
     const char *host, *data, *config_path;
     int port, threads;       /* -1: not given */
     struct string_list vars; /* --var NAME=value, in order */

@@ -134,12 +134,14 @@ static void say_where(const struct server *server)
 
     snprintf(url, sizeof url, "http://%s%s%s:%d", v6, config->host, *v6 ? "]" : "",
              listener_port(server->listener));
-    log_event(LOG_INFO, "listening", log_str("url", url), log_int("parties", (int64_t)server->project->n_parties),
+    log_event(LOG_INFO, "listening", log_str("url", url),
+              log_int("parties", (int64_t)server->project->n_parties),
               log_int("connections", (int64_t)config->limits.connections));
     for (size_t i = 0; i < server->project->n_parties; i++) {
         char room[1024];
         snprintf(room, sizeof room, "%s/parties/%s/:room", url, server->project->parties[i]->name);
-        log_event(LOG_INFO, "party", log_str("party", server->project->parties[i]->name), log_str("url", room));
+        log_event(LOG_INFO, "party", log_str("party", server->project->parties[i]->name),
+                  log_str("url", room));
     }
 }
 

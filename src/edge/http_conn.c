@@ -52,16 +52,20 @@ static void enter_phase(struct http_conn *http, enum http_phase phase, uint64_t 
 /* ---- answers ---- */
 
 /* What the log will call the request: names are kept, since the request goes its own way. */
-static void label_request(struct http_conn *http, const struct http_request *request, const struct route *route)
+static void label_request(struct http_conn *http, const struct http_request *request,
+                          const struct route *route)
 {
-    const struct span parts[] = {request->method, request->path, route->party,
+    const struct span parts[] = {request->method,
+                                 request->path,
+                                 route->party,
                                  {(const char *)route->room.data, route->room.len}};
 
     http->label.len = 0;
     if (!log_enabled(LOG_INFO))
         return;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (buf_append(&http->label, parts[i].ptr, parts[i].len) != 0 || buf_append(&http->label, "", 1) != 0) {
+        if (buf_append(&http->label, parts[i].ptr, parts[i].len) != 0 ||
+            buf_append(&http->label, "", 1) != 0) {
             http->label.len = 0; /* all of it or none */
             return;
         }
@@ -80,7 +84,8 @@ static void log_answer(struct http_conn *http, int status)
 
     if (*room)
         log_event(LOG_INFO, "request", log_str("method", method), log_str("path", path),
-                  log_int("status", status), log_real("ms", ms), log_str("party", party), log_str("room", room));
+                  log_int("status", status), log_real("ms", ms), log_str("party", party),
+                  log_str("room", room));
     else
         log_event(LOG_INFO, "request", log_str("method", method), log_str("path", path),
                   log_int("status", status), log_real("ms", ms));
@@ -130,7 +135,8 @@ void http_conn_answer(struct http_conn *http, struct http_response *response, bo
     http_response_free(response);
 }
 
-void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers, bool close)
+void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers,
+                           bool close)
 {
     struct http_response *response = http_response_text(status, text);
     if (response && headers)
@@ -200,8 +206,8 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
 
     if (!room) {
         http_request_free(request);
-        on_respond(&http->exchange, http_response_text(503, rooms->stopping ? "The server is stopping"
-                                                                             : "Not enough memory"));
+        on_respond(&http->exchange,
+                   http_response_text(503, rooms->stopping ? "The server is stopping" : "Not enough memory"));
         return;
     }
     request->subpath = route->subpath;
@@ -252,6 +258,15 @@ static void refuse(struct http_conn *http, int status, const char *text)
     http_conn_answer_text(http, status, text, NULL, true);
 }
 
+/* What came is no request: head is where it began, if it was in a head that the mistake was found. */
+static void refuse_input(struct http_conn *http, const uint8_t *head, size_t len)
+{
+    static const char method[] = "HEAD ";
+
+    http->head_only = len >= sizeof method - 1 && memcmp(head, method, sizeof method - 1) == 0;
+    refuse(http, http->parser.status, http->parser.text);
+}
+
 static void on_deadline(struct conn *conn)
 {
     struct http_conn *http = conn->user;
@@ -275,11 +290,8 @@ static void on_deadline(struct conn *conn)
         refuse(http, 408, "The request's body did not come in time");
         break;
     case HTTP_PHASE_NEW:
-    case HTTP_PHASE_IDLE:
-        conn_close(conn);
-        break;
-    case HTTP_PHASE_BUSY:
-        break;
+    case HTTP_PHASE_IDLE: conn_close(conn); break;
+    case HTTP_PHASE_BUSY: break;
     }
 }
 
@@ -336,7 +348,9 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
         }
         if (clogged(http))
             break;
-        enum http_parse result = http_parser_feed(&http->parser, data + total, len - total, &used);
+        const uint8_t *start = data + total;
+        size_t head = http->parser.in_body ? 0 : len - total;
+        enum http_parse result = http_parser_feed(&http->parser, start, len - total, &used);
         total += used;
         if (result == HTTP_MORE) {
             if (http->parser.started && !http->parser.in_body && http->phase != HTTP_PHASE_HEAD)
@@ -348,7 +362,7 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
         else if (result == HTTP_COMPLETE)
             on_request(http, http_parser_take(&http->parser));
         else
-            refuse(http, http->parser.status, http->parser.text);
+            refuse_input(http, start, head);
     }
     http->reading = false;
     if (!http->conn)

@@ -19,12 +19,12 @@ struct http_conn {
     struct conn *conn; /* NULL: the client has gone, or upgraded */
     struct list link;  /* in edge->http_conns */
     struct http_parser parser;
-    uint8_t phase;     /* enum http_phase */
-    bool reading;      /* inside of on_read: an answer is followed by the next request at once */
+    uint8_t phase; /* enum http_phase */
+    bool reading;  /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
-    uint64_t deadline, armed; /* ms of loop_now: of the phase, and of the timer */
-    uint64_t started;  /* ns: when the request was complete */
-    struct buf label;  /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
+    uint64_t deadline, armed;        /* ms of loop_now: of the phase, and of the timer */
+    uint64_t started;                /* ns: when the request was complete */
+    struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
 };
 
 /* Takes the connection over. NULL: no memory, and the connection was reset. */
@@ -35,7 +35,8 @@ struct http_conn *http_conn_new(struct edge *edge, struct conn *conn);
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close);
 
 /* The same with a text. */
-void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers, bool close);
+void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers,
+                           bool close);
 
 /* Gives the connection up without closing it: it is a WebSocket's now. Frees it. */
 struct conn *http_conn_detach(struct http_conn *http);

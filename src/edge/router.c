@@ -60,14 +60,11 @@ enum route_kind route_path(struct span path, struct route *route)
     route->subpath = rest.len ? rest : SPAN("/");
 
     switch (http_percent_decode(room, false, &route->room)) {
-    case 0:
-        break;
+    case 0: break;
     case -EINVAL:
         route->reason = "The room id has a % that is not followed by two hex digits";
         return ROUTE_WRONG;
-    default:
-        route->reason = "Not enough memory";
-        return ROUTE_WRONG;
+    default: route->reason = "Not enough memory"; return ROUTE_WRONG;
     }
     route->reason = room_id_problem((struct span){(const char *)route->room.data, route->room.len});
     return route->reason ? ROUTE_WRONG : ROUTE_ROOM;

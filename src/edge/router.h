@@ -15,10 +15,10 @@ enum route_kind {
 };
 
 struct route {
-    struct span party; /* inside the path, or a literal */
-    struct buf room;   /* the id, percent-decoded once; owned */
+    struct span party;   /* inside the path, or a literal */
+    struct buf room;     /* the id, percent-decoded once; owned */
     struct span subpath; /* inside the path: what follows the room; "/" at least */
-    const char *reason; /* a literal */
+    const char *reason;  /* a literal */
 };
 
 /* Takes a path apart; route_fini frees what it holds, whatever the result. */

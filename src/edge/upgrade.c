@@ -34,9 +34,11 @@ static struct refusal check_handshake(const struct config *config, const struct 
         return (struct refusal){400, "An upgrade to WebSocket needs the method GET", NULL};
     if (count_headers(request, SPAN("Sec-WebSocket-Key")) != 1 ||
         !ws_key_valid(http_request_header(request, "sec-websocket-key")))
-        return (struct refusal){400, "An upgrade to WebSocket needs one Sec-WebSocket-Key of 16 bytes in base64",
+        return (struct refusal){400,
+                                "An upgrade to WebSocket needs one Sec-WebSocket-Key of 16 bytes in base64",
                                 NULL};
-    if (!span_equal(http_request_header(request, "sec-websocket-version"), SPAN("13")))
+    if (count_headers(request, SPAN("Sec-WebSocket-Version")) != 1 ||
+        !span_equal(http_request_header(request, "sec-websocket-version"), SPAN("13")))
         return (struct refusal){426, "Only version 13 of the WebSocket protocol is supported",
                                 "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"};
     if (count_headers(request, SPAN("Origin")) > 1 || !origin_allowed(config, request))
@@ -59,7 +61,8 @@ static char *connection_id(const struct http_request *request, struct refusal *r
             continue;
         if (value.len == 0)
             break;
-        if (value.len > PEER_ID_MAX || !utf8_valid(value.data, value.len) || memchr(value.data, '\0', value.len)) {
+        if (value.len > PEER_ID_MAX || !utf8_valid(value.data, value.len) ||
+            memchr(value.data, '\0', value.len)) {
             *refusal = (struct refusal){400, "_pk is an id of up to 256 bytes of UTF-8", NULL};
             goto out;
         }
@@ -118,8 +121,8 @@ static char *accept_answer(const struct config *config, const struct http_reques
                        "Sec-WebSocket-Accept: %s\r\n",
                        key);
     if (protocol.ptr)
-        len += snprintf(answer + len, size - (size_t)len, "Sec-WebSocket-Protocol: %.*s\r\n", (int)protocol.len,
-                        protocol.ptr);
+        len += snprintf(answer + len, size - (size_t)len, "Sec-WebSocket-Protocol: %.*s\r\n",
+                        (int)protocol.len, protocol.ptr);
     snprintf(answer + len, size - (size_t)len, "\r\n");
     return answer;
 }
@@ -128,7 +131,8 @@ static void refuse(struct http_conn *http, struct http_request *request, struct 
 {
     http->edge->counters->sockets_refused++;
     if (response && response->body)
-        log_event(LOG_INFO, "socket refused", log_text("path", request->path), log_int("status", response->status),
+        log_event(LOG_INFO, "socket refused", log_text("path", request->path),
+                  log_int("status", response->status),
                   log_text("reason", (struct span){(const char *)response->body->data, response->body->len}));
     http->head_only = span_equal(request->method, SPAN("HEAD"));
     http_request_free(request);
@@ -162,7 +166,8 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
     request->subpath = route->subpath;
     struct ws_socket *socket = ws_socket_new(edge, &opening);
     struct span id = {(const char *)route->room.data, route->room.len};
-    struct room *room = socket && !edge->rooms->stopping ? rooms_get(edge->rooms, party, route->party, id) : NULL;
+    struct room *room =
+        socket && !edge->rooms->stopping ? rooms_get(edge->rooms, party, route->party, id) : NULL;
     if (room) {
         ws_socket_attach(socket, http_conn_detach(http));
         room_connect(room, &socket->peer, request);

@@ -25,11 +25,51 @@ static bool is_open(const struct ws_socket *socket)
     return socket->conn && socket->conn->state == CONN_OPEN;
 }
 
+/* ms since it was let in */
+static int64_t age(const struct ws_socket *socket)
+{
+    return (int64_t)(loop_now(socket->edge->net->loop) - socket->opened);
+}
+
+static void log_socket(const struct ws_socket *socket, const char *message, const struct log_field *more, size_t n)
+{
+    const struct room *room = socket->peer.room; /* NULL when the server stops */
+    struct log_field fields[6] = {
+        log_text("party", room ? room->rooms->script->party_name(room->party) : SPAN("")),
+        log_str("room", room ? room->id : ""),
+        log_str("connection", socket->peer.id),
+        log_str("remote", socket->peer.remote),
+    };
+    for (size_t i = 0; i < n; i++)
+        fields[4 + i] = more[i];
+    log_line(LOG_INFO, message, fields, 4 + n);
+}
+
+/* A close frame was sent or nothing can be: whatever the room has for all is not for it any more. */
+static void silence(struct ws_socket *socket)
+{
+    if (socket->conn)
+        conn_group_leave(socket->conn);
+}
+
+/* Its end, told once, to the log and to the room. */
+static void report_end(struct ws_socket *socket, uint16_t code, const char *reason, size_t len, bool clean)
+{
+    if (socket->ended)
+        return;
+    socket->ended = true;
+    silence(socket);
+    if (socket->accepted && log_enabled(LOG_INFO))
+        log_socket(socket, "socket closed",
+                   (struct log_field[]){log_int("code", code), log_int("ms", age(socket))}, 2);
+    room_close(&socket->peer, code, reason, len, clean);
+}
+
 /* It ends without a close frame of the client: with the code of ours, if there was one. */
 static void lost(struct ws_socket *socket)
 {
     uint16_t ours = socket->close_code ? socket->close_code : 1005;
-    room_close(&socket->peer, socket->closing ? ours : 1006, NULL, 0, false);
+    report_end(socket, socket->closing ? ours : 1006, NULL, 0, false);
 }
 
 /* ---- timers ---- */
@@ -97,8 +137,8 @@ static size_t frame_head(uint8_t head[WS_HEAD_MAX], const struct bytes *data, bo
     return ws_frame_head(head, binary ? WS_BINARY : WS_TEXT, data->len);
 }
 
-static void ws_group_send(struct peer_group *base, struct bytes *data, bool binary, struct peer *const *without,
-                          size_t n_without)
+static void ws_group_send(struct peer_group *base, struct bytes *data, bool binary,
+                          struct peer *const *without, size_t n_without)
 {
     struct ws_group *group = container_of(base, struct ws_group, base);
     struct conn *few[16], **conns = few;
@@ -146,13 +186,6 @@ static void ws_join(struct peer *peer, struct peer_group *base)
     conn_group_join(&group->conns, socket->conn);
 }
 
-static void log_socket(const struct ws_socket *socket, const char *message, const struct room *room)
-{
-    log_event(LOG_INFO, message, log_text("party", room->rooms->script->party_name(room->party)),
-              log_str("room", room->id), log_str("connection", socket->peer.id), log_int("status", 101),
-              log_str("remote", socket->peer.remote));
-}
-
 static void let_in(struct ws_socket *socket)
 {
     if (socket->accepted || !is_open(socket))
@@ -160,8 +193,8 @@ static void let_in(struct ws_socket *socket)
     socket->accepted = true;
     write_answer(socket);
     socket->opened = loop_now(socket->edge->net->loop);
-    if (socket->peer.room)
-        log_socket(socket, "socket opened", socket->peer.room);
+    if (log_enabled(LOG_INFO))
+        log_socket(socket, "socket opened", (struct log_field[]){log_int("status", 101)}, 1);
     conn_release(socket->conn);
     conn_resume(socket->conn);
     if (!socket->closing)
@@ -202,7 +235,7 @@ static void ws_send(struct peer *peer, struct bytes *data, bool binary)
     struct ws_socket *socket = of_peer(peer);
     uint8_t head[WS_HEAD_MAX];
 
-    if (is_open(socket) && !socket->closing)
+    if (is_open(socket) && !socket->session.close_sent)
         conn_write_message(socket->conn, head, frame_head(head, data, binary), data);
 }
 
@@ -274,7 +307,7 @@ static bool session_ready(struct ws_session *session)
 static void session_on_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
 {
     struct ws_socket *socket = of_session(session);
-    room_close(&socket->peer, code, reason, len, true);
+    report_end(socket, code, reason, len, true);
     conn_close(socket->conn);
 }
 
@@ -282,8 +315,9 @@ static void session_on_fail(struct ws_session *session, uint16_t code, const cha
 {
     struct ws_socket *socket = of_session(session);
     socket->edge->counters->sockets_protocol_errors++;
+    silence(socket);
     room_error(&socket->peer, text);
-    room_close(&socket->peer, code, text, strlen(text), false);
+    report_end(socket, code, text, strlen(text), false);
     conn_close(socket->conn);
 }
 
@@ -332,8 +366,7 @@ static void ws_on_overflow(struct conn *conn)
     struct ws_socket *socket = conn->user;
 
     socket->edge->counters->sockets_slow++;
-    conn_group_leave(conn);
-    room_close(&socket->peer, 1013, text, sizeof text - 1, false);
+    report_end(socket, 1013, text, sizeof text - 1, false);
     if (socket->closing || !socket->accepted) { /* our close, or even the 101, would be dropped */
         conn_reset(conn);
         return;
@@ -349,9 +382,6 @@ static void ws_on_close(struct conn *conn)
 
     list_remove(&socket->link);
     lost(socket);
-    if (socket->accepted)
-        log_event(LOG_INFO, "socket closed", log_str("connection", socket->peer.id),
-                  log_int("ms", (int64_t)(loop_now(socket->edge->net->loop) - socket->opened)));
     socket->conn = NULL;
     peer_unref(&socket->peer);
 }

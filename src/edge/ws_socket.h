@@ -10,13 +10,14 @@ struct ws_socket {
     struct peer peer;
     struct ws_session session;
     struct edge *edge;
-    struct conn *conn; /* NULL: gone */
-    struct list link;  /* in edge->sockets */
-    char *answer;      /* owned; the 101 until it was written */
-    uint64_t opened;   /* ms of loop_now */
-    uint8_t unanswered; /* pings in a row that nothing came after */
-    bool accepted;     /* the 101 has left, or may leave */
-    bool closing;      /* a close frame of ours was written; the timer waits for its answer */
+    struct conn *conn;   /* NULL: gone */
+    struct list link;    /* in edge->sockets */
+    char *answer;        /* owned; the 101 until it was written */
+    uint64_t opened;     /* ms of loop_now */
+    uint8_t unanswered;  /* pings in a row that nothing came after */
+    bool accepted;       /* the 101 has left, or may leave */
+    bool closing;        /* a close frame of ours was written; the timer waits for its answer */
+    bool ended;        /* its end was told to the room */
     uint16_t close_code; /* of that frame */
 };
 

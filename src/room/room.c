@@ -103,6 +103,7 @@ static void close_instance(struct room *room)
     room->rooms->script->close(instance);
     room->rooms->counters->rooms_stopped++;
     room->n_waiting = room->n_holds = room->n_open = 0;
+    room->input_closed = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
     struct list *link;
@@ -357,9 +358,7 @@ static void after_step(struct room *room)
 static bool start(struct room *room)
 {
     struct event *event = event_new(EVENT_START);
-    if (event)
-        room->instance = room->rooms->script->open(room->rooms->script_user, room);
-    if (!room->instance) {
+    if (!event || !(room->instance = room->rooms->script->open(room->rooms->script_user, room))) {
         event_free(event);
         fail_start(room);
         after_step(room);

@@ -2,6 +2,8 @@
  * own timers and waits bring. Each becomes an event. */
 #include "room/room.h"
 
+#include "base/check.h"
+
 #include <stdlib.h>
 
 static bool room_full(const struct room *room)
@@ -163,23 +165,24 @@ void room_wait_end(struct room *room)
     room->n_waiting--;
 }
 
+/* These can't be refused: a handler would never go on, a timer never run again. */
+static struct event *own_event(enum event_kind kind, void *handle)
+{
+    struct event *event = xcalloc(sizeof *event);
+    event->kind = (uint8_t)kind;
+    event->handle = handle;
+    return event;
+}
+
 void room_wake(struct room *room, void *handle)
 {
-    struct event *event = event_new(EVENT_WAKE);
-    if (!event)
-        abort(); /* a handler that never goes on would be worse */
-    event->handle = handle;
-    list_push(&room->wakes, &event->link);
+    list_push(&room->wakes, &own_event(EVENT_WAKE, handle)->link);
     room_schedule(room);
 }
 
 void room_timer_due(struct room *room, void *handle)
 {
-    struct event *event = event_new(EVENT_TIMER);
-    if (!event)
-        return; /* as if it had been late: skipped */
-    event->handle = handle;
-    room_post(room, event);
+    room_post(room, own_event(EVENT_TIMER, handle));
 }
 
 void room_forget_handle(struct room *room, void *handle)

@@ -14,12 +14,12 @@
 
 static void rooms_free_dead(struct rooms *rooms)
 {
-    struct list *link;
-    while ((link = list_pop(&rooms->dead)) != NULL) {
-        struct room *room = container_of(link, struct room, in_all);
+    list_each_safe(it, &rooms->dead) {
+        struct room *room = container_of(it, struct room, in_all);
         free(room->id);
         free(room);
     }
+    list_init(&rooms->dead);
 }
 
 static bool rooms_work(struct loop_hook *hook)

@@ -4,10 +4,10 @@
 
 static struct room *room_check(lua_State *L)
 {
-    struct room *room = vm_of(L)->room;
-    if (!room)
+    const struct vm *vm = vm_of(L);
+    if (!vm->room || !vm->loaded)
         luaL_error(L, "there is no room here: this is for handlers, not for the file scope");
-    return room;
+    return vm->room;
 }
 
 /* ---- broadcast ---- */

@@ -82,7 +82,7 @@ static int timer_new(lua_State *L, bool repeat)
     (void)duration_check(L, 1);
     luaL_argcheck(L, !repeat || ms >= 1, 1, "an interval of 1 ms at least expected");
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (!vm->room)
+    if (!vm->room || !vm->loaded)
         return luaL_error(L, "timers belong to rooms: start them in onStart or later");
 
     struct timer_box *box = lua_newuserdatauv(L, sizeof *box, 1);

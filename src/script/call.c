@@ -134,6 +134,8 @@ static enum call_result run(struct task *task, int n_args)
         vm->running = NULL;
     }
     task_put(task, status == LUA_OK);
+    if (result == CALL_MEMORY) /* the next handler is to find what this one has left */
+        vm_collect(vm);
     return result;
 }
 
@@ -144,6 +146,7 @@ enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction en
     if (!task) {
         struct task none = {.vm = vm, .handler = handler, .event = event, .data = data};
         done(&none, CALL_MEMORY);
+        vm_collect(vm);
         return CALL_MEMORY;
     }
     task->handler = handler;

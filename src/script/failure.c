@@ -87,7 +87,7 @@ static void trace(lua_State *co, const char *file, struct failure *failure)
 
     for (int level = 0; lua_getstack(co, level, &ar); level++) {
         lua_getinfo(co, "Sln", &ar);
-        if (failure->line == 0 && ar.currentline > 0 && strcmp(ar.source, file) == 0)
+        if (failure->line == 0 && ar.currentline > 0 && *ar.source == '@' && strcmp(ar.source + 1, file) == 0)
             failure->line = ar.currentline;
         if (ar.what[0] == 'C' && !ar.name)
             continue; /* where the host enters */

@@ -420,16 +420,20 @@ static void make_string_metatable(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* Pushes the table of a library. One that the script has let go of is made anew. */
+/* Pushes the table of a library, made at first use. The registry keeps it: a script that drops its global
+ * may hold the table still, and no other one may get its address. */
 static void push_library(lua_State *L, int library)
 {
     if (library == LIBRARY_STRING) {
         lua_pushliteral(L, "");
         luaL_getmetafield(L, -1, "__index");
         lua_remove(L, -2);
-    } else {
+    } else if (lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SLOTS + library) != LUA_TTABLE) {
+        lua_pop(L, 1);
         lua_newtable(L);
-        adopt(L, library);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, LUA_REGISTRYINDEX, VM_SLOTS + library);
+        adopt(L, library); /* nothing can fail from here on */
     }
 }
 
@@ -473,19 +477,11 @@ bool library_push(lua_State *L, const char *name)
 {
     int library = find(name);
 
-    if (library < 0)
-        return false;
-    lua_pushglobaltable(L);
     if (library == LIBRARY_GLOBALS)
-        return true;
-    lua_pushstring(L, name); /* the table that the script uses, if it still is the library's */
-    lua_rawget(L, -2);
-    if (library_at(L, -1) != library) {
-        lua_pop(L, 1);
+        lua_pushglobaltable(L);
+    else if (library >= 0)
         push_library(L, library);
-    }
-    lua_remove(L, -2);
-    return true;
+    return library >= 0;
 }
 
 bool library_has(const char *library, const char *name)

@@ -93,6 +93,7 @@ static int connect_tagged(lua_State *L, int status, lua_KContext context)
         if (peer_set_tags(vm_of(L)->running->event->peer, tags, n) != 0)
             return luaL_error(L, "not enough memory");
     }
+    vm_of(L)->running->handler = "onConnect";
     lua_settop(L, CONNECT_CONTEXT);
     if (lua_isnil(L, CONNECT_HANDLER))
         return 0;
@@ -118,6 +119,7 @@ static int enter_connect(lua_State *L)
     request_push(L, event);
     lua_setfield(L, CONNECT_CONTEXT, "request");
     if (!lua_isnil(L, CONNECT_TAGS)) {
+        vm_of(L)->running->handler = "getConnectionTags";
         push_connect_call(L, CONNECT_TAGS, "getConnectionTags");
         lua_callk(L, 3, 1, 0, connect_tagged);
     }

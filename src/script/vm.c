@@ -23,7 +23,8 @@ static void *vm_alloc(void *user, void *block, size_t old_size, size_t new_size)
     if (new_size > old_size) {
         if (vm->used + (new_size - old_size) > vm->limit)
             return NULL;
-        if (++vm->n_allocations == vm->fail_at)
+        uint64_t n = ++vm->n_allocations;
+        if (vm->fail_at > 0 && (n == vm->fail_at || n == vm->fail_at + 1))
             return NULL;
     }
     void *result = pool_realloc(vm->script->pool, block, old_size, new_size);
@@ -152,12 +153,28 @@ static int collect(lua_State *L)
     return 0;
 }
 
+/* For what is ours alone, which has to be done: a finalizer that could not be called would never be. */
+static void lift_limit(struct vm *vm)
+{
+    vm->limit = SIZE_MAX;
+    vm->fail_at = 0;
+}
+
+void vm_collect(struct vm *vm)
+{
+    size_t limit = vm->limit;
+
+    lift_limit(vm);
+    (void)call_protected(vm, collect, NULL);
+    vm->limit = limit;
+}
+
 static void tidy_up(struct vm *vm)
 {
     if (vm->used <= vm->cold_size + COLD_SLACK)
         return;
     call_drop_spare(vm);
-    (void)call_protected(vm, collect, NULL);
+    vm_collect(vm);
     vm->cold_size = vm->used;
 }
 
@@ -188,6 +205,7 @@ void vm_free(struct vm *vm)
     while (!list_empty(&vm->tasks))
         call_drop(container_of(vm->tasks.next, struct task, link));
     call_drop_spare(vm);
+    lift_limit(vm);
     lua_close(vm->L); /* scripts have no finalizers: this runs ours alone */
     CHECK(vm->used == 0);
     free(vm);

@@ -44,7 +44,8 @@ struct vm {
     uint64_t addresses;   /* names given to objects by tostring */
     /* for tests: */
     uint64_t n_allocations;
-    uint64_t fail_at; /* the allocation that fails, counted from 1; 0: none */
+    uint64_t fail_at; /* the allocation that fails, counted from 1, with the one behind it, since Lua collects
+                         * and tries again; 0: none */
 };
 
 /* A VM with the sandbox, ready to load the party's code. NULL: no memory. */
@@ -55,6 +56,10 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
  * a negative code; error (appended) has message and traceback, and *line the line in the
  * party's file, if known. */
 int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
+
+/* Collects all garbage, and ends what C objects of the script hold, which Lua does not do when it has no
+ * memory left. Not while the VM runs. */
+void vm_collect(struct vm *vm);
 
 /* It has run: among the VMs that ran last. One that leaves that number is tidied up: garbage is
  * collected and the coroutine that was kept for the next handler goes, so that many rooms in which

@@ -24,14 +24,30 @@ test("a module that returns nothing is true", function()
 end)
 
 test("libraries that are there anyway", function()
-  for _, name in ipairs { "string", "table", "math", "utf8", "os", "coroutine", "debug", "json", "party",
+  for _, name in ipairs { "string", "table", "math", "os", "coroutine", "debug", "json", "party",
                           "crypto", "log", "html", "Response", "_G" } do
     eq(rawequal(require(name), _G[name]), true)
   end
-  local string_library = string
+end)
+
+test("a library stays the same when its global goes", function()
+  local kept = table
+  table = nil
+  eq(kept.concat({ 1, 2 }, "-"), "1-2")
+  eq(rawequal(require "table", kept), true)
+  eq(type(kept.unpack), "function")
+  table = kept
+  local strings = string
   string = nil
-  eq(rawequal(require "string", string_library), true)
-  string = string_library
+  eq(rawequal(require "string", strings), true)
+  string = strings
+end)
+
+test("a library that is required before its global is asked for", function()
+  local required = require "utf8"
+  eq(required.char(233), "é")
+  eq(rawequal(utf8, required), true)
+  eq(required.len "é", 1)
 end)
 
 test("what is not there says where it was looked for", function()

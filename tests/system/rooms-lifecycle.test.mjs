@@ -269,7 +269,7 @@ describe("a room that nobody uses", () => {
 
   it("is there again for what comes while it stops", async () => {
     const room = server.room("sleepy");
-    for (let n = 0; n < 5; n++) {
+    for (let n = 0; n < 2; n++) {
       const from = server.lines.length;
       assert.equal(await server.text(`/party/${room}`), "1");
       await server.waitForText(`${room} is about to stop`, { from });

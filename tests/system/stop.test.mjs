@@ -137,8 +137,8 @@ describe("SIGTERM", () => {
     await server.stop({ signal: null });
   });
 
-  it("ends idle connections", async (t) => {
-    const server = await serverFor(t, FILES);
+  it("ends idle connections, and those that have sent half a request", async (t) => {
+    const server = await serverFor(t, withLimits({ closeTimeout: 100 }));
     const [fresh, used, half] = [await server.connect(), await server.connect(), await server.connect()];
     used.send({ path: "/party/r" });
     await used.response();

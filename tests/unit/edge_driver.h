@@ -52,11 +52,11 @@ struct world {
     void (*woken)(struct world *world, struct room *room, struct event *event);       /* or NULL */
     struct list tasks; /* of struct task, handlers that wait, the oldest first */
     size_t n_vms;
-    bool no_vm;   /* rooms can't start */
-    bool full;    /* the next connections are over the limit */
-    bool quiet;   /* what the script is told is not logged */
-    int sndbuf;   /* bytes of the kernel's buffer of the next connections; 0: as it is */
-    bool empty;   /* rooms_stop is done */
+    bool no_vm; /* rooms can't start */
+    bool full;  /* the next connections are over the limit */
+    bool quiet; /* what the script is told is not logged */
+    int sndbuf; /* bytes of the kernel's buffer of the next connections; 0: as it is */
+    bool empty; /* rooms_stop is done */
 };
 
 struct vm {
@@ -108,7 +108,7 @@ static inline bool said(struct world *world, const char *text)
         uint64_t until_ = clock_monotonic_ns() + TEST_SECONDS * 1000000000ull;                               \
         while (!said(world, text)) {                                                                         \
             if (clock_monotonic_ns() > until_ || (world)->log.len > strlen(text))                            \
-                fail_msg("%s:%d: said:\n%.*swanted:\n%s", __FILE__, __LINE__, (int)(world)->log.len,          \
+                fail_msg("%s:%d: said:\n%.*swanted:\n%s", __FILE__, __LINE__, (int)(world)->log.len,         \
                          (const char *)(world)->log.data, text);                                             \
             loop_step(&(world)->loop);                                                                       \
         }                                                                                                    \
@@ -517,8 +517,8 @@ static inline bool head_says(const char *head, const char *name, const char *val
 }
 
 /* The next answer: "STATUS [close|keep-alive ]BODY". Its head stays in *head, if that is wanted. */
-static inline void expect_answer_at(struct world *world, struct client *client, const char *want, bool no_body,
-                                    const char **kept, const char *file, int line)
+static inline void expect_answer_at(struct world *world, struct client *client, const char *want,
+                                    bool no_body, const char **kept, const char *file, int line)
 {
     const char *head = next_head(world, client);
     struct buf got = {0};
@@ -535,8 +535,8 @@ static inline void expect_answer_at(struct world *world, struct client *client, 
                                 len ? (const char *)client->in.data : ""),
                      0);
     if (got.len != strlen(want) || memcmp(got.data, want, got.len) != 0)
-        fail_msg("%s:%d: answered with %.*s\nin place of %s", file, line, (int)got.len, (const char *)got.data,
-                 want);
+        fail_msg("%s:%d: answered with %.*s\nin place of %s", file, line, (int)got.len,
+                 (const char *)got.data, want);
     if (len)
         buf_consume(&client->in, len);
     buf_fini(&got);

@@ -27,7 +27,8 @@ static inline void client_text(struct world *world, struct client *client, const
 }
 
 /* code 0: none */
-static inline void client_close_frame(struct world *world, struct client *client, unsigned code, const char *reason)
+static inline void client_close_frame(struct world *world, struct client *client, unsigned code,
+                                      const char *reason)
 {
     char payload[125] = {(char)(code >> 8), (char)code};
     size_t len = code ? 2 + strlen(reason) : 0;

@@ -67,8 +67,8 @@ static void commands(void **state)
         const char *word;
         enum command command;
     } rows[] = {
-        {"run", COMMAND_RUN},         {"check", COMMAND_CHECK},  {"help", COMMAND_HELP},
-        {"--help", COMMAND_HELP},     {"-h", COMMAND_HELP},      {"version", COMMAND_VERSION},
+        {"run", COMMAND_RUN},           {"check", COMMAND_CHECK}, {"help", COMMAND_HELP},
+        {"--help", COMMAND_HELP},       {"-h", COMMAND_HELP},     {"version", COMMAND_VERSION},
         {"--version", COMMAND_VERSION}, {"-v", COMMAND_VERSION},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -124,19 +124,20 @@ static void assert_everything(const char *const *args)
 static void every_option(void **state)
 {
     (void)state;
-    assert_everything(ARGS("run", "my-app", "--port=8080", "--host=::1", "--threads=3", "--data=/var/lib/festa",
-                           "--config=other.lua", "--var=A=b=c d", "--log-level=warn", "--log-format=json"));
+    assert_everything(ARGS("run", "my-app", "--port=8080", "--host=::1", "--threads=3",
+                           "--data=/var/lib/festa", "--config=other.lua", "--var=A=b=c d", "--log-level=warn",
+                           "--log-format=json"));
     /* The folder may stand anywhere; a value may be an argument of its own. */
     assert_everything(ARGS("run", "--port", "8080", "--host", "::1", "--threads", "3", "--data",
                            "/var/lib/festa", "--config", "other.lua", "my-app", "--var=A=b=c d",
                            "--log-level=warn", "--log-format=json"));
     assert_everything(ARGS("run", "--log-format=json", "--log-level=warn", "--port=8080", "--host=::1",
-                           "--threads=3", "--data=/var/lib/festa", "--config=other.lua", "--var=A=b=c d", "--",
-                           "my-app"));
+                           "--threads=3", "--data=/var/lib/festa", "--config=other.lua", "--var=A=b=c d",
+                           "--", "my-app"));
     /* The last one wins. */
-    assert_everything(ARGS("run", "my-app", "--port=1", "--port=8080", "--host=x", "--host=::1", "--threads=3",
-                           "--data=/var/lib/festa", "--config=other.lua", "--var=A=b=c d", "--log-level=off",
-                           "--log-level=warn", "--log-format=json"));
+    assert_everything(ARGS("run", "my-app", "--port=1", "--port=8080", "--host=x", "--host=::1",
+                           "--threads=3", "--data=/var/lib/festa", "--config=other.lua", "--var=A=b=c d",
+                           "--log-level=off", "--log-level=warn", "--log-format=json"));
 }
 
 static void values(void **state)
@@ -248,9 +249,9 @@ static void nothing_at_all_gets_the_help(void **state)
 static void the_help_is_whole(void **state)
 {
     (void)state;
-    static const char *const words[] = {"run [DIR]",  "check [DIR]", "help",        "version",      "--port N",
-                                        "--host",     "--threads N", "--data DIR",  "--config FILE", "--var NAME=VALUE",
-                                        "--log-level", "--log-format"};
+    static const char *const words[] = {"run [DIR]",     "check [DIR]",      "help",        "version",
+                                        "--port N",      "--host",           "--threads N", "--data DIR",
+                                        "--config FILE", "--var NAME=VALUE", "--log-level", "--log-format"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!strstr(cli_help, words[i]))
             fail_msg("%s is not in the help", words[i]);
@@ -263,12 +264,9 @@ static void the_help_is_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands),
-        cmocka_unit_test(what_is_not_said),
-        cmocka_unit_test(every_option),
-        cmocka_unit_test(values),
-        cmocka_unit_test(wrong_usage),
-        cmocka_unit_test(nothing_at_all_gets_the_help),
+        cmocka_unit_test(commands),          cmocka_unit_test(what_is_not_said),
+        cmocka_unit_test(every_option),      cmocka_unit_test(values),
+        cmocka_unit_test(wrong_usage),       cmocka_unit_test(nothing_at_all_gets_the_help),
         cmocka_unit_test(the_help_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

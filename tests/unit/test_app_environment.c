@@ -128,10 +128,25 @@ static void a_wrong_line_is_named(void **state)
         const char *text;
         int line;
     } rows[] = {
-        {"A", 1},          {"=b", 1},         {"A b", 1},           {"1A=b", 1},         {"A-B=c", 1},
-        {"A.B=c", 1},      {"export", 1},     {"export A", 1},      {"\xc3\xbc=x", 1},   {"\"A\"=b", 1},
-        {"A=\"b", 1},      {"A='b", 1},       {"A=\"b\\\"", 1},     {"A=\"b\" c", 1},    {"A='b'c", 1},
-        {"A='b''c'", 1},   {"A=\"b\nc\"", 1}, {"\n# x\nA=b\n?\n", 4}, {"A=b\nnothing\nC=\"", 2},
+        {"A", 1},
+        {"=b", 1},
+        {"A b", 1},
+        {"1A=b", 1},
+        {"A-B=c", 1},
+        {"A.B=c", 1},
+        {"export", 1},
+        {"export A", 1},
+        {"\xc3\xbc=x", 1},
+        {"\"A\"=b", 1},
+        {"A=\"b", 1},
+        {"A='b", 1},
+        {"A=\"b\\\"", 1},
+        {"A=\"b\" c", 1},
+        {"A='b'c", 1},
+        {"A='b''c'", 1},
+        {"A=\"b\nc\"", 1},
+        {"\n# x\nA=b\n?\n", 4},
+        {"A=b\nnothing\nC=\"", 2},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char want[256];
@@ -190,7 +205,8 @@ static void one_that_cannot_be_read_is_an_error(void **state)
 static void the_order_of_the_four_places(void **state)
 {
     struct world *world = *state;
-    static const char *const vars[] = {"A=configuration", "B=configuration", "C=configuration", "D=configuration"};
+    static const char *const vars[] = {"A=configuration", "B=configuration", "C=configuration",
+                                       "D=configuration"};
     static const char dotenv[] = "B=dotenv\nC=dotenv\nD=dotenv\nE=dotenv\n";
 
     for (size_t i = 0; i < 4; i++)
@@ -208,7 +224,8 @@ static void the_order_of_the_four_places(void **state)
     string_list_add(&world->cli.vars, "H=");
 
     assert_int_equal(collect(world), 0);
-    assert_env(world, "A=configuration\nB=dotenv\nC=process\nD=flag\nE=dotenv\nF=process=x y\nG=flag again\nH=\n");
+    assert_env(world,
+               "A=configuration\nB=dotenv\nC=process\nD=flag\nE=dotenv\nF=process=x y\nG=flag again\nH=\n");
 
     unsetenv("FESTA_VAR_C");
     unsetenv("FESTA_VAR_D");

@@ -138,7 +138,8 @@ static void answers_of_all_kinds(void **state)
     world_open(world);
     struct client client = client_open(world, false);
 
-    client_send(world, &client, GET("/party/r/none") GET("/party/r/empty") GET("/party/r/204") GET("/party/r/fail"));
+    client_send(world, &client,
+                GET("/party/r/none") GET("/party/r/empty") GET("/party/r/204") GET("/party/r/fail"));
     expect_answer(world, &client, "503 ");
     expect_answer(world, &client, "200 ");
     expect_answer(world, &client, "204 ");
@@ -241,10 +242,11 @@ static void head_requests(void **state)
     world->config.limits.body_timeout = 50;
     world_open(world);
     struct client client = client_open(world, false);
-    static const char request[] = "HEAD /party/r HTTP/1.1\r\nHost: a\r\n\r\n"
-                                  "HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n" GET("/party/r")
-                                  "HEAD /party/r HTTP/1.1\r\nHost: a\r\n\r\n"
-                                  "POST /party/r HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    static const char request[] =
+        "HEAD /party/r HTTP/1.1\r\nHost: a\r\n\r\n"
+        "HEAD /nothing HTTP/1.1\r\nHost: a\r\n\r\n" GET(
+            "/party/r") "HEAD /party/r HTTP/1.1\r\nHost: a\r\n\r\n"
+                        "POST /party/r HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
 
     client_send(world, &client, request);
     const char *head = next_head(world, &client);
@@ -273,13 +275,14 @@ static void answers_come_in_the_order_of_the_requests(void **state)
     struct client client = client_open(world, false);
 
     client_send(world, &client,
-                GET("/party/r/1") GET("/party/r/wait/2") GET("/party/s/3") GET("/nothing") GET("/party/r/wait/5")
-                    GET("/party/r/6"));
+                GET("/party/r/1") GET("/party/r/wait/2") GET("/party/s/3") GET("/nothing")
+                    GET("/party/r/wait/5") GET("/party/r/6"));
     expect_answer(world, &client, "200 GET /1 ");
     WAIT_SAID(world, "GET /1\nGET /wait/2\n");
     for (int i = 0; i < 20; i++)
         loop_step(&world->loop);
-    assert_true(said(world, "")); /* the third waits for the second's answer, though its room has nothing to do */
+    assert_true(
+        said(world, "")); /* the third waits for the second's answer, though its room has nothing to do */
     assert_int_equal(client.in.len, 0);
     wake(world);
     expect_answer(world, &client, "200 GET /wait/2 ");
@@ -307,10 +310,10 @@ static void many_requests_in_any_pieces(void **state)
         struct buf text = {0};
         int answered = 0;
         for (int i = 0; i < REQUESTS; i++)
-            assert_int_equal(buf_printf(&text,
-                                        "POST /party/r/%s/%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%.*s",
-                                        i % 7 == 3 ? "wait" : "now", i, i % 10, i % 10, "0123456789"),
-                             0);
+            assert_int_equal(
+                buf_printf(&text, "POST /party/r/%s/%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%.*s",
+                           i % 7 == 3 ? "wait" : "now", i, i % 10, i % 10, "0123456789"),
+                0);
         for (size_t at = 0; at < text.len; at += piece) {
             client_send_bytes(world, &client, text.data + at, text.len - at < piece ? text.len - at : piece);
             loop_step(&world->loop);
@@ -361,7 +364,8 @@ static void nothing_follows_the_last_answer(void **state)
     struct client client = client_open(world, false);
 
     client_send(world, &client,
-                "GET /party/r/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/party/r/2") "\xff\xff");
+                "GET /party/r/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET(
+                    "/party/r/2") "\xff\xff");
     expect_answer(world, &client, "200 close GET /1 ");
     expect_end(world, &client);
     assert_true(client.ended);
@@ -375,7 +379,8 @@ static void nothing_follows_the_last_answer(void **state)
 static void continue_is_said_where_it_is_waited_for(void **state)
 {
     (void)state;
-#define POST(length) "POST /party/r HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " length "\r\n\r\n"
+#define POST(length)                                                                                         \
+    "POST /party/r HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " length "\r\n\r\n"
     struct world *world = world_new();
     world->config.limits.body = 100;
     world_open(world);
@@ -475,7 +480,8 @@ static void every_request_has_its_line(void **state)
     struct client client = client_open(world, false);
 
     client_send(world, &client,
-                GET("/party/zwei%20%C3%BC/wait?secret=1") GET("/nothing") GET("/parties/nope/x") "nonsense\r\n\r\n");
+                GET("/party/zwei%20%C3%BC/wait?secret=1") GET("/nothing")
+                    GET("/parties/nope/x") "nonsense\r\n\r\n");
     WAIT_SAID(world, "GET /wait\n");
     wake(world);
     expect_answer(world, &client, "200 GET /wait ");

@@ -61,8 +61,9 @@ static void a_client_that_ended_its_side_is_answered(void **state)
 static void clients_leave_at_any_other_time(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"", "\r\n", "GET /par", "GET / HTTP/1.1\r\nHost: a\r\n",
-                                         "POST /party/r HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"};
+    static const char *const pieces[] = {
+        "", "\r\n", "GET /par", "GET / HTTP/1.1\r\nHost: a\r\n",
+        "POST /party/r HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345"};
     struct world *world = world_new();
     world_open(world);
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
@@ -359,8 +360,9 @@ static void many_answers_wait_for_their_reader(void **state)
         struct buf text = {0};
 
         for (int i = 0; i < REQUESTS; i++)
-            assert_int_equal(
-                buf_printf(&text, "GET /party/r/%c/%d HTTP/1.1\r\nHost: a\r\n\r\n", 'a' + i % 26, SIZE), 0);
+            assert_int_equal(buf_printf(&text, "GET /party/r/%c/%d HTTP/1.1\r\nHost: a\r\n\r\n", 'a' + i % 26,
+                                        SIZE),
+                             0);
         client_send_bytes(world, &client, text.data, text.len);
         buf_fini(&text);
         WAIT(world, !list_empty(&world->edge.http_conns));

@@ -128,16 +128,20 @@ static void with_a_list_it_is_those_of_the_list(void **state)
     string_list_fini(&config.allowed_origins);
 
     /* an empty list: nobody but those who send none */
-    static const struct row nobody[] = {
-        {NULL, "festa.example", true}, {"http://festa.example", "festa.example", false}, {"", "a", false}};
+    static const struct row nobody[] = {{NULL, "festa.example", true},
+                                        {"http://festa.example", "festa.example", false},
+                                        {"", "a", false}};
     ASSERT_ROWS(&config, nobody);
 }
 
 static void a_star_lets_everybody_in(void **state)
 {
     (void)state;
-    static const struct row rows[] = {
-        {NULL, "a", true}, {"http://b", "a", true}, {"null", "a", true}, {"file://", "a", true}, {"", "a", true}};
+    static const struct row rows[] = {{NULL, "a", true},
+                                      {"http://b", "a", true},
+                                      {"null", "a", true},
+                                      {"file://", "a", true},
+                                      {"", "a", true}};
     ASSERT_ROWS((&(struct config){.allowed_origins_set = true, .any_origin = true}), rows);
 }
 
@@ -148,12 +152,15 @@ static void what_is_a_preflight(void **state)
         const char *text;
         bool want;
     } rows[] = {
-        {"OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n", true},
-        {"OPTIONS / HTTP/1.1\r\nHost: a\r\norigin: http://b\r\naccess-control-request-method: PUT\r\n\r\n", true},
+        {"OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n",
+         true},
+        {"OPTIONS / HTTP/1.1\r\nHost: a\r\norigin: http://b\r\naccess-control-request-method: PUT\r\n\r\n",
+         true},
         {"OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n", false},
         {"OPTIONS / HTTP/1.1\r\nHost: a\r\nAccess-Control-Request-Method: PUT\r\n\r\n", false},
         {"OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n", false},
-        {"GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n", false},
+        {"GET / HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n",
+         false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct http_request *request = request_of(rows[i].text);

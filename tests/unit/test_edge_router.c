@@ -21,7 +21,8 @@ static enum route_kind route_copy(const char *path, size_t len, struct route *ro
 static void assert_span(const char *path, const char *what, struct span got, struct span want)
 {
     if (!span_equal(got, want))
-        fail_msg("%s: %s is \"%.*s\", not \"%.*s\"", path, what, (int)got.len, got.ptr, (int)want.len, want.ptr);
+        fail_msg("%s: %s is \"%.*s\", not \"%.*s\"", path, what, (int)got.len, got.ptr, (int)want.len,
+                 want.ptr);
 }
 
 static void paths_that_name_a_room(void **state)
@@ -77,12 +78,31 @@ static void paths_that_name_none(void **state)
 {
     (void)state;
     static const char *const paths[] = {
-        "",          "*",          "/",           "//",         "/parties",      "/parties/",
-        "/parties/chat",           "/parties/chat/",            "/parties//",    "/parties//lobby",
-        "/parties/chat//lobby",    "/party",      "/party/",    "/party//",      "/party//lobby",
-        "/Parties/chat/lobby",     "/PARTY/lobby",              "/partys/lobby", "/parties-/chat/lobby",
-        "/part%79/lobby",          "//party/lobby",             "/x/parties/chat/lobby",
-        "/index.html",             "party/lobby", "parties/chat/lobby",
+        "",
+        "*",
+        "/",
+        "//",
+        "/parties",
+        "/parties/",
+        "/parties/chat",
+        "/parties/chat/",
+        "/parties//",
+        "/parties//lobby",
+        "/parties/chat//lobby",
+        "/party",
+        "/party/",
+        "/party//",
+        "/party//lobby",
+        "/Parties/chat/lobby",
+        "/PARTY/lobby",
+        "/partys/lobby",
+        "/parties-/chat/lobby",
+        "/part%79/lobby",
+        "//party/lobby",
+        "/x/parties/chat/lobby",
+        "/index.html",
+        "party/lobby",
+        "parties/chat/lobby",
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct route route;

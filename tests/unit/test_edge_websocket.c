@@ -33,7 +33,8 @@ static enum act greet(struct world *world, struct room *room, struct event *even
         assert_int_equal(send_text(event->peer, "first"), 0);
         assert_int_equal(broadcast_text(room, "second"), 0);
     }
-    if (event->kind == EVENT_MESSAGE && span_equal((struct span){(const char *)event->data, event->len}, SPAN("all")))
+    if (event->kind == EVENT_MESSAGE &&
+        span_equal((struct span){(const char *)event->data, event->len}, SPAN("all")))
         assert_int_equal(broadcast_text(room, "to all"), 0);
     else if (event->kind == EVENT_MESSAGE)
         assert_int_equal(send_text(event->peer, "echo"), 0);
@@ -130,7 +131,8 @@ static void handshakes_that_are_refused(void **state)
     static const struct {
         const char *request, *answer;
     } rows[] = {
-        {"GET /party/r HTTP/1.0\r\n" ASK KEY VERSION "\r\n", "400 close An upgrade to WebSocket needs HTTP/1.1"},
+        {"GET /party/r HTTP/1.0\r\n" ASK KEY VERSION "\r\n",
+         "400 close An upgrade to WebSocket needs HTTP/1.1"},
         {"POST /party/r HTTP/1.1\r\n" ASK KEY VERSION "\r\n",
          "400 close An upgrade to WebSocket needs the method GET"},
         {"GET /party/r HTTP/1.1\r\n" ASK KEY VERSION "Content-Length: 5\r\n\r\nhello",
@@ -141,7 +143,8 @@ static void handshakes_that_are_refused(void **state)
         {"GET /party/r HTTP/1.1\r\n" ASK KEY KEY VERSION "\r\n", NO_KEY},
         {"GET /party/r HTTP/1.1\r\n" ASK "Sec-WebSocket-Key: AAAA\r\n" VERSION "\r\n", NO_KEY},
         {"GET /party/r HTTP/1.1\r\n" ASK "Sec-WebSocket-Key:\r\n" VERSION "\r\n", NO_KEY},
-        {"GET /party/r HTTP/1.1\r\n" ASK KEY "\r\n", "426 close Only version 13 of the WebSocket protocol is supported"},
+        {"GET /party/r HTTP/1.1\r\n" ASK KEY "\r\n",
+         "426 close Only version 13 of the WebSocket protocol is supported"},
         {"GET /party/r HTTP/1.1\r\n" ASK KEY "Sec-WebSocket-Version: 8\r\n\r\n",
          "426 close Only version 13 of the WebSocket protocol is supported"},
         {"GET /party/r HTTP/1.1\r\n" ASK KEY "Sec-WebSocket-Version: 13, 8\r\n\r\n",
@@ -249,7 +252,8 @@ static void sub_protocols(void **state)
     } rows[] = {
         {UPGRADE("/party/r", "Sec-WebSocket-Protocol: chat.v1\r\n"), "chat.v1"},
         {UPGRADE("/party/r", "Sec-WebSocket-Protocol: foo,chat.v1 , bar\r\n"), "chat.v1"},
-        {UPGRADE("/party/r", "Sec-WebSocket-Protocol: foo\r\nSec-WebSocket-Protocol: chat.v1\r\n"), "chat.v1"},
+        {UPGRADE("/party/r", "Sec-WebSocket-Protocol: foo\r\nSec-WebSocket-Protocol: chat.v1\r\n"),
+         "chat.v1"},
         {UPGRADE("/party/r", "Sec-WebSocket-Protocol: chat.v1, chat.v2\r\n"), "chat.v2"}, /* our preference */
         {UPGRADE("/party/r", "Sec-WebSocket-Protocol: CHAT.V1\r\n"), NULL},
         {UPGRADE("/party/r", "Sec-WebSocket-Protocol: chat, chat.v11\r\n"), NULL},
@@ -402,7 +406,9 @@ static void messages_there_and_back(void **state)
     expect_frame(world, &c, "binary *bytes");
     client_frame(world, &c, 0x89, "ping", 4);
     expect_frame(world, &c, "pong ping");
-    WAIT_SAID(world, "connect a /\nconnect b /\nconnect c /\ntext a to me\ntext a !to the others\nbinary b *bytes\n");
+    WAIT_SAID(
+        world,
+        "connect a /\nconnect b /\nconnect c /\ntext a to me\ntext a !to the others\nbinary b *bytes\n");
     world->quiet = true;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         for (int kind = 0; kind < 2; kind++) { /* an echo, and a broadcast */

@@ -170,10 +170,12 @@ static void protocol_errors(void **state)
         {0x81, "\xff", "close 1007 Text is not valid UTF-8",
          "connect a /\nerror a Text is not valid UTF-8\nclose a 1007 Text is not valid UTF-8 unclean\n", 1},
         {0x82, "0123456789a", "close 1009 Message is too large: 11 > 10",
-         "connect a /\nerror a Message is too large: 11 > 10\nclose a 1009 Message is too large: 11 > 10 unclean\n",
+         "connect a /\nerror a Message is too large: 11 > 10\nclose a 1009 Message is too large: 11 > 10 "
+         "unclean\n",
          11},
         {0x88, "\x03\xed", "close 1002 Close code 1005 is not allowed",
-         "connect a /\nerror a Close code 1005 is not allowed\nclose a 1002 Close code 1005 is not allowed unclean\n",
+         "connect a /\nerror a Close code 1005 is not allowed\nclose a 1002 Close code 1005 is not allowed "
+         "unclean\n",
          2},
     };
     struct world *world = world_new();
@@ -327,7 +329,8 @@ static void its_room_hears_of_1013(void **state)
     world->sndbuf = 8192;
     world_open(world);
     struct client slow = socket_open(world, "slow", true);
-    static const char last[] = "text slow m\nclose slow 1013 Too much waits to be sent to this connection unclean\n";
+    static const char last[] =
+        "text slow m\nclose slow 1013 Too much waits to be sent to this connection unclean\n";
 
     while (world->counters.sockets_slow == 0) {
         size_t len = world->log.len;
@@ -360,6 +363,7 @@ static void too_much_before_it_is_let_in(void **state)
     (void)state;
     struct world *world = world_new();
     world->config.limits.queue = 200000;
+    world->config.limits.close_timeout = 1000000; /* it does not come to that */
     world->handler = flood_newcomer;
     world_open(world);
     struct client client = client_open(world, false);

@@ -486,10 +486,12 @@ static void timers_of_a_vm_end_with_it(void **state)
     fake_request(fake, room, &x, "x");
     room_timer_due(room, "t");
     room_hold(room);
+    room->input_closed = true;
     fake_wake(fake, 0);
     fake_run(fake);
     fake_expect(fake, "r:start; r:wake; r:end; x = 500");
     assert_int_equal(room->n_holds, 0);
+    assert_false(room->input_closed);
     assert_true(list_linked(&room->in_idle));
     fake_end(fake);
 }

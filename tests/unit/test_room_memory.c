@@ -76,33 +76,19 @@ static struct room *the_room(struct fake *fake, const char *id)
     return rooms_get(&fake->rooms, &fake->party, span_of("main"), span_of(id));
 }
 
-/* Between these no allocation fails. */
-static size_t pause_failing(void)
+/* The peer itself is its transport's: that is there. */
+static struct fake_peer *connect_peer(struct fake *fake, struct room *room, const char *id)
 {
     size_t from = fail_from;
     fail_from = SIZE_MAX;
-    return from;
-}
-
-static void go_on_failing(size_t from)
-{
-    fail_from = from;
-}
-
-/* The peer itself is its transport's. */
-static struct fake_peer *connect_peer(struct fake *fake, struct room *room, const char *id)
-{
-    size_t from = pause_failing();
     struct fake_peer *peer = fake_peer_new(fake, id);
-    go_on_failing(from);
+    fail_from = from;
     room_connect(room, &peer->peer, fake_http_request());
     return peer;
 }
 
-/* Wakes can't be refused, so their memory is always there. */
 static void wake_all(struct fake *fake)
 {
-    size_t from = pause_failing();
     list_each(it, &fake->tasks) {
         struct fake_task *task = container_of(it, struct fake_task, link);
         if (!task->woken) {
@@ -110,7 +96,6 @@ static void wake_all(struct fake *fake)
             room_wake(task->vm->room, task);
         }
     }
-    go_on_failing(from);
 }
 
 static int try_send(struct room *room, struct peer *peer)

@@ -148,7 +148,7 @@ static int without_memory(void)
     if (setrlimit(RLIMIT_AS, &none) != 0)
         return 2;
     for (size_t size = 1 << 20; size > 0; size /= 2) { /* takes what is left, in the pool's chunk too */
-        void *volatile taken; /* or the compiler would leave it out */
+        void *volatile taken;                          /* or the compiler would leave it out */
         while ((taken = malloc(size)) != NULL)
             continue;
         if (size <= POOL_MAX) {
@@ -256,14 +256,11 @@ static void blocks_never_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_keep_what_is_written),
-        cmocka_unit_test(a_block_grows_and_shrinks),
-        cmocka_unit_test(shrinking_never_fails),
-        cmocka_unit_test(shrinking_needs_no_memory),
+        cmocka_unit_test(blocks_keep_what_is_written), cmocka_unit_test(a_block_grows_and_shrinks),
+        cmocka_unit_test(shrinking_never_fails),       cmocka_unit_test(shrinking_needs_no_memory),
         cmocka_unit_test(nothing_is_nothing),
 #ifndef FESTA_PLAIN_ALLOC
-        cmocka_unit_test(freed_blocks_serve_again),
-        cmocka_unit_test(blocks_never_overlap),
+        cmocka_unit_test(freed_blocks_serve_again),    cmocka_unit_test(blocks_never_overlap),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
