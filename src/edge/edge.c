@@ -41,7 +41,7 @@ void edge_stop_http(struct edge *edge)
     edge->stopping = true;
     list_each_safe(link, &edge->http_conns) {
         struct http_conn *http = container_of(link, struct http_conn, link);
-        if (http->conn && (http->phase == HTTP_PHASE_IDLE || http->phase == HTTP_PHASE_NEW))
+        if (http->conn && http->phase != HTTP_PHASE_BUSY)
             conn_close(http->conn);
     }
 }

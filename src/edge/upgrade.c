@@ -66,7 +66,10 @@ static char *connection_id(const struct http_request *request, struct refusal *r
             *refusal = (struct refusal){400, "_pk is an id of up to 256 bytes of UTF-8", NULL};
             goto out;
         }
-        id = strndup((const char *)value.data, value.len);
+        if (buf_append(&value, "", 1) == 0) {
+            id = (char *)value.data;
+            value = (struct buf){0};
+        }
         goto out;
     }
     if (rc < 0)

@@ -51,6 +51,7 @@ struct world {
     enum act (*handler)(struct world *world, struct room *room, struct event *event); /* NULL: DONE */
     void (*woken)(struct world *world, struct room *room, struct event *event);       /* or NULL */
     struct list tasks; /* of struct task, handlers that wait, the oldest first */
+    unsigned n_woken;  /* of them, so far */
     size_t n_vms;
     bool no_vm; /* rooms can't start */
     bool full;  /* the next connections are over the limit */
@@ -202,6 +203,7 @@ static inline void script_run(void *instance, struct event *event)
         list_remove(&task->link);
         free(task);
         room_wait_end(vm->room);
+        world->n_woken++;
         if (world->woken)
             world->woken(world, vm->room, waited);
         script_end(world, vm->room, waited, ACT_DONE);
@@ -265,7 +267,8 @@ static inline void wake(struct world *world)
     assert_false(list_empty(&world->tasks));
     struct task *task = container_of(world->tasks.next, struct task, link);
     room_wake(task->vm->room, task);
-    WAIT(world, list_empty(&world->tasks) || world->tasks.next != &task->link);
+    unsigned before = world->n_woken;
+    WAIT(world, world->n_woken != before);
 }
 
 /* Of requests, those below /w wait. */
