@@ -228,7 +228,6 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     http->head_only = span_equal(request->method, SPAN("HEAD"));
     http->keep_alive = request->keep_alive;
     http->old = request->minor == 0;
-    conn_remote_address(http->conn, request->remote);
 
     enum route_kind kind = route_path(request->path, &route);
     label_request(http, request, &route);
@@ -314,6 +313,9 @@ static void on_head(struct http_conn *http, size_t rest)
 
 static void on_request(struct http_conn *http, struct http_request *request)
 {
+    if (!*http->remote)
+        conn_remote_address(http->conn, http->remote);
+    memcpy(request->remote, http->remote, sizeof request->remote);
     if (request->upgrade)
         upgrade(http, request);
     else

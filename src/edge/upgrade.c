@@ -164,7 +164,6 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
     }
     opening.uri = http_absolute_url(request);
     opening.answer = accept_answer(edge->config, request);
-    conn_remote_address(http->conn, request->remote);
     opening.remote = request->remote;
     request->subpath = route->subpath;
     struct ws_socket *socket = ws_socket_new(edge, &opening);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 /* Pieces of one system call. */
 #define FLUSH_PIECES 64u
@@ -106,6 +107,25 @@ static void take(struct conn *conn, size_t len)
     conn->group_from += len - own;
 }
 
+/* Bytes that the kernel took, or a negative errno. libuv has nothing of this connection in its queue, so
+ * this does not overtake it; its own uv_try_write costs a twentieth of a broadcast more. */
+static ssize_t send_pieces(const struct conn *conn, const uv_buf_t *pieces, unsigned n)
+{
+    ssize_t sent;
+    uv_os_fd_t fd;
+
+    int rc = uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
+    if (rc)
+        return rc;
+    if (n == 1) {
+        sent = send(fd, pieces[0].base, pieces[0].len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } else { /* uv_buf_t is made to be a struct iovec on Unix */
+        struct msghdr message = {.msg_iov = (struct iovec *)(void *)pieces, .msg_iovlen = n};
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    return sent < 0 ? -errno : sent;
+}
+
 /* Writes until all is written (1), or the kernel takes no more (0), or a negative errno. */
 static int write_now(struct conn *conn)
 {
@@ -121,14 +141,14 @@ static int write_now(struct conn *conn)
         }
         if (n == 0)
             return 1;
-        int rc = uv_try_write((uv_stream_t *)&conn->tcp, pieces, n);
+        ssize_t sent = send_pieces(conn, pieces, n);
         conn->net->writes++;
-        if (rc == UV_EAGAIN)
+        if (sent == -EAGAIN || sent == -EINTR)
             return 0;
-        if (rc < 0)
-            return rc;
-        take(conn, (size_t)rc);
-        if ((size_t)rc < len)
+        if (sent < 0)
+            return (int)sent;
+        take(conn, (size_t)sent);
+        if ((size_t)sent < len)
             return 0;
     }
 }

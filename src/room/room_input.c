@@ -131,6 +131,16 @@ void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_
     room_post(room, event);
 }
 
+static char *copy_text(const char *text, size_t len)
+{
+    char *copy = len > 0 ? malloc(len + 1) : NULL;
+    if (copy) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
 void room_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean)
 {
     if (!peer->room || peer->close_reported)
@@ -147,7 +157,7 @@ void room_close(struct peer *peer, uint16_t code, const char *reason, size_t len
     if (peer->connecting) { /* its onClose follows when onConnect is over */
         peer->close_code = code;
         peer->close_clean = clean;
-        peer->close_reason = len > 0 ? strndup(reason, len) : NULL;
+        peer->close_reason = copy_text(reason, len);
         return;
     }
     room_post_close(peer, code, reason, len, clean);

@@ -67,7 +67,8 @@ static int set_mark(lua_State *L, enum json_mark mark)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     if (lua_getmetatable(L, 1) && !json_marked(L, 1))
-        return luaL_error(L, "the table has a metatable; give that the field __jsontype = \"%s\"", mark_names[mark]);
+        return luaL_error(L, "the table has a metatable; give that the field __jsontype = \"%s\"",
+                          mark_names[mark]);
     lua_settop(L, 1);
     json_mark(L, 1, mark);
     return 1;

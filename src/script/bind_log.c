@@ -47,11 +47,10 @@ static struct log_field field_of(lua_State *L)
         luaL_error(L, "the names of a log line's fields are strings, not %s", luaL_typename(L, -2));
     const char *name = field_name(lua_tostring(L, -2));
     switch (lua_type(L, -1)) {
-    case LUA_TSTRING:
-        text.ptr = lua_tolstring(L, -1, &text.len);
-        return log_text(name, text);
+    case LUA_TSTRING: text.ptr = lua_tolstring(L, -1, &text.len); return log_text(name, text);
     case LUA_TNUMBER:
-        return lua_isinteger(L, -1) ? log_int(name, lua_tointeger(L, -1)) : log_real(name, lua_tonumber(L, -1));
+        return lua_isinteger(L, -1) ? log_int(name, lua_tointeger(L, -1))
+                                    : log_real(name, lua_tonumber(L, -1));
     default:
         json_push(L, -1, false);
         text.ptr = lua_tolstring(L, -1, &text.len);

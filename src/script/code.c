@@ -107,16 +107,18 @@ static void complain_of_syntax(const char *path, const char *name, const char *t
 }
 
 /* The bytecode of a source, or an error. */
-static int compile(const char *path, const char *name, struct span source, struct buf *bytecode, struct buf *error)
+static int compile(const char *path, const char *name, struct span source, struct buf *bytecode,
+                   struct buf *error)
 {
     int rc = -ENOMEM;
     lua_State *L = luaL_newstate();
-    char *chunk_name = malloc(strlen(name) + 2);
+    size_t size = strlen(name) + 1;
+    char *chunk_name = malloc(size + 1);
 
     if (!L || !chunk_name)
         goto done;
     chunk_name[0] = '@';
-    strcpy(chunk_name + 1, name);
+    memcpy(chunk_name + 1, name, size);
     int status = luaL_loadbufferx(L, source.ptr, source.len, chunk_name, "t");
     if (status == LUA_OK) {
         rc = lua_dump(L, add_bytecode, bytecode, 0) == 0 ? 0 : -ENOMEM;
@@ -145,8 +147,11 @@ struct code *code_compile(const char *path, const char *name, struct buf *error)
         code_complain(error, path, name, 0, "can't be read: %s", strerror(-rc));
     else if (compile(path, name, source_of(&file), &bytecode, error) == 0) {
         code = xcalloc(sizeof *code);
-        *code = (struct code){
-            .refs = 1, .name = xstrdup(name), .path = xstrdup(path), .bytecode = bytecode.data, .len = bytecode.len};
+        *code = (struct code){.refs = 1,
+                              .name = xstrdup(name),
+                              .path = xstrdup(path),
+                              .bytecode = bytecode.data,
+                              .len = bytecode.len};
         bytecode = (struct buf){0};
     }
     buf_fini(&bytecode);
@@ -214,7 +219,8 @@ void code_excerpt(const char *path, int line, struct buf *out)
         for (int number = 1; at < end && number <= line + EXCERPT_BEFORE; number++) {
             const char *newline = memchr(at, '\n', (size_t)(end - at));
             if (number >= line - EXCERPT_BEFORE)
-                show_line(out, number, number == line, (struct span){at, (size_t)((newline ? newline : end) - at)});
+                show_line(out, number, number == line,
+                          (struct span){at, (size_t)((newline ? newline : end) - at)});
             at = newline ? newline + 1 : end;
         }
     }
@@ -232,7 +238,7 @@ int code_line_of(const char *path, const char *word)
     size_t len = strlen(word);
     int line = 0;
 
-    if (len > 0 && read_file(path, &file) == 0) {
+    if (len > 0 && read_file(path, &file) == 0 && file.data) {
         const char *text = (const char *)file.data, *found = text, *counted = text;
         while ((found = strstr(found, word)) &&
                ((found > text && in_word(found[-1]) && in_word(*word)) || in_word(found[len])))

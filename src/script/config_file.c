@@ -31,8 +31,8 @@ struct key {
 
 /* ---- complaining ---- */
 
-__attribute__((format(printf, 3, 4))) static void complain(struct reading *r, const char *key, const char *format,
-                                                           ...)
+__attribute__((format(printf, 3, 4))) static void complain(struct reading *r, const char *key,
+                                                           const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -131,8 +131,8 @@ static size_t count_keys(lua_State *L)
 }
 
 /* An array of texts at the top, each of which is valid, into list. */
-static void read_texts(struct reading *r, const char *key, const char *expected, bool (*valid)(const char *text),
-                       struct string_list *list)
+static void read_texts(struct reading *r, const char *key, const char *expected,
+                       bool (*valid)(const char *text), struct string_list *list)
 {
     lua_State *L = r->L;
 
@@ -207,7 +207,8 @@ static void read_origins(struct reading *r, const char *key)
 {
     struct config *config = r->config;
 
-    read_texts(r, key, "\"*\" or of the form \"https://example.com\"", origin_valid, &config->allowed_origins);
+    read_texts(r, key, "\"*\" or of the form \"https://example.com\"", origin_valid,
+               &config->allowed_origins);
     config->allowed_origins_set = true;
     for (size_t i = 0; i < config->allowed_origins.count; i++)
         config->any_origin = config->any_origin || strcmp(config->allowed_origins.items[i], "*") == 0;
@@ -216,7 +217,8 @@ static void read_origins(struct reading *r, const char *key)
 /* A token of RFC 9110 §5.6.2 (RFC 6455 §4.1: the elements of Sec-WebSocket-Protocol) */
 static bool token_valid(const char *text)
 {
-    static const char allowed[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    static const char allowed[] =
+        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     return *text && strspn(text, allowed) == strlen(text);
 }
 
@@ -275,11 +277,8 @@ static const struct {
     const char *name;
     lua_Integer fallback; /* 0: none */
 } later_limits[] = {
-    {"connectionsPerRoom", 0},
-    {"messagesPerSecond", 0},
-    {"bytesPerSecond", 0},
-    {"storageKey", 2048},
-    {"storageValue", 2 * 1024 * 1024},
+    {"connectionsPerRoom", 0}, {"messagesPerSecond", 0},          {"bytesPerSecond", 0},
+    {"storageKey", 2048},      {"storageValue", 2 * 1024 * 1024},
 };
 
 #define N_LATER_LIMITS (sizeof later_limits / sizeof *later_limits)
@@ -455,7 +454,8 @@ static int run_protected(struct reading *r)
     lua_pushcfunction(r->L, run);
     lua_pushlightuserdata(r->L, r);
     if (lua_pcall(r->L, 1, 0, 0) != LUA_OK) {
-        const char *text = lua_type(r->L, -1) == LUA_TSTRING ? lua_tostring(r->L, -1) : "an error that is no text";
+        const char *text =
+            lua_type(r->L, -1) == LUA_TSTRING ? lua_tostring(r->L, -1) : "an error that is no text";
         int line = code_error_line(text, &message);
         code_complain(r->error, r->code->path, r->code->name, line, "%s", message);
         r->wrong = true;

@@ -42,8 +42,8 @@ static uint64_t number_of(lua_State *L, int index)
 /* Types that Lua shows by their address. */
 static bool has_identity(int type)
 {
-    return type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA || type == LUA_TLIGHTUSERDATA ||
-           type == LUA_TTHREAD;
+    return type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA ||
+           type == LUA_TLIGHTUSERDATA || type == LUA_TTHREAD;
 }
 
 const char *identity_tolstring(lua_State *L, int index, size_t *len)

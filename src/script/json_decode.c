@@ -9,6 +9,7 @@
 
 /* How many elements, or keys and values, are kept on the stack before they go into their table. */
 #define HELD_MAX 64
+#define STACK_STEP 16
 
 struct reader {
     lua_State *L;
@@ -36,6 +37,16 @@ static void skip_space(struct reader *r)
 {
     while (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')
         r->at++;
+}
+
+static bool read_word(struct reader *r, const char *word)
+{
+    size_t len = strlen(word);
+
+    if (strncmp(r->at, word, len) != 0)
+        return fail(r, "a value expected");
+    r->at += len;
+    return true;
 }
 
 /* ---- strings ---- */
@@ -241,9 +252,16 @@ static bool enter(struct reader *r)
     r->depth++;
     r->at++;
     skip_space(r);
-    luaL_checkstack(r->L, 8, "json");
+    luaL_checkstack(r->L, STACK_STEP + 4, "json");
     lua_pushnil(r->L); /* the table's place */
     return true;
+}
+
+/* Room on the stack for the next values, seen to now and then: held is how many are there. */
+static void make_room(struct reader *r, int held)
+{
+    if (held % STACK_STEP == 0)
+        luaL_checkstack(r->L, STACK_STEP + 4, "json");
 }
 
 /* Moves what is on the stack above the table's place into the table, in order: of a key that comes twice
@@ -283,8 +301,7 @@ static bool read_separator(struct reader *r, char bracket, bool *over)
 
 static bool read_array(struct reader *r)
 {
-    lua_State *L = r->L;
-    int table = lua_gettop(L) + 1;
+    int table = lua_gettop(r->L) + 1, held = 0;
     lua_Integer stored = 0;
 
     if (!enter(r))
@@ -293,21 +310,21 @@ static bool read_array(struct reader *r)
     if (over)
         r->at++;
     while (!over) {
-        luaL_checkstack(L, 8, "json");
         if (!read_value(r) || !read_separator(r, ']', &over))
             return false;
-        int held = lua_gettop(L) - table;
-        if (held == HELD_MAX && !over) {
+        if (++held == HELD_MAX && !over) {
             store(r, table, stored + 1);
             stored += held;
+            held = 0;
         }
+        make_room(r, held);
     }
     store(r, table, stored + 1);
     r->depth--;
     return true;
 }
 
-static bool read_pair(struct reader *r)
+static bool read_key(struct reader *r)
 {
     if (*r->at != '"')
         return fail(r, "a key in quotes expected");
@@ -318,12 +335,6 @@ static bool read_pair(struct reader *r)
         return fail(r, "':' expected");
     r->at++;
     skip_space(r);
-    if (!read_value(r))
-        return false;
-    if (!r->null_in_objects && lua_islightuserdata(r->L, -1)) {
-        lua_pop(r->L, 1);
-        lua_pushnil(r->L);
-    }
     return true;
 }
 
@@ -339,8 +350,7 @@ static void mark_if_empty(lua_State *L)
 
 static bool read_object(struct reader *r)
 {
-    lua_State *L = r->L;
-    int table = lua_gettop(L) + 1;
+    int table = lua_gettop(r->L) + 1, held = 0;
 
     if (!enter(r))
         return false;
@@ -348,31 +358,33 @@ static bool read_object(struct reader *r)
     if (over)
         r->at++;
     while (!over) {
-        luaL_checkstack(L, 8, "json");
-        if (!read_pair(r) || !read_separator(r, '}', &over))
+        if (!read_key(r))
             return false;
-        maybe_empty = maybe_empty || lua_isnil(L, -1);
-        if (lua_gettop(L) - table == HELD_MAX && !over)
+        if (*r->at == 'n' && !r->null_in_objects) {
+            lua_pushnil(r->L);
+            maybe_empty = true;
+            if (!read_word(r, "null"))
+                return false;
+        } else if (!read_value(r)) {
+            return false;
+        }
+        if (!read_separator(r, '}', &over))
+            return false;
+        held += 2;
+        if (held == HELD_MAX && !over) {
             store(r, table, 0);
+            held = 0;
+        }
+        make_room(r, held);
     }
     store(r, table, 0);
     if (maybe_empty)
-        mark_if_empty(L);
+        mark_if_empty(r->L);
     r->depth--;
     return true;
 }
 
 /* ---- values ---- */
-
-static bool read_word(struct reader *r, const char *word)
-{
-    size_t len = strlen(word);
-
-    if (strncmp(r->at, word, len) != 0)
-        return fail(r, "a value expected");
-    r->at += len;
-    return true;
-}
 
 /* Pushes the value at at. */
 static bool read_value(struct reader *r)
@@ -385,8 +397,16 @@ static bool read_value(struct reader *r)
     case 'f': lua_pushboolean(r->L, 0); return read_word(r, "false");
     case 'n': lua_pushlightuserdata(r->L, NULL); return read_word(r, "null");
     case '-':
-    case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9': return read_number(r);
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9': return read_number(r);
     default: return fail(r, "a value expected");
     }
 }
@@ -398,7 +418,8 @@ static void push_error(const struct reader *r, const char *begin)
 
     for (const char *at = begin; (at = memchr(at, '\n', (size_t)(r->at - at))); line = ++at)
         lines++;
-    lua_pushfstring(r->L, "JSON error in line %I, column %I: %s", lines, (lua_Integer)(r->at - line) + 1, r->error);
+    lua_pushfstring(r->L, "JSON error in line %I, column %I: %s", lines, (lua_Integer)(r->at - line) + 1,
+                    r->error);
 }
 
 bool json_decode(lua_State *L, const char *text, size_t len, bool null_in_objects)

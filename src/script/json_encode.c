@@ -52,7 +52,7 @@ static bool is_name(const char *text)
 static void fail(struct writer *w, const char *what)
 {
     lua_State *L = w->L;
-    char path[256];
+    char path[256] = "";
     size_t len = 0;
 
     for (int i = 0; i < w->depth && len < sizeof path; i++) {
@@ -65,35 +65,42 @@ static void fail(struct writer *w, const char *what)
         else if (lua_isinteger(L, level->key))
             snprintf(step, sizeof step, "[%lld]", (long long)lua_tointeger(L, level->key));
         else
-            snprintf(step, sizeof step, "[…]");
+            snprintf(step, sizeof step, "[...]");
         len += (size_t)snprintf(path + len, sizeof path - len, "%s", step);
     }
-    luaL_error(L, len > 0 ? "json: %s (at %s%s)" : "json: %s", what, path, len < sizeof path ? "" : "…");
+    if (len == 0)
+        luaL_error(L, "json: %s", what);
+    luaL_error(L, "json: %s (at %s%s)", what, path, len < sizeof path ? "" : "…");
 }
 
 /* ---- bytes ---- */
 
-/* Room for n more bytes. */
-static char *reserve(struct writer *w, size_t n)
+static void grow(struct writer *w, size_t n)
 {
-    if (w->cap - w->len < n) {
-        size_t cap = w->cap * 2 > w->len + n ? w->cap * 2 : w->len + n;
-        char *grown = lua_newuserdatauv(w->L, cap, 0);
-        memcpy(grown, w->data, w->len);
-        lua_replace(w->L, w->memory);
-        w->data = grown;
-        w->cap = cap;
-    }
+    size_t cap = w->cap * 2 > w->len + n ? w->cap * 2 : w->len + n;
+    char *grown = lua_newuserdatauv(w->L, cap, 0);
+
+    memcpy(grown, w->data, w->len);
+    lua_replace(w->L, w->memory);
+    w->data = grown;
+    w->cap = cap;
+}
+
+/* Room for n more bytes. */
+static inline char *reserve(struct writer *w, size_t n)
+{
+    if (w->cap - w->len < n)
+        grow(w, n);
     return w->data + w->len;
 }
 
-static void put(struct writer *w, const char *bytes, size_t n)
+static inline void put(struct writer *w, const char *bytes, size_t n)
 {
     memcpy(reserve(w, n), bytes, n);
     w->len += n;
 }
 
-static void put_char(struct writer *w, char c)
+static inline void put_char(struct writer *w, char c)
 {
     *reserve(w, 1) = c;
     w->len++;
@@ -183,22 +190,28 @@ static void write_escape(struct writer *w, unsigned char c)
     put(w, escape, len);
 }
 
+/* Writes the rest of a string, from a character that needs an escape on. */
+static void write_escaped(struct writer *w, const char *at, const char *end, bool *high)
+{
+    while (at < end) {
+        write_escape(w, (unsigned char)*at++);
+        const char *stop = json_plain_run(at, end, high);
+        put(w, at, (size_t)(stop - at));
+        at = stop;
+    }
+}
+
 static void write_string(struct writer *w, int index)
 {
     size_t len;
-    const char *text = lua_tolstring(w->L, index, &len), *at = text, *end = text + len;
+    const char *text = lua_tolstring(w->L, index, &len), *end = text + len;
     bool high = false;
 
     reserve(w, len + 2);
     put_char(w, '"');
-    for (;;) {
-        const char *stop = json_plain_run(at, end, &high);
-        put(w, at, (size_t)(stop - at));
-        if (stop == end)
-            break;
-        write_escape(w, (unsigned char)*stop);
-        at = stop + 1;
-    }
+    const char *stop = json_plain_run(text, end, &high);
+    put(w, text, (size_t)(stop - text));
+    write_escaped(w, stop, end, &high);
     if (high && !utf8_valid(text, len))
         fail(w, "a string is not valid UTF-8");
     put_char(w, '"');
@@ -211,7 +224,9 @@ static struct level *enter(struct writer *w)
     if (w->depth == JSON_DEPTH_MAX)
         fail(w, "more than 128 tables inside of each other; is there a cycle?");
     luaL_checkstack(w->L, 6, "json");
-    return &w->levels[w->depth++];
+    struct level *level = &w->levels[w->depth++];
+    *level = (struct level){0};
+    return level;
 }
 
 static void leave(struct writer *w, char bracket, bool empty)
@@ -266,18 +281,16 @@ static lua_Integer check_array(struct writer *w, int table, bool marked)
     return count;
 }
 
-/* The usual array's keys come in order; any other one is looked at as a whole. */
-static void write_array(struct writer *w, int table, bool marked)
+/* The array at table, whose first key and value are at the top if there is one. The usual array's keys
+ * come in order; any other one is looked at as a whole. */
+static void write_array(struct writer *w, struct level *level, int table, bool marked, bool more)
 {
     lua_State *L = w->L;
-    struct level *level = enter(w);
     size_t start = w->len;
     lua_Integer n = 0;
 
-    level->key = 0;
     put_char(w, '[');
-    lua_pushnil(L);
-    while (lua_next(L, table)) {
+    for (; more; more = lua_next(L, table) != 0) {
         if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != n + 1) {
             lua_pop(L, 2);
             goto any_order;
@@ -321,18 +334,16 @@ static void write_integer_key(struct writer *w, int table, bool marked)
     lua_pop(L, 1);
 }
 
-static void write_object(struct writer *w, int table, bool marked)
+/* The object at table, whose first key and value are at the top if there is one. */
+static void write_object(struct writer *w, struct level *level, int table, bool marked, bool more)
 {
     lua_State *L = w->L;
-    struct level *level = enter(w);
-    bool empty = true;
+    bool empty = !more;
 
     put_char(w, '{');
-    lua_pushnil(L);
-    level->key = lua_gettop(L);
-    while (lua_next(L, table)) {
-        separate(w, empty);
-        empty = false;
+    level->key = more ? lua_gettop(L) - 1 : 0;
+    for (bool first = true; more; more = lua_next(L, table) != 0, first = false) {
+        separate(w, first);
         if (lua_type(L, level->key) == LUA_TSTRING) {
             write_string(w, level->key);
         } else {
@@ -342,33 +353,23 @@ static void write_object(struct writer *w, int table, bool marked)
         }
         put(w, ": ", w->pretty ? 2 : 1);
         write_value(w, level->key + 1);
-        lua_settop(L, level->key);
+        lua_pop(L, 1);
     }
     leave(w, '}', empty);
 }
 
+/* Where there is no mark the first key tells; without any key it is an array. */
 static void write_table(struct writer *w, int table)
 {
-    lua_State *L = w->L;
-    enum json_mark mark = json_mark_of(L, table);
+    struct level *level = enter(w);
+    enum json_mark mark = json_mark_of(w->L, table);
 
-    if (mark == JSON_UNMARKED) { /* the first key tells; without any it is an array */
-        luaL_checkstack(L, 6, "json");
-        lua_pushnil(L);
-        if (lua_next(L, table)) {
-            if (lua_type(L, -2) == LUA_TSTRING)
-                mark = JSON_OBJECT;
-            lua_pop(L, 2);
-        }
-        if (mark == JSON_OBJECT) {
-            write_object(w, table, false);
-            return;
-        }
-    }
-    if (mark == JSON_OBJECT)
-        write_object(w, table, true);
+    lua_pushnil(w->L);
+    bool more = lua_next(w->L, table) != 0;
+    if (mark == JSON_OBJECT || (mark == JSON_UNMARKED && more && lua_type(w->L, -2) == LUA_TSTRING))
+        write_object(w, level, table, mark == JSON_OBJECT, more);
     else
-        write_array(w, table, mark == JSON_ARRAY);
+        write_array(w, level, table, mark == JSON_ARRAY, more);
 }
 
 static void write_value(struct writer *w, int index)

@@ -26,16 +26,17 @@ unsigned int festa_lua_seed(void)
 
 /* ---- what scripts may use of Lua's own ---- */
 
-static const char *const base_stock[] = {"assert", "error",  "ipairs",   "pcall", "rawequal",
-                                         "rawlen", "select", "tonumber", "type",  "xpcall",   NULL};
-static const char *const string_stock[] = {
-    [STOCK_STRING_FORMAT] = "format",
-    "byte", "char", "find", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "rep", "reverse",
-    "sub", "unpack", "upper", NULL};
-static const char *const table_stock[] = {"concat", "insert", "move", "pack", "remove", "sort", "unpack", NULL};
-static const char *const math_stock[] = {"abs",  "acos", "asin",  "atan", "ceil", "cos", "deg",  "exp", "floor",
-                                         "fmod", "log",  "max",   "min",  "modf", "rad", "sin",  "sqrt", "tan",
-                                         "tointeger", "type", "ult", NULL};
+static const char *const base_stock[] = {"assert", "error",    "ipairs", "pcall",  "rawequal", "rawlen",
+                                         "select", "tonumber", "type",   "xpcall", NULL};
+static const char *const string_stock[] = {"format",  "byte",  "char",   "find",  "gmatch",   "gsub",
+                                           "len",     "lower", "match",  "pack",  "packsize", "rep",
+                                           "reverse", "sub",   "unpack", "upper", NULL};
+_Static_assert(STOCK_STRING_FORMAT == 0, "its place in string_stock");
+static const char *const table_stock[] = {"concat", "insert", "move",   "pack",
+                                          "remove", "sort",   "unpack", NULL};
+static const char *const math_stock[] = {"abs",   "acos", "asin",      "atan", "ceil", "cos",  "deg", "exp",
+                                         "floor", "fmod", "log",       "max",  "min",  "modf", "rad", "sin",
+                                         "sqrt",  "tan",  "tointeger", "type", "ult",  NULL};
 static const char *const utf8_stock[] = {"char", "codepoint", "codes", "len", "offset", NULL};
 static const char *const os_stock[] = {"clock", "date", "difftime", "time", NULL};
 
@@ -43,36 +44,54 @@ static const char *const os_stock[] = {"clock", "date", "difftime", "time", NULL
 static const char *const string_operators[] = {"__add", "__sub",  "__mul", "__mod", "__pow",
                                                "__div", "__idiv", "__unm", NULL};
 
-static const char *const math_values[] = {"pi", "huge", "maxinteger", "mininteger", "random", "randomseed", NULL};
+static const char *const math_values[] = {"pi",     "huge",       "maxinteger", "mininteger",
+                                          "random", "randomseed", NULL};
 static bool math_value(lua_State *L, const char *key);
 static const char *const utf8_values[] = {"charpattern", NULL};
 static bool utf8_value(lua_State *L, const char *key);
 
 static bool global_value(lua_State *L, const char *key);
-static const char *const global_values[] = {"string", "table",    "math", "utf8",   "os",  "coroutine",
-                                            "debug",  "party",    "Response", "json", "crypto", "log",
+static const char *const global_values[] = {"string", "table",   "math",     "utf8", "os",     "coroutine",
+                                            "debug",  "party",   "Response", "json", "crypto", "log",
                                             "html",   LUA_GNAME, "_VERSION", NULL};
 
 const struct library libraries[LIBRARIES] = {
-    [LIBRARY_STRING] = {.name = "string", .functions = string_functions, .open = luaopen_string,
+    [LIBRARY_STRING] = {.name = "string",
+                        .functions = string_functions,
+                        .open = luaopen_string,
                         .stock = string_stock},
     [LIBRARY_TABLE] = {.name = "table", .open = luaopen_table, .stock = table_stock},
-    [LIBRARY_MATH] = {.name = "math", .open = luaopen_math, .stock = math_stock, .value = math_value,
+    [LIBRARY_MATH] = {.name = "math",
+                      .open = luaopen_math,
+                      .stock = math_stock,
+                      .value = math_value,
                       .values = math_values},
-    [LIBRARY_UTF8] = {.name = "utf8", .open = luaopen_utf8, .stock = utf8_stock, .value = utf8_value,
+    [LIBRARY_UTF8] = {.name = "utf8",
+                      .open = luaopen_utf8,
+                      .stock = utf8_stock,
+                      .value = utf8_value,
                       .values = utf8_values},
     [LIBRARY_OS] = {.name = "os", .open = luaopen_os, .stock = os_stock},
     [LIBRARY_COROUTINE] = {.name = "coroutine", .functions = coroutine_functions},
     [LIBRARY_DEBUG] = {.name = "debug", .functions = debug_functions},
-    [LIBRARY_PARTY] = {.name = "party", .functions = party_functions, .value = party_value,
+    [LIBRARY_PARTY] = {.name = "party",
+                       .functions = party_functions,
+                       .value = party_value,
                        .values = party_values},
     [LIBRARY_RESPONSE] = {.name = "Response", .functions = response_functions, .call = response_call},
-    [LIBRARY_JSON] = {.name = "json", .functions = json_functions, .value = json_value, .values = json_values},
+    [LIBRARY_JSON] = {.name = "json",
+                      .functions = json_functions,
+                      .value = json_value,
+                      .values = json_values},
     [LIBRARY_CRYPTO] = {.name = "crypto", .functions = crypto_functions},
     [LIBRARY_LOG] = {.name = "log", .functions = log_functions},
     [LIBRARY_HTML] = {.name = "html", .functions = html_functions},
-    [LIBRARY_GLOBALS] = {.name = LUA_GNAME, .functions = base_functions, .open = luaopen_base,
-                         .stock = base_stock, .value = global_value, .values = global_values},
+    [LIBRARY_GLOBALS] = {.name = LUA_GNAME,
+                         .functions = base_functions,
+                         .open = luaopen_base,
+                         .stock = base_stock,
+                         .value = global_value,
+                         .values = global_values},
 };
 
 _Static_assert((int)LIBRARIES <= VM_LIBRARIES, "vm->libraries has room for all of them");
@@ -379,8 +398,10 @@ static int library_call(lua_State *L)
 
 static void make_metatable(lua_State *L)
 {
-    static const luaL_Reg metamethods[] = {{"__index", library_index}, {"__newindex", library_newindex},
-                                           {"__pairs", library_pairs}, {"__call", library_call},
+    static const luaL_Reg metamethods[] = {{"__index", library_index},
+                                           {"__newindex", library_newindex},
+                                           {"__pairs", library_pairs},
+                                           {"__call", library_call},
                                            {NULL, NULL}};
 
     lua_createtable(L, 0, 5);

@@ -113,8 +113,8 @@ static void list_candidates(struct candidates *candidates, const struct party *p
 }
 
 /* Finds the one file that is meant, and compiles it. */
-static struct code *find_and_compile(const struct project *project, const struct party *party, struct span name,
-                                     struct buf *error)
+static struct code *find_and_compile(const struct project *project, const struct party *party,
+                                     struct span name, struct buf *error)
 {
     struct candidates candidates;
     struct code *code = NULL;
@@ -133,8 +133,8 @@ static struct code *find_and_compile(const struct project *project, const struct
             goto done;
         }
         if (path) {
-            (void)!buf_printf(error, "module '%.*s' may be %s or %s; rename one of them", (int)name.len, name.ptr,
-                              file, candidate);
+            (void)!buf_printf(error, "module '%.*s' may be %s or %s; rename one of them", (int)name.len,
+                              name.ptr, file, candidate);
             free(real);
             goto done;
         }
@@ -160,8 +160,9 @@ const struct code *project_module(struct project *project, const struct party *p
     struct code *code = NULL;
 
     if (!name_valid(name)) {
-        (void)!buf_printf(error, "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
-                                 "between folders",
+        (void)!buf_printf(error,
+                          "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
+                          "between folders",
                           name.len > NAME_LEN_MAX ? NAME_LEN_MAX : (int)name.len, name.ptr);
         return NULL;
     }

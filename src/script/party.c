@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const party_handlers[] = {"onStart", "onConnect", "onMessage", "onClose",           "onError",
-                                      "onRequest", "onStop",  "getConnectionTags", NULL};
+const char *const party_handlers[] = {"onStart",   "onConnect", "onMessage",         "onClose", "onError",
+                                      "onRequest", "onStop",    "getConnectionTags", NULL};
 
 /* The contract has these too. A hook that is not called could let everybody in. */
-static const char *const later_handlers[] = {"onAlarm", "onReload", "onBeforeConnect", "onBeforeRequest",
-                                             "onFetch", "onCron",   NULL};
+static const char *const later_handlers[] = {
+    "onAlarm", "onReload", "onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
 
 static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
@@ -155,7 +155,8 @@ static int check_table(lua_State *L)
 }
 
 /* The file scope raised: what, where, and by which way. */
-static void complain_of_failure(const struct party *party, const struct buf *failure, int line, struct buf *error)
+static void complain_of_failure(const struct party *party, const struct buf *failure, int line,
+                                struct buf *error)
 {
     const char *text = (const char *)failure->data;
     const char *newline = memchr(text, '\n', failure->len);

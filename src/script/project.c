@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 
 #define NAME_LEN_MAX 64
-#define NAME_RULE "a party's name is of lower-case letters, digits, '_' and '-', begins with a letter or digit, " \
-                  "and has at most 64 characters"
+#define NAME_RULE                                                                                            \
+    "a party's name is of lower-case letters, digits, '_' and '-', begins with a letter or digit, "          \
+    "and has at most 64 characters"
 
 static void free_party(struct party *party)
 {
@@ -38,8 +39,8 @@ static bool name_valid(const char *name, size_t len)
 /* ---- the files ---- */
 
 /* Takes the script with this name below the project's root for a party; folder: it is NAME/init.lua. */
-static int add_party(struct project *project, const char *file, const char *name, size_t name_len, bool folder,
-                     struct buf *error)
+static int add_party(struct project *project, const char *file, const char *name, size_t name_len,
+                     bool folder, struct buf *error)
 {
     if (!name_valid(name, name_len)) {
         code_complain(error, "", file, 0, "%s", NAME_RULE);
@@ -165,7 +166,8 @@ static int check_parties(struct project *project, const struct config *config, s
 
 /* ---- the project ---- */
 
-int project_open(struct project *project, const char *directory, const struct config *config, struct buf *error)
+int project_open(struct project *project, const char *directory, const struct config *config,
+                 struct buf *error)
 {
     project->modules = module_cache_new();
     project->root = realpath(directory, NULL);

@@ -16,18 +16,18 @@ struct party_options {
 
 /* A party: one script. */
 struct party {
-    char *name;   /* owned */
-    char *folder; /* owned; absolute path of its own modules (parties/NAME), NULL for a single file */
+    char *name;        /* owned */
+    char *folder;      /* owned; absolute path of its own modules (parties/NAME), NULL for a single file */
     struct code *code; /* a reference */
     struct party_options options;
     struct project *project;
 };
 
 struct project {
-    char *root; /* owned; real path of the directory */
+    char *root;             /* owned; real path of the directory */
     struct party **parties; /* owned, by name */
     size_t n_parties;
-    struct string_list env; /* party.env: "NAME=value" */
+    struct string_list env;       /* party.env: "NAME=value" */
     struct module_cache *modules; /* owned */
 };
 

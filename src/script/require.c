@@ -87,6 +87,7 @@ static void push_chunk(lua_State *L)
     if (!code) {
         lua_pushlstring(L, (const char *)error->data, error->len);
         luaL_error(L, "%s", lua_tostring(L, -1));
+        return;
     }
     if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
         lua_error(L);

@@ -14,13 +14,15 @@ size_t trace_line(char out[TRACE_LINE_MAX], const lua_Debug *ar)
     if (ar->currentline > 0)
         len += (size_t)snprintf(out + len, TRACE_LINE_MAX - len, "%d:", ar->currentline);
     if (*ar->namewhat)
-        len += (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in %s '%.*s'", ar->namewhat, NAME_LEN, ar->name);
+        len += (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in %s '%.*s'", ar->namewhat, NAME_LEN,
+                                ar->name);
     else if (*ar->what == 'm')
         len += (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in the file scope");
     else if (*ar->what == 'C')
         len += (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in a function of the host");
     else
-        len += (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in a function at line %d", ar->linedefined);
+        len +=
+            (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in a function at line %d", ar->linedefined);
     return len;
 }
 

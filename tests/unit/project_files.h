@@ -68,7 +68,8 @@ static inline void project_files_write_bytes(const struct project_files *files, 
     close(fd);
 }
 
-static inline void project_files_write(const struct project_files *files, const char *name, const char *content)
+static inline void project_files_write(const struct project_files *files, const char *name,
+                                       const char *content)
 {
     project_files_write_bytes(files, name, content, strlen(content));
 }

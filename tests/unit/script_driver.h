@@ -23,8 +23,10 @@ static inline void script_driver_init(struct script_driver *driver, const char *
     *driver = (struct script_driver){.code = {.refs = 1, .name = (char *)"test.lua", .path = (char *)""}};
     driver->project.modules = module_cache_new();
     driver->project.root = root ? realpath(root, NULL) : NULL;
-    driver->party = (struct party){
-        .name = (char *)"test", .folder = (char *)"", .code = &driver->code, .project = &driver->project};
+    driver->party = (struct party){.name = (char *)"test",
+                                   .folder = (char *)"",
+                                   .code = &driver->code,
+                                   .project = &driver->project};
     config_init(&driver->config);
     if (script_init(&driver->script, &driver->project, &driver->config, NULL, &driver->counters) != 0)
         abort();

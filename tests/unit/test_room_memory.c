@@ -40,19 +40,12 @@ static char *try_strdup(const char *text)
     return fails() ? NULL : strdup(text);
 }
 
-static char *try_strndup(const char *text, size_t len)
-{
-    return fails() ? NULL : strndup(text, len);
-}
-
 #undef strdup
-#undef strndup
 #define malloc try_malloc
 #define calloc try_calloc
 #define realloc try_realloc
 #define reallocarray try_reallocarray
 #define strdup try_strdup
-#define strndup try_strndup
 #include "base/bytes.c"
 #include "http/message.c"
 #include "room/event.c"
@@ -67,7 +60,6 @@ static char *try_strndup(const char *text, size_t len)
 #undef realloc
 #undef reallocarray
 #undef strdup
-#undef strndup
 
 /* ---- the history ---- */
 

@@ -1,36 +1,7 @@
-/* Peers: how they come in, what a room says of them and to them, duplicates of ids, and how they go. */
+/* Peers: how they come in, what a room says of them and to them, and how they go. */
 #include "fake_room.h"
 
 #include <errno.h>
-
-/* One thing to do in the handlers of one kind of event; everywhere else nothing is done. */
-struct plan {
-    enum event_kind kind;
-    const char *id; /* of the peer; NULL: any */
-    void (*what)(struct fake *fake, struct room *room, struct event *event);
-    enum act act;
-};
-
-static enum act follow(struct fake *fake, struct room *room, struct event *event)
-{
-    for (const struct plan *plan = fake->user; plan->what || plan->act; plan++) {
-        if (event->kind != plan->kind || (plan->id && strcmp(plan->id, event->peer->id) != 0))
-            continue;
-        if (plan->what)
-            plan->what(fake, room, event);
-        return plan->act;
-    }
-    return ACT_DONE;
-}
-
-/* plans end with a zeroed one */
-static struct fake *begin(struct plan *plans)
-{
-    struct fake *fake = fake_begin(NULL);
-    fake->handler = follow;
-    fake->user = plans;
-    return fake;
-}
 
 static void greet(struct fake *fake, struct room *room, struct event *event)
 {
@@ -58,8 +29,8 @@ static void tell_all(struct fake *fake, struct room *room, struct event *event)
 static void a_peer_joins_is_sent_to_and_let_in(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .what = greet}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .what = greet}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -79,10 +50,10 @@ static void a_peer_joins_is_sent_to_and_let_in(void **state)
 static void it_is_sent_to_while_its_handler_waits(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .act = ACT_WAIT},
-                           {.kind = EVENT_TIMER, .what = tell_all},
-                           {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .act = ACT_WAIT},
+                                {.kind = EVENT_TIMER, .what = tell_all},
+                                {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -109,8 +80,8 @@ static void tag(struct fake *fake, struct room *room, struct event *event)
 static void tags(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .what = tag}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .what = tag}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct peer *a = &fake_connect(fake, fake_room(fake, "r"), "a")->peer;
 
     fake_run(fake);
@@ -134,7 +105,7 @@ static void tags(void **state)
 static void a_transport_that_ends_before_the_connect_event_leaves_no_trace(void **state)
 {
     (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
+    struct fake *fake = fake_begin(NULL);
     struct room *room = fake_room(fake, "r");
     struct fake_exchange x;
 
@@ -156,8 +127,8 @@ static void a_transport_that_ends_before_the_connect_event_leaves_no_trace(void 
 static void closed_in_its_connect_handler(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .what = close_4000}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .what = close_4000}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -177,8 +148,8 @@ static void closed_in_its_connect_handler(void **state)
 static void closed_in_a_connect_handler_that_waits(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .what = close_4000, .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .what = close_4000, .act = ACT_WAIT}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -198,8 +169,8 @@ static void closed_in_a_connect_handler_that_waits(void **state)
 static void gone_while_its_connect_handler_waits(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .id = "a", .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .id = "a", .act = ACT_WAIT}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -227,8 +198,8 @@ static void gone_while_its_connect_handler_waits(void **state)
 static void a_failed_connect_closes_without_on_close(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .what = greet, .act = ACT_FAIL}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .what = greet, .act = ACT_FAIL}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -257,8 +228,8 @@ static void ask_for_4001(struct fake *fake, struct room *room, struct event *eve
 static void a_failed_connect_may_name_its_close(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .what = ask_for_4001, .act = ACT_FAIL}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .what = ask_for_4001, .act = ACT_FAIL}, {0}};
+    struct fake *fake = fake_begin_with(plans);
 
     fake_connect(fake, fake_room(fake, "r"), "a");
     fake_run(fake);
@@ -277,8 +248,8 @@ static enum act fails(struct fake *fake, struct room *room, struct event *event)
 /* What happens to the peer while its handler waits, and what it hears when that fails at last. */
 static void assert_late_failure(void (*meanwhile)(struct fake_peer *), const char *want)
 {
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .id = "a", .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CONNECT, .id = "a", .act = ACT_WAIT}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -322,7 +293,7 @@ static void a_connect_handler_may_fail_late(void **state)
 static void without_memory_for_the_group_a_peer_is_closed(void **state)
 {
     (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
+    struct fake *fake = fake_begin(NULL);
 
     fake->no_group = true;
     fake_connect(fake, fake_room(fake, "r"), "a");
@@ -331,213 +302,12 @@ static void without_memory_for_the_group_a_peer_is_closed(void **state)
     fake_end(fake);
 }
 
-/* ---- duplicates ---- */
-
-static void duplicates_may_be_allowed(void **state)
-{
-    (void)state;
-    struct plan plans[] = {{.kind = EVENT_TIMER, .what = tell_all}, {0}};
-    struct fake *fake = begin(plans);
-    struct room *room = fake_room(fake, "r");
-    struct fake_peer *peers[3];
-
-    for (size_t i = 0; i < 3; i++)
-        peers[i] = fake_connect(fake, room, "a");
-    fake_connect(fake, fake_room(fake, "s"), "a"); /* another room's is another's */
-    room_timer_due(room, "t");
-    fake_run(fake);
-    fake_forget(fake);
-    struct peer *peer = room_find_peer(room, span_of("a"));
-    assert_ptr_equal(peer, &peers[2]->peer);
-    assert_ptr_equal(peer = room_next_peer(peer), &peers[1]->peer);
-    assert_ptr_equal(peer = room_next_peer(peer), &peers[0]->peer);
-    assert_null(room_next_peer(peer));
-    room_timer_due(room, "t");
-    fake_run(fake);
-    fake_expect(fake, "r:timer t; broadcast all to a a a");
-
-    fake_gone(peers[1]);
-    fake_run(fake);
-    assert_ptr_equal(room_find_peer(room, span_of("a")), &peers[2]->peer);
-    assert_ptr_equal(room_next_peer(&peers[2]->peer), &peers[0]->peer);
-    fake_gone(peers[2]);
-    fake_run(fake);
-    assert_ptr_equal(room_find_peer(room, span_of("a")), &peers[0]->peer);
-    assert_null(room_find_peer(room, span_of("b")));
-    assert_int_equal(room->departures, 2);
-    fake_end(fake);
-}
-
-static void duplicates_may_be_turned_away(void **state)
-{
-    (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
-    struct room *room = fake_room(fake, "r");
-
-    fake->party.duplicate = DUPLICATE_REJECT;
-    struct fake_peer *older = fake_connect(fake, room, "a");
-    struct fake_peer *newer = fake_connect(fake, room, "a");
-    fake_connect(fake, room, "b");
-    fake_run(fake);
-    fake_expect(fake, "r:start; r:connect a; a join; a accept; a close 4409 This id is connected; "
-                      "r:connect b; b join; b accept");
-    assert_null(newer->peer.room);
-    assert_ptr_equal(room_find_peer(room, span_of("a")), &older->peer);
-    fake_gone_with(newer, 4409, "", true);
-    fake_gone(older);
-    fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_expect(fake, "r:close a 1006; r:connect a; a join; a accept");
-    assert_int_equal(fake->counters.sockets_opened, 4);
-    assert_int_equal(fake->counters.sockets_closed, 2);
-    fake_end(fake);
-}
-
-static void duplicates_may_be_replaced(void **state)
-{
-    (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
-    struct room *room = fake_room(fake, "r");
-
-    fake->party.duplicate = DUPLICATE_REPLACE;
-    struct fake_peer *older = fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_forget(fake);
-    struct fake_peer *newer = fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; r:connect a; "
-                      "a close 4409 Replaced by a newer connection; a join; a accept");
-    assert_true(older->closed && older->close_done && !newer->closed);
-    assert_null(older->peer.room);
-    assert_int_equal(room->n_peers, 1);
-    fake_message(older, "too late");
-    fake_gone_with(older, 4409, "", true);
-    fake_run(fake);
-    fake_expect(fake, "");
-    assert_true(peer_open(&newer->peer));
-    fake_end(fake);
-}
-
-static void replacing_takes_all_older_ones(void **state)
-{
-    (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
-    struct room *room = fake_room(fake, "r");
-
-    for (int i = 0; i < 3; i++)
-        fake_connect(fake, room, "a");
-    fake->party.duplicate = DUPLICATE_REPLACE;
-    fake_run(fake);
-    struct fake_peer *newest = fake_connect(fake, room, "a");
-    fake_run(fake);
-    assert_int_equal(room->n_peers, 1);
-    assert_ptr_equal(room_find_peer(room, span_of("a")), &newest->peer);
-    fake_end(fake);
-}
-
-static void a_peer_that_is_joining_can_be_replaced(void **state)
-{
-    (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
-    struct room *room = fake_room(fake, "r");
-
-    fake->party.duplicate = DUPLICATE_REPLACE;
-    struct fake_peer *older = fake_connect(fake, room, "a");
-    fake_run(fake);
-    struct fake_peer *newer = fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_expect(fake, "r:start; r:connect a; a join; r:connect a; "
-                      "a close 4409 Replaced by a newer connection; a join");
-    fake_gone_with(older, 4409, "", true);
-    fake_wake(fake, 0);
-    fake_run(fake);
-    fake_expect(fake, "r:wake; r:close a 4409 Replaced by a newer connection");
-    fake_wake(fake, 0);
-    fake_run(fake);
-    fake_expect(fake, "r:wake; a accept");
-    assert_true(newer->accepted);
-    fake_end(fake);
-}
-
-static void a_replaced_peer_whose_connect_fails_gets_no_on_close(void **state)
-{
-    (void)state;
-    struct plan plans[] = {{.kind = EVENT_CONNECT, .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
-    struct room *room = fake_room(fake, "r");
-
-    fake->party.duplicate = DUPLICATE_REPLACE;
-    fake_connect(fake, room, "a");
-    fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_forget(fake);
-    fake->resumed = fails;
-    fake_wake(fake, 0);
-    fake_run(fake);
-    fake_expect(fake, "r:wake");
-    assert_int_equal(room->n_peers, 1);
-    fake_end(fake);
-}
-
-static void the_on_close_of_a_replaced_peer_may_wait(void **state)
-{
-    (void)state;
-    struct plan plans[] = {{.kind = EVENT_CLOSE, .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
-    struct room *room = fake_room(fake, "r");
-
-    fake->party.duplicate = DUPLICATE_REPLACE;
-    struct fake_peer *older = fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_queue(fake);
-    fake_connect(fake, room, "a");
-    fake_message(older, "m"); /* comes too late, as does what follows */
-    room_error(&older->peer, "e");
-    fake_run(fake);
-    fake_forget(fake);
-    room_error(&older->peer, "e");
-    fake_gone(older);
-    fake_run(fake);
-    fake_expect(fake, "");
-    fake_wake(fake, 0);
-    fake_run(fake);
-    fake_expect(fake, "r:wake");
-    assert_int_equal(room->n_peers, 1);
-    assert_int_equal(fake->n_peers, 1);
-    fake_end(fake);
-}
-
-/* What was to be said of the older one comes too late: its object must not be made again. */
-static void events_of_a_replaced_peer_are_dropped(void **state)
-{
-    (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
-    struct room *room = fake_room(fake, "r");
-
-    fake->party.duplicate = DUPLICATE_REPLACE;
-    struct fake_peer *older = fake_connect(fake, room, "a");
-    fake_run(fake);
-    fake_forget(fake);
-    fake_queue(fake);
-    fake_connect(fake, room, "a");
-    fake_message(older, "m");
-    room_error(&older->peer, "e");
-    fake_run(fake);
-    fake_gone(older);
-    fake_run(fake);
-    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; r:connect a; "
-                      "a close 4409 Replaced by a newer connection; a join; a accept");
-    assert_int_equal(fake->counters.messages_dropped, 1);
-    fake_end(fake);
-}
-
 /* ---- messages, errors, closes ---- */
 
 static void a_peer_closes_once(void **state)
 {
     (void)state;
-    struct fake *fake = begin((struct plan[]){{0}});
+    struct fake *fake = fake_begin(NULL);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -557,8 +327,8 @@ static void a_peer_closes_once(void **state)
 static void after_its_close_nothing_is_told_of_a_peer(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_CLOSE, .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_CLOSE, .act = ACT_WAIT}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -584,8 +354,8 @@ static void after_its_close_nothing_is_told_of_a_peer(void **state)
 static void what_a_peer_sent_before_it_closed_is_told(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_MESSAGE, .what = tell_all}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_MESSAGE, .what = tell_all}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -606,8 +376,8 @@ static void what_a_peer_sent_before_it_closed_is_told(void **state)
 static void a_peer_that_the_room_closes_closes_once(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_MESSAGE, .what = close_4000}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_MESSAGE, .what = close_4000}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -632,17 +402,11 @@ static void a_peer_that_the_room_closes_closes_once(void **state)
     fake_end(fake);
 }
 
-static void tell_the_others(struct fake *fake, struct room *room, struct event *event)
-{
-    (void)fake;
-    assert_int_equal(fake_broadcast(room, "news", &event->peer, 1), 0);
-}
-
 static void a_closed_peer_s_messages_stay_dropped_when_it_ends(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_MESSAGE, .what = close_4000}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_MESSAGE, .what = close_4000}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -658,13 +422,19 @@ static void a_closed_peer_s_messages_stay_dropped_when_it_ends(void **state)
     fake_end(fake);
 }
 
+static void tell_the_others(struct fake *fake, struct room *room, struct event *event)
+{
+    (void)fake;
+    assert_int_equal(fake_broadcast(room, "news", &event->peer, 1), 0);
+}
+
 static void a_broadcast_leaves_out(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_MESSAGE, .what = tell_the_others},
-                           {.kind = EVENT_CLOSE, .what = tell_all},
-                           {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_MESSAGE, .what = tell_the_others},
+                                {.kind = EVENT_CLOSE, .what = tell_all},
+                                {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -690,8 +460,8 @@ static void a_broadcast_leaves_out(void **state)
 static void a_handler_may_outlive_its_peer(void **state)
 {
     (void)state;
-    struct plan plans[] = {{.kind = EVENT_MESSAGE, .act = ACT_WAIT}, {0}};
-    struct fake *fake = begin(plans);
+    struct fake_plan plans[] = {{.kind = EVENT_MESSAGE, .act = ACT_WAIT}, {0}};
+    struct fake *fake = fake_begin_with(plans);
     struct room *room = fake_room(fake, "r");
 
     struct fake_peer *a = fake_connect(fake, room, "a");
@@ -738,14 +508,6 @@ int main(void)
         cmocka_unit_test(a_failed_connect_may_name_its_close),
         cmocka_unit_test(a_connect_handler_may_fail_late),
         cmocka_unit_test(without_memory_for_the_group_a_peer_is_closed),
-        cmocka_unit_test(duplicates_may_be_allowed),
-        cmocka_unit_test(duplicates_may_be_turned_away),
-        cmocka_unit_test(duplicates_may_be_replaced),
-        cmocka_unit_test(replacing_takes_all_older_ones),
-        cmocka_unit_test(a_peer_that_is_joining_can_be_replaced),
-        cmocka_unit_test(a_replaced_peer_whose_connect_fails_gets_no_on_close),
-        cmocka_unit_test(the_on_close_of_a_replaced_peer_may_wait),
-        cmocka_unit_test(events_of_a_replaced_peer_are_dropped),
         cmocka_unit_test(a_peer_closes_once),
         cmocka_unit_test(after_its_close_nothing_is_told_of_a_peer),
         cmocka_unit_test(what_a_peer_sent_before_it_closed_is_told),

@@ -36,17 +36,18 @@ static void every_key(void **state)
     struct config config;
     struct buf error = {0};
 
-    int rc = read_source("-- a comment\n"
-                         "local port = 80 * 100\n"
-                         "return {\n"
-                         "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = false,\n"
-                         "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
-                         "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
-                         "  trustedProxies = {}, rejectWithClose = false, crons = {},\n"
-                         "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
-                         "  limits = { message = 4096, idleRoom = 1e6, storageKey = 2048, storageValue = 2097152 },\n"
-                         "}\n",
-                         &config, &error);
+    int rc = read_source(
+        "-- a comment\n"
+        "local port = 80 * 100\n"
+        "return {\n"
+        "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = false,\n"
+        "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
+        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
+        "  trustedProxies = {}, rejectWithClose = false, crons = {},\n"
+        "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
+        "  limits = { message = 4096, idleRoom = 1e6, storageKey = 2048, storageValue = 2097152 },\n"
+        "}\n",
+        &config, &error);
     if (rc != 0)
         fail_msg("%s", (char *)error.data);
     assert_int_equal(config.port, 8000);
@@ -103,17 +104,22 @@ static void every_limit_has_its_range(void **state)
         struct {
             unsigned long long value;
             bool good;
-        } rows[] = {{info->least, true}, {info->most, true}, {info->most + 1, false}, {info->least - 1, false}};
+        } rows[] = {{info->least, true},
+                    {info->most, true},
+                    {info->most + 1, false},
+                    {info->least - 1, false}};
         for (size_t i = 0; i < (info->least > 0 ? 4 : 3); i++) {
             struct config config;
             struct buf error = {0};
             char source[128], wanted[128];
             uint64_t value;
-            snprintf(source, sizeof source, "return {\n limits = {\n  %s = %llu } }", info->name, rows[i].value);
+            snprintf(source, sizeof source, "return {\n limits = {\n  %s = %llu } }", info->name,
+                     rows[i].value);
             int rc = read_source(source, &config, &error);
             memcpy(&value, (char *)&config.limits + info->offset, sizeof value);
-            snprintf(wanted, sizeof wanted, "festa.lua:3: limits.%s is a whole number from %llu to %llu, not %llu",
-                     info->name, (unsigned long long)info->least, (unsigned long long)info->most, rows[i].value);
+            snprintf(wanted, sizeof wanted,
+                     "festa.lua:3: limits.%s is a whole number from %llu to %llu, not %llu", info->name,
+                     (unsigned long long)info->least, (unsigned long long)info->most, rows[i].value);
             if (rows[i].good ? rc != 0 || value != rows[i].value : !strstr((char *)error.data, wanted))
                 fail_msg("%s: %s", source, (char *)error.data);
             config_fini(&config);
@@ -133,7 +139,8 @@ static void mistakes(void **state)
         /* keys */
         {"return {\n  prot = 1 }", "festa.lua:2: prot is not known; did you mean port?"},
         {"return {\n  xyzzy = 1 }", "festa.lua:2: xyzzy is not known\n"},
-        {"return {\n  limits = {\n    mesage = 1 } }", "festa.lua:3: limits.mesage is not known; did you mean message?"},
+        {"return {\n  limits = {\n    mesage = 1 } }",
+         "festa.lua:3: limits.mesage is not known; did you mean message?"},
         {"return { 1 }", "return has a key that is no name"},
         {"return { limits = { 1 } }", "limits has a key that is no name"},
         /* types */
@@ -152,10 +159,12 @@ static void mistakes(void **state)
         {"return { allowedOrigins = '*' }", "allowedOrigins is an array of texts, not \"*\""},
         {"return { allowedOrigins = { a = 1 } }", "allowedOrigins is an array of texts"},
         {"return { allowedOrigins = { 1 } }", "of the form \"https://example.com\", not 1"},
-        {"return { allowedOrigins = { 'example.com' } }", "of the form \"https://example.com\", not \"example.com\""},
+        {"return { allowedOrigins = { 'example.com' } }",
+         "of the form \"https://example.com\", not \"example.com\""},
         {"return { allowedOrigins = { 'https://example.com/' } }", "of the form"},
         {"return { allowedOrigins = { '://x' } }", "of the form"},
-        {"return { subprotocols = { 'a b' } }", "subprotocols is an array of tokens, like \"chat.v1\", not \"a b\""},
+        {"return { subprotocols = { 'a b' } }",
+         "subprotocols is an array of tokens, like \"chat.v1\", not \"a b\""},
         {"return { subprotocols = { '' } }", "subprotocols is an array of tokens"},
         {"return { vars = 1 }", "vars is a table of variables, not 1"},
         {"return {\n vars = {\n  ['A-B'] = 1 } }", "festa.lua:3: vars.A-B is no variable's name"},
@@ -164,7 +173,8 @@ static void mistakes(void **state)
         {"return { vars = { A = {} } }", "vars.A is a text, a number or a boolean, not a table"},
         {"return { vars = { A = 'x\\0y' } }", "vars.A is a text"},
         {"return { limits = 1 }", "limits is a table of limits, not 1"},
-        {"return { limits = { message = '1mb' } }", "limits.message is a whole number from 1 to 4294967296, not \"1mb\""},
+        {"return { limits = { message = '1mb' } }",
+         "limits.message is a whole number from 1 to 4294967296, not \"1mb\""},
         /* later versions */
         {"return { deflate = true }", "deflate is not available yet in this version"},
         {"return { deflate = 1 }", "deflate is true or false"},
@@ -182,7 +192,8 @@ static void mistakes(void **state)
         /* the file as a whole */
         {"", "festa.lua: must return a table; it returned nil"},
         {"return 5", "must return a table; it returned number"},
-        {"return {\n  port = 1,\n  oops oops\n}", "festa.lua:3: '}' expected (to close '{' at line 1) near 'oops'"},
+        {"return {\n  port = 1,\n  oops oops\n}",
+         "festa.lua:3: '}' expected (to close '{' at line 1) near 'oops'"},
         {"return {\n  port = 1,\n  oops oops\n}", "\n  >    3 |   oops oops"},
         {"\n\nreturn os.getenv('HOME')", "festa.lua:3: attempt to index a nil value (global 'os')"},
         {"return { host = io.read() }", "attempt to index a nil value (global 'io')"},
@@ -208,7 +219,8 @@ static void all_mistakes_are_said_at_once(void **state)
     struct config config;
     struct buf error = {0};
 
-    assert_true(read_source("return { prot = 1, host = 2, limits = { body = 'x', url = 1 } }", &config, &error) < 0);
+    assert_true(
+        read_source("return { prot = 1, host = 2, limits = { body = 'x', url = 1 } }", &config, &error) < 0);
     static const char *const wanted[] = {"prot is not known", "host is a text", "limits.body", "limits.url"};
     for (size_t i = 0; i < 4; i++)
         assert_non_null(strstr((char *)error.data, wanted[i]));

@@ -97,14 +97,16 @@ static void what_is_no_project(void **state)
     project_close(&project);
     assert_true(project_open(&project, "/nonexistent/folder", &config, &error) < 0);
     assert_int_equal(buf_append(&error, "", 1), 0);
-    assert_non_null(strstr((char *)error.data, "/nonexistent/folder: can't be read: No such file or directory"));
+    assert_non_null(
+        strstr((char *)error.data, "/nonexistent/folder: can't be read: No such file or directory"));
 }
 
 static void names_that_are_none(void **state)
 {
     (void)state;
-    static const char *const names[] = {"parties/Chat.lua", "parties/_x.lua", "parties/a b.lua", "parties/.lua.lua",
-                                        "parties/a.b.lua",  "parties/Big/init.lua", "parties/\xc3\xa4.lua"};
+    static const char *const names[] = {"parties/Chat.lua",    "parties/_x.lua",  "parties/a b.lua",
+                                        "parties/.lua.lua",    "parties/a.b.lua", "parties/Big/init.lua",
+                                        "parties/\xc3\xa4.lua"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         project_files_write(&files, "parties/main.lua", "return {}");
         project_files_write(&files, names[i], "return {}");
@@ -146,7 +148,8 @@ static void scripts_that_fail(void **state)
          "unexpected"},
         {"local t\nt.x = 1\nreturn {}", "parties/main.lua:2: attempt to index a nil value (local 't')",
          "  >    2 | t.x = 1"},
-        {"local function deep()\n  error('oh')\nend\ndeep()\nreturn {}", "parties/main.lua:2: oh\n", "'deep'"},
+        {"local function deep()\n  error('oh')\nend\ndeep()\nreturn {}", "parties/main.lua:2: oh\n",
+         "'deep'"},
         {"error({})", "parties/main.lua", "table value"},
         {"error('no place', 0)", "no place", "parties/main.lua"},
         {"", "must return the party, a table of handlers; it returned nil", "parties/main.lua"},
@@ -182,7 +185,8 @@ static void handlers_are_checked(void **state)
         {"return { onFetch = function() end }", "onFetch is not available yet"},
         {"return { onCron = function() end }", "onCron is not available yet"},
         {"return {\n options = 5 }", "parties/main.lua:2: options is a number, not a table"},
-        {"return { options = { duplicateID = 'allow' } }", "duplicateID is no option; did you mean duplicateId?"},
+        {"return { options = { duplicateID = 'allow' } }",
+         "duplicateID is no option; did you mean duplicateId?"},
         {"return { options = { whatever = 1 } }", "whatever is no option\n"},
         {"return { options = {\n duplicateId = 'reject all' } }",
          "parties/main.lua:2: duplicateId is one of \"allow\", \"replace\" and \"reject\""},
@@ -203,7 +207,8 @@ static void what_a_party_may_have(void **state)
     (void)state;
     static const char source[] =
         "local P = { options = { duplicateId = 'replace', persist = false, hibernate = false } }\n"
-        "function P:onStart() end function P:onConnect() end function P:onMessage() end function P:onClose() end\n"
+        "function P:onStart() end function P:onConnect() end function P:onMessage() end function P:onClose() "
+        "end\n"
         "function P:onError() end function P:onRequest() end function P:onStop() end\n"
         "function P:getConnectionTags() end\n"
         "function P:onward() end P.on = 1 P.one = 2 P.helper = {} P[1] = 5\n"
@@ -222,9 +227,10 @@ static void all_mistakes_are_said_at_once(void **state)
     project_files_write(&files, "parties/b.lua", "return {");
     project_files_write(&files, "parties/c.lua", "error 'c fails'");
     project_files_write(&files, "parties/D.lua", "return {}");
-    static const char *const wanted[] = {"parties/a.lua:1: onX is no handler", "onStrat is no handler; did you mean onStart",
-                                         "parties/b.lua:1: unexpected symbol near <eof>", "parties/c.lua:1: c fails",
-                                         "parties/D.lua: a party's name"};
+    static const char *const wanted[] = {"parties/a.lua:1: onX is no handler",
+                                         "onStrat is no handler; did you mean onStart",
+                                         "parties/b.lua:1: unexpected symbol near <eof>",
+                                         "parties/c.lua:1: c fails", "parties/D.lua: a party's name"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         expect_error(wanted[i]);
     assert_non_null(strstr((char *)error.data, "\n\nparties/"));
@@ -260,8 +266,8 @@ static void variables_are_there(void **state)
 static const struct code *module(const char *party_name, const char *name)
 {
     error.len = 0;
-    const struct code *code = project_module(&project, project_party(&project, span_of(party_name)),
-                                             span_of(name), &error);
+    const struct code *code =
+        project_module(&project, project_party(&project, span_of(party_name)), span_of(name), &error);
     assert_true((code != NULL) == (error.len == 0));
     assert_int_equal(buf_append(&error, "", 1), 0);
     return code;
@@ -301,7 +307,8 @@ static void modules(void **state)
     expect_no_module("main", "shared.x", "not found");
     expect_no_module("main", "secret", "not found");
     expect_no_module("main", "broken", "lib/broken.lua:1: unexpected symbol near <eof>");
-    static const char *const bad[] = {"", ".", "..", "../secret", "..secret", "a..b", "/a", "a/", "./shared", "a b", "é"};
+    static const char *const bad[] = {"",   ".",  "..",       "../secret", "..secret", "a..b",
+                                      "/a", "a/", "./shared", "a b",       "é"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect_no_module("main", bad[i], "is no module's name");
     expect_no_module("main", "lib/shared", "no file 'lib/lib/shared.lua'");
