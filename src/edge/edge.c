@@ -36,18 +36,27 @@ void edge_accept(struct edge *edge, struct conn *conn, bool full)
         http_conn_answer_text(http, 503, "Too many connections", "Retry-After: 5\r\n", true);
 }
 
-void edge_stop_http(struct edge *edge)
+/* Closes the connections whose next request will not be served: those between two requests, or (partial)
+ * those that have sent a part of one too. */
+static void close_http(struct edge *edge, bool partial)
 {
-    edge->stopping = true;
     list_each_safe(link, &edge->http_conns) {
         struct http_conn *http = container_of(link, struct http_conn, link);
-        if (http->conn && http->phase != HTTP_PHASE_BUSY)
+        bool between = http->phase == HTTP_PHASE_IDLE || http->phase == HTTP_PHASE_NEW;
+        if (http->conn && (between || (partial && http->phase != HTTP_PHASE_BUSY)))
             conn_close(http->conn);
     }
 }
 
+void edge_stop_http(struct edge *edge)
+{
+    edge->stopping = true;
+    close_http(edge, false);
+}
+
 void edge_stop_sockets(struct edge *edge)
 {
+    close_http(edge, true);
     list_each_safe(link, &edge->sockets)
         ws_socket_shut(container_of(link, struct ws_socket, link), 1001, "The server is stopping");
 }

@@ -33,10 +33,10 @@ void edge_fini(struct edge *edge);
 /* A connection was accepted; full: the process has as many as it may, so it is told 503. */
 void edge_accept(struct edge *edge, struct conn *conn, bool full);
 
-/* The server stops: connections without a whole request are closed, the others after their answer. */
+/* The server stops: connections that wait for a request are closed, the others after their answer. */
 void edge_stop_http(struct edge *edge);
 
-/* Closes every WebSocket with 1001. */
+/* The rooms are gone: closes every WebSocket with 1001, and connections with half a request. */
 void edge_stop_sockets(struct edge *edge);
 
 /* Resets every connection. */
