@@ -6,6 +6,7 @@
 #include "loop/timer.h"
 #include "net/listener.h"
 #include "script/script.h"
+#include "ws/session.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -185,6 +186,7 @@ int server_run(struct project *project, const struct config *config)
     rooms_fini(&server.rooms);
     script_fini(&server.script);
 net:
+    ws_thread_fini();
     net_fini(&server.net);
     loop_fini(&server.loop);
     return exit_code;

@@ -31,7 +31,8 @@ static int64_t age(const struct ws_socket *socket)
     return (int64_t)(loop_now(socket->edge->net->loop) - socket->opened);
 }
 
-static void log_socket(const struct ws_socket *socket, const char *message, const struct log_field *more, size_t n)
+static void log_socket(const struct ws_socket *socket, const char *message, const struct log_field *more,
+                       size_t n)
 {
     const struct room *room = socket->peer.room; /* NULL when the server stops */
     struct log_field fields[6] = {

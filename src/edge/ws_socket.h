@@ -17,7 +17,7 @@ struct ws_socket {
     uint8_t unanswered;  /* pings in a row that nothing came after */
     bool accepted;       /* the 101 has left, or may leave */
     bool closing;        /* a close frame of ours was written; the timer waits for its answer */
-    bool ended;        /* its end was told to the room */
+    bool ended;          /* its end was told to the room */
     uint16_t close_code; /* of that frame */
 };
 

@@ -75,20 +75,16 @@ const char *message_check(lua_State *L, int arg, bool binary, size_t *len)
 {
     switch (lua_type(L, arg)) {
     case LUA_TSTRING:
-    case LUA_TNUMBER:
-        break;
-    case LUA_TTABLE: {
-        luaL_Buffer json;
-        luaL_buffinit(L, &json);
-        json_encode(L, arg, &json, false);
-        luaL_pushresult(&json);
+    case LUA_TNUMBER: break;
+    case LUA_TTABLE:
+        json_push(L, arg, false);
         lua_replace(L, arg);
         binary = true; /* an encoder's text is valid */
         break;
-    }
     default:
-        luaL_argerror(L, arg, lua_pushfstring(L, "a message is a string, a number or a table, not %s",
-                                              luaL_typename(L, arg)));
+        luaL_argerror(L, arg,
+                      lua_pushfstring(L, "a message is a string, a number or a table, not %s",
+                                      luaL_typename(L, arg)));
     }
     const char *text = lua_tolstring(L, arg, len);
     if (!binary && !utf8_valid(text, *len))

@@ -22,7 +22,6 @@ bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key);
 /* A __newindex that raises. */
 int bind_read_only(lua_State *L);
 
-
 /* `party.f(x)` and `party:f(x)` are the same: takes a library's own table away if it is the
  * first argument. */
 void bind_skip_self(lua_State *L);
@@ -65,8 +64,6 @@ void timers_stop(struct vm *vm);
 /* ---- json ---- */
 /* Pushes the value at index as JSON. Raises as json.encode does. */
 void json_push(lua_State *L, int index, bool pretty);
-/* Appends it to a buffer. */
-void json_encode(lua_State *L, int index, luaL_Buffer *out, bool pretty);
 /* Pushes the value of the text, or nil and a message with line and column; returns true or false. A NUL
  * follows the text, as it does in Lua's strings.
  * null_in_objects: keep null as json.null in objects too. */

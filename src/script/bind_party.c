@@ -143,9 +143,8 @@ static int party_broadcast(lua_State *L)
         leave_out_all(L, 2, room, &audience);
 
     struct bytes *bytes = message_bytes(L, text, len);
-    int rc = audience.tag.ptr
-                 ? send_to_tag(room, &audience, bytes)
-                 : room_broadcast(room, bytes, audience.binary, audience.without, audience.n);
+    int rc = audience.tag.ptr ? send_to_tag(room, &audience, bytes)
+                              : room_broadcast(room, bytes, audience.binary, audience.without, audience.n);
     bytes_unref(bytes);
     output_check(L, rc);
     return 0;
@@ -184,8 +183,8 @@ static int party_get_connection(lua_State *L)
 
 /* Where an iteration stands. Peers may come and go between two steps. */
 struct iteration {
-    struct peer *last;   /* valid while departures is the room's */
-    uint64_t serial;     /* of last */
+    struct peer *last; /* valid while departures is the room's */
+    uint64_t serial;   /* of last */
     uint32_t departures;
 };
 

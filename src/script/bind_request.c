@@ -161,9 +161,11 @@ static int request_form(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"text", request_text}, {"json", request_json}, {"form", request_form}, {"queryAll", request_query_all},
-    {NULL, NULL}};
+static const luaL_Reg methods[] = {{"text", request_text},
+                                   {"json", request_json},
+                                   {"form", request_form},
+                                   {"queryAll", request_query_all},
+                                   {NULL, NULL}};
 
 /* ---- headers ---- */
 
@@ -260,7 +262,8 @@ static void push_url(lua_State *L, const struct http_request *request)
 }
 
 /* The field, made at its first use and kept. */
-static void push_kept(lua_State *L, int self, int value, void (*make)(lua_State *, const struct http_request *))
+static void push_kept(lua_State *L, int self, int value,
+                      void (*make)(lua_State *, const struct http_request *))
 {
     if (lua_getiuservalue(L, self, value) != LUA_TNIL)
         return;
@@ -311,8 +314,10 @@ static int request_gc(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg metamethods[] = {
-    {"__index", request_index}, {"__newindex", bind_read_only}, {"__gc", request_gc}, {NULL, NULL}};
+static const luaL_Reg metamethods[] = {{"__index", request_index},
+                                       {"__newindex", bind_read_only},
+                                       {"__gc", request_gc},
+                                       {NULL, NULL}};
 
 void request_push(lua_State *L, struct event *event)
 {

@@ -98,8 +98,9 @@ static int response_new(lua_State *L, int body, int init, int status, const char
     int kind = lua_type(L, body);
 
     if (kind != LUA_TSTRING && kind != LUA_TNUMBER && kind != LUA_TNIL && kind != LUA_TNONE)
-        return luaL_argerror(L, body, lua_pushfstring(L, "a body is a string, not %s (Response.json sends tables)",
-                                                      luaL_typename(L, body)));
+        return luaL_argerror(L, body,
+                             lua_pushfstring(L, "a body is a string, not %s (Response.json sends tables)",
+                                             luaL_typename(L, body)));
     struct response_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);
     int self = lua_gettop(L);
     *box = (struct response_box){.status = status};
@@ -163,13 +164,9 @@ int response_call(lua_State *L)
 /* Response.json(value [, init]) */
 static int response_json(lua_State *L)
 {
-    luaL_Buffer text;
-
     luaL_checkany(L, 1);
     lua_settop(L, 2);
-    luaL_buffinit(L, &text);
-    json_encode(L, 1, &text, false);
-    luaL_pushresult(&text);
+    json_push(L, 1, false);
     lua_replace(L, 1);
     return response_new(L, 1, 2, 200, json_type);
 }
@@ -203,8 +200,10 @@ static int response_redirect(lua_State *L)
     return response_new(L, 1, 2, (int)status, "");
 }
 
-const luaL_Reg response_functions[] = {
-    {"json", response_json}, {"html", response_html}, {"redirect", response_redirect}, {NULL, NULL}};
+const luaL_Reg response_functions[] = {{"json", response_json},
+                                       {"html", response_html},
+                                       {"redirect", response_redirect},
+                                       {NULL, NULL}};
 
 /* ---- reading one ---- */
 
@@ -224,8 +223,9 @@ static int response_index(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg response_metamethods[3] = {
-    {"__index", response_index}, {"__newindex", bind_read_only}, {NULL, NULL}};
+static const luaL_Reg response_metamethods[3] = {{"__index", response_index},
+                                                 {"__newindex", bind_read_only},
+                                                 {NULL, NULL}};
 
 /* ---- for the host ---- */
 
@@ -276,12 +276,14 @@ struct http_response *response_take(lua_State *L, int index)
         lua_pushvalue(L, index);
         lua_call(L, 1, 1);
         break;
-    default:
-        lua_pushvalue(L, index);
+    default: lua_pushvalue(L, index);
     }
     struct response_box *box = bind_test(L, -1, response_type);
-    if (!box)
-        luaL_error(L, "onRequest returned %s; a Response, a string or a table is expected", luaL_typename(L, index));
+    if (!box) {
+        luaL_error(L, "onRequest returned %s; a Response, a string or a table is expected",
+                   luaL_typename(L, index));
+        return NULL; /* not reached */
+    }
     struct http_response *response = copy_response(L, lua_gettop(L), box);
     lua_pop(L, 1);
     return response;

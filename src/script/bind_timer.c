@@ -70,8 +70,9 @@ static int timer_index(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg metamethods[] = {
-    {"__index", timer_index}, {"__newindex", bind_read_only}, {NULL, NULL}};
+static const luaL_Reg metamethods[] = {{"__index", timer_index},
+                                       {"__newindex", bind_read_only},
+                                       {NULL, NULL}};
 
 static int timer_new(lua_State *L, bool repeat)
 {

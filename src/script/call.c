@@ -12,7 +12,7 @@
 /* Coroutines of the host, and those that wait, carry a mark beside the VM's address. */
 bool call_owns(lua_State *co)
 {
-    return ((uintptr_t)*(void **)lua_getextraspace(co) & 1) != 0;
+    return ((uintptr_t) * (void **)lua_getextraspace(co) & 1) != 0;
 }
 
 void call_own(lua_State *co, bool own)
@@ -122,9 +122,7 @@ static enum call_result run(struct task *task, int n_args)
             list_push(&vm->tasks, &task->link);
         return CALL_WAITING;
     }
-    enum call_result result = status == LUA_OK        ? CALL_DONE
-                              : status == LUA_ERRMEM ? CALL_MEMORY
-                                                      : CALL_RAISED;
+    enum call_result result = status == LUA_OK ? CALL_DONE : status == LUA_ERRMEM ? CALL_MEMORY : CALL_RAISED;
     list_remove(&task->link);
     task->done(task, result);
     task->event = NULL;

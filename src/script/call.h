@@ -26,18 +26,18 @@ struct task {
     bool suspending;     /* a wait has begun: the yields that lead out of it are ours */
     /* Called when the task is over, however; the task is freed after it. */
     void (*done)(struct task *task, enum call_result result);
-    struct timer timer;                      /* of sleep */
+    struct timer timer;                       /* of sleep */
     int (*push)(lua_State *L, struct task *); /* pushes what the wait returns; may raise */
 };
 
 /* What a handler raised, taken apart without running script code. */
 struct failure {
-    struct buf message;                /* one line; control characters escaped; at most 4 KiB */
-    struct buf traceback;              /* lines; at most 22 levels */
-    int line;                          /* where in the party's own file; 0: not known */
-    struct http_response *response;    /* error(Response(…)): owned; else NULL */
-    bool bad_json;                     /* an uncaught error of request:json() */
-    bool close;                        /* error({ close = , reason = }) */
+    struct buf message;             /* one line; control characters escaped; at most 4 KiB */
+    struct buf traceback;           /* lines; at most 22 levels */
+    int line;                       /* where in the party's own file; 0: not known */
+    struct http_response *response; /* error(Response(…)): owned; else NULL */
+    bool bad_json;                  /* an uncaught error of request:json() */
+    bool close;                     /* error({ close = , reason = }) */
     uint16_t close_code;
     struct buf close_reason;
 };

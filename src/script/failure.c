@@ -3,11 +3,11 @@
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/script.h"
+#include "script/trace.h"
 
 #include <stdlib.h>
 
 #define MESSAGE_MAX 4096u
-#define LEVELS_MAX 22
 
 static void message_append(struct buf *message, const char *text, size_t len)
 {
@@ -28,8 +28,7 @@ static void message_value(lua_State *L, int index, struct buf *message)
         text = lua_tolstring(L, index, &len);
         message_append(message, text, len);
         break;
-    default:
-        (void)!buf_printf(message, "error object is a %s value", luaL_typename(L, index));
+    default: (void)!buf_printf(message, "error object is a %s value", luaL_typename(L, index));
     }
 }
 
@@ -91,19 +90,13 @@ static void trace(lua_State *co, const char *file, struct failure *failure)
             failure->line = ar.currentline;
         if (ar.what[0] == 'C' && !ar.name)
             continue; /* where the host enters */
-        if (shown++ == LEVELS_MAX) {
+        if (shown++ == TRACE_LEVELS) {
             (void)!buf_printf(&failure->traceback, "\n...");
             return;
         }
-        (void)!buf_printf(&failure->traceback, "%s%.80s", failure->traceback.len ? "\n" : "", ar.short_src);
-        if (ar.currentline > 0)
-            (void)!buf_printf(&failure->traceback, ":%d", ar.currentline);
-        if (*ar.namewhat)
-            (void)!buf_printf(&failure->traceback, ": in %s '%.80s'", ar.namewhat, ar.name);
-        else if (ar.what[0] == 'm')
-            (void)!buf_printf(&failure->traceback, ": in the file scope");
-        else
-            (void)!buf_printf(&failure->traceback, ": in a function at line %d", ar.linedefined);
+        char line[TRACE_LINE_MAX];
+        size_t len = trace_line(line, &ar);
+        (void)!buf_printf(&failure->traceback, "%s%.*s", failure->traceback.len ? "\n" : "", (int)len, line);
     }
 }
 
@@ -116,7 +109,8 @@ void call_failure(struct task *task, enum call_result result, struct failure *fa
     if (task->co && vm->party)
         trace(task->co, vm->party->code->name, failure);
     if (result == CALL_MEMORY) {
-        (void)!buf_printf(&failure->message, "the room's memory is used up (roomMemory = %zu bytes)", vm->limit);
+        (void)!buf_printf(&failure->message, "the room's memory is used up (roomMemory = %zu bytes)",
+                          vm->limit);
         return;
     }
     if (call_protected(vm, describe, &description) != 0 && failure->message.len == 0)

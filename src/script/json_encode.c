@@ -414,9 +414,3 @@ void json_push(lua_State *L, int index, bool pretty)
     lua_pushlstring(L, w.data, w.len);
     lua_replace(L, w.memory);
 }
-
-void json_encode(lua_State *L, int index, luaL_Buffer *out, bool pretty)
-{
-    json_push(L, index, pretty);
-    luaL_addvalue(out);
-}

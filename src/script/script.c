@@ -21,13 +21,9 @@ static bool push_handler(lua_State *L, const char *name)
     lua_settop(L, 0);
     lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
     switch (lua_getfield(L, 1, name)) {
-    case LUA_TNIL:
-        lua_settop(L, 0);
-        return false;
-    case LUA_TFUNCTION:
-        break;
-    default:
-        luaL_error(L, "%s is %s, not a function", name, luaL_typename(L, -1));
+    case LUA_TNIL: lua_settop(L, 0); return false;
+    case LUA_TFUNCTION: break;
+    default: luaL_error(L, "%s is %s, not a function", name, luaL_typename(L, -1));
     }
     lua_insert(L, 1);
     return true;
@@ -272,9 +268,8 @@ static void request_failed(struct task *task, struct failure *failure, enum call
 static void close_as_asked(struct event *event, const struct failure *failure)
 {
     const char *reason = (const char *)failure->close_reason.data;
-    size_t len = utf8_valid(reason, failure->close_reason.len)
-                     ? utf8_cut(reason, failure->close_reason.len, 123)
-                     : 0;
+    size_t len =
+        utf8_valid(reason, failure->close_reason.len) ? utf8_cut(reason, failure->close_reason.len, 123) : 0;
     if (event->kind == EVENT_CONNECT) {
         event->close_code = failure->close_code;
         event->close_reason = len > 0 ? strndup(reason, len) : NULL;
@@ -290,12 +285,8 @@ static void event_failed(struct task *task, enum call_result result)
 
     call_failure(task, result, &failure);
     switch ((enum event_kind)event->kind) {
-    case EVENT_REQUEST:
-        request_failed(task, &failure, result);
-        break;
-    case EVENT_START:
-        event->failure = internal_error(task, &failure, result);
-        break;
+    case EVENT_REQUEST: request_failed(task, &failure, result); break;
+    case EVENT_START: event->failure = internal_error(task, &failure, result); break;
     case EVENT_CONNECT:
     case EVENT_MESSAGE:
     case EVENT_ERROR:
@@ -307,9 +298,7 @@ static void event_failed(struct task *task, enum call_result result)
         break;
     case EVENT_TIMER:
     case EVENT_WAKE:
-    case EVENT_STOP:
-        log_failure(task, &failure, result, NULL);
-        break;
+    case EVENT_STOP: log_failure(task, &failure, result, NULL); break;
     }
     failure_fini(&failure);
 }
@@ -440,8 +429,8 @@ const struct script_ops script_ops = {
     .duplicate_id = script_duplicate_id,
 };
 
-int script_init(struct script *script, struct project *project, const struct config *config, struct loop *loop,
-                struct counters *counters)
+int script_init(struct script *script, struct project *project, const struct config *config,
+                struct loop *loop, struct counters *counters)
 {
     *script = (struct script){
         .project = project, .config = config, .loop = loop, .counters = counters, .pool = pool_new()};

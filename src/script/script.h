@@ -14,13 +14,13 @@ struct script {
     struct pool *pool; /* memory of the VMs (pool.h) */
     struct list warm;  /* of struct vm: those that ran last, the latest at the end */
     size_t n_warm;
-    bool show_errors;  /* festa dev: a script's error reaches the client */
+    bool show_errors; /* festa dev: a script's error reaches the client */
 };
 
 extern const struct script_ops script_ops; /* its user is a struct script */
 
-int script_init(struct script *script, struct project *project, const struct config *config, struct loop *loop,
-                struct counters *counters) __attribute__((warn_unused_result));
+int script_init(struct script *script, struct project *project, const struct config *config,
+                struct loop *loop, struct counters *counters) __attribute__((warn_unused_result));
 
 /* All VMs must be gone. */
 void script_fini(struct script *script);

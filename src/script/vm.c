@@ -123,7 +123,8 @@ static void file_scope_done(struct task *task, enum call_result result)
     *load->line = failure.line;
     (void)!buf_append(load->error, failure.message.data, failure.message.len);
     if (failure.traceback.len > 0)
-        (void)!buf_printf(load->error, "\n%.*s", (int)failure.traceback.len, (const char *)failure.traceback.data);
+        (void)!buf_printf(load->error, "\n%.*s", (int)failure.traceback.len,
+                          (const char *)failure.traceback.data);
     failure_fini(&failure);
 }
 
@@ -213,6 +214,6 @@ void vm_free(struct vm *vm)
 
 struct vm *vm_of(lua_State *L)
 {
-    uintptr_t word = (uintptr_t)*(void **)lua_getextraspace(L);
+    uintptr_t word = (uintptr_t) * (void **)lua_getextraspace(L);
     return (struct vm *)(word & ~(uintptr_t)1);
 }

@@ -30,18 +30,18 @@ struct vm {
     lua_State *L;      /* the main thread: for the host alone, no script code runs on it */
     size_t used;       /* bytes of the VM */
     size_t limit;
-    bool loaded;          /* the file scope is over: handlers run, and may wait */
-    struct list warm;     /* in script->warm: the VMs that ran last */
-    size_t cold_size;     /* bytes after it was last tidied up; 0: never */
-    struct list tasks;    /* handlers that wait */
-    struct list timers;   /* party.after and party.every that run */
-    struct task *spare;   /* kept for the next handler, with its coroutine */
-    struct task *running; /* whose Lua runs now */
-    struct resume_frame *resumes; /* coroutines of the author that are being resumed (wait.c) */
+    bool loaded;                         /* the file scope is over: handlers run, and may wait */
+    struct list warm;                    /* in script->warm: the VMs that ran last */
+    size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
+    struct list tasks;                   /* handlers that wait */
+    struct list timers;                  /* party.after and party.every that run */
+    struct task *spare;                  /* kept for the next handler, with its coroutine */
+    struct task *running;                /* whose Lua runs now */
+    struct resume_frame *resumes;        /* coroutines of the author that are being resumed (wait.c) */
     const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */
     uint64_t given[VM_LIBRARIES];        /* the members of each that the script has got (library.c) */
     const void *library_metatable;       /* theirs */
-    uint64_t addresses;   /* names given to objects by tostring */
+    uint64_t addresses;                  /* names given to objects by tostring */
     /* for tests: */
     uint64_t n_allocations;
     uint64_t fail_at; /* the allocation that fails, counted from 1, with the one behind it, since Lua collects

@@ -214,14 +214,12 @@ static enum coroutine_status status_of(lua_State *L, lua_State *co)
     if (L == co)
         return RUNNING;
     switch (lua_status(co)) {
-    case LUA_YIELD:
-        return SUSPENDED;
+    case LUA_YIELD: return SUSPENDED;
     case LUA_OK:
         if (lua_getstack(co, 0, &ar))
             return NORMAL;
         return lua_gettop(co) == 0 ? DEAD : SUSPENDED;
-    default:
-        return DEAD;
+    default: return DEAD;
     }
 }
 
@@ -251,15 +249,9 @@ static int coroutine_close(lua_State *L)
 }
 
 const luaL_Reg coroutine_functions[] = {
-    {"close", coroutine_close},
-    {"create", coroutine_create},
-    {"isyieldable", coroutine_isyieldable},
-    {"resume", coroutine_resume},
-    {"running", coroutine_running},
-    {"status", coroutine_status},
-    {"wrap", coroutine_wrap},
-    {"yield", coroutine_yield},
-    {NULL, NULL},
+    {"close", coroutine_close},   {"create", coroutine_create},   {"isyieldable", coroutine_isyieldable},
+    {"resume", coroutine_resume}, {"running", coroutine_running}, {"status", coroutine_status},
+    {"wrap", coroutine_wrap},     {"yield", coroutine_yield},     {NULL, NULL},
 };
 
 /* ---- sleep ---- */

@@ -453,8 +453,9 @@ static void handlers_that_do_not_finish_are_answered_for(void **state)
     struct world *world = world_new();
     world->handler = wait_for_requests;
     world_open(world);
-    struct client client = client_open(world, false);
+    struct client client = client_open(world, false), half = client_open(world, false);
 
+    client_send(world, &half, "GET /party/r/half HT");
     client_send(world, &client, GET("/party/r/wait"));
     WAIT_SAID(world, "GET /wait\n");
     edge_stop_http(&world->edge);
@@ -463,7 +464,11 @@ static void handlers_that_do_not_finish_are_answered_for(void **state)
     assert_true(head[9] == '5');
     assert_true(head_says(head, "Connection", "close"));
     WAIT(world, world->empty && client_read(&client, SIZE_MAX));
+    assert_false(list_empty(&world->edge.http_conns));
+    edge_stop_sockets(&world->edge); /* without rooms it can't be served any more */
+    expect_end(world, &half);
     client_close(&client);
+    client_close(&half);
     world_close(world);
 }
 
