@@ -29,6 +29,7 @@ struct http_request {
                           * and requests with a body too, which must be refused */
     char remote[46];     /* the peer's address */
     struct bytes *body;  /* owned; NULL when empty */
+    size_t size;         /* bytes of this allocation, the body's not counted */
     size_t n_headers;
     struct http_header *headers; /* in the order sent; inside this allocation */
 };

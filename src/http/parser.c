@@ -130,10 +130,11 @@ static enum http_parse refuse_memory(struct http_parser *parser)
 static struct http_request *new_request(const struct http_lint *lint, const char *head)
 {
     size_t fields = lint->n_fields * sizeof(struct http_header);
-    struct http_request *request = malloc(sizeof *request + fields + lint->at + lint->target_len + 1);
+    size_t size = sizeof(struct http_request) + fields + lint->at + lint->target_len + 1;
+    struct http_request *request = malloc(size);
     if (!request)
         return NULL;
-    *request = (struct http_request){.headers = (struct http_header *)(request + 1)};
+    *request = (struct http_request){.headers = (struct http_header *)(request + 1), .size = size};
     memcpy(request->headers + lint->n_fields, head, lint->at);
     return request;
 }

@@ -51,10 +51,23 @@ bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key)
     return false;
 }
 
+const char *bind_type_name(lua_State *L, int index)
+{
+    const char *const types[] = {connection_type, request_type, headers_type, response_type, timer_type};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (bind_test(L, index, types[i]))
+            return types[i];
+    }
+    return NULL;
+}
+
 int bind_read_only(lua_State *L)
 {
-    return luaL_error(L, "a %s's field %s is read-only", luaL_typename(L, 1),
-                      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "");
+    const char *type = bind_type_name(L, 1);
+
+    return luaL_error(L, "%s.%s is read-only", type ? type : luaL_typename(L, 1),
+                      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?");
 }
 
 void bind_skip_self(lua_State *L)

@@ -19,6 +19,9 @@ void *bind_test(lua_State *L, int arg, const char *name);
 /* Pushes the function of this name and returns true, or pushes nothing. */
 bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key);
 
+/* The name of a host object's type ("connection"), NULL for any other value. */
+const char *bind_type_name(lua_State *L, int index);
+
 /* A __newindex that raises. */
 int bind_read_only(lua_State *L);
 
@@ -39,6 +42,7 @@ void connection_forget(struct vm *vm, struct peer *peer);
 void tags_check(lua_State *L, int index, struct span tags[PEER_TAGS_MAX], size_t *n);
 
 /* ---- request ---- */
+extern const char request_type[], headers_type[];
 /* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
  * stashed request stays readable. */
 void request_push(lua_State *L, struct event *event);

@@ -71,7 +71,7 @@ static void leave_out_all(lua_State *L, int index, struct room *room, struct aud
 /* { without = , to = , binary = } at index, or false if it is an array. */
 static bool read_options(lua_State *L, int index, struct room *room, struct audience *audience)
 {
-    bool named = false;
+    bool named = false, positional = false;
 
     if (!lua_istable(L, index))
         return false;
@@ -79,8 +79,9 @@ static bool read_options(lua_State *L, int index, struct room *room, struct audi
     while (lua_next(L, index)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         if (!key) {
-            lua_pop(L, 2);
-            break;
+            positional = true;
+            lua_pop(L, 1);
+            continue;
         }
         named = true;
         if (strcmp(key, "without") == 0) {
@@ -96,6 +97,8 @@ static bool read_options(lua_State *L, int index, struct room *room, struct audi
         }
         lua_pop(L, 1);
     }
+    if (named && positional)
+        luaL_error(L, "options have names, or are an array of whom to leave out: not both");
     return named;
 }
 

@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-static const char request_type[] = "request";
-static const char headers_type[] = "headers";
+const char request_type[] = "request";
+const char headers_type[] = "headers";
 
 enum { VALUE_BODY = 1, VALUE_QUERY, VALUE_HEADERS, VALUES = 3 };
 
@@ -327,7 +327,7 @@ void request_push(lua_State *L, struct event *event)
     lua_setmetatable(L, -2); /* the last thing that can raise */
     box->request = event->request;
     event->request = NULL;
-    box->charged = sizeof *box->request + (box->request->body ? box->request->body->len : 0);
+    box->charged = box->request->size + (box->request->body ? box->request->body->len : 0);
     vm_charge(vm_of(L), box->charged);
     /* The collector sees no more than the box: unless it works as for all that this holds, requests whose
      * bodies nobody reads fill the room. */

@@ -48,9 +48,26 @@ static void describe_table(lua_State *L, int index, struct failure *failure)
         const char *reason = lua_tolstring(L, -1, &len);
         (void)!buf_append(&failure->close_reason, reason, len);
     }
+    if (failure->close_code == 0 && !lua_isnil(L, -2)) {
+        (void)!buf_printf(&failure->message, "error({ close = … }) with a value that is no close code: "
+                                             "1000, 1001, 1003, 1007 to 1014 or 3000 to 4999");
+        return;
+    }
     lua_pushliteral(L, "message");
     lua_rawget(L, index);
     message_value(L, lua_type(L, -1) == LUA_TNIL ? index : lua_gettop(L), &failure->message);
+}
+
+/* Does the string at index end with the one at tail? coroutine.wrap puts a position in front of what it
+ * raises again. */
+static bool ends_with(lua_State *L, int index, int tail)
+{
+    size_t len, tail_len;
+
+    if (lua_type(L, index) != LUA_TSTRING || lua_type(L, tail) != LUA_TSTRING)
+        return false;
+    const char *text = lua_tolstring(L, index, &len), *end = lua_tolstring(L, tail, &tail_len);
+    return len >= tail_len && memcmp(text + len - tail_len, end, tail_len) == 0;
 }
 
 struct description {
@@ -66,8 +83,10 @@ static int describe(lua_State *L)
     lua_settop(L, 0);
     lua_xmove(description->task->co, L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, VM_BAD_JSON);
-    failure->bad_json = lua_type(L, 1) == LUA_TSTRING && lua_rawequal(L, 1, 2);
-    if (bind_test(L, 1, response_type)) {
+    failure->bad_json = ends_with(L, 1, 2);
+    if (failure->bad_json) {
+        message_value(L, 2, &failure->message);
+    } else if (bind_test(L, 1, response_type)) {
         failure->response = response_take(L, 1);
         message_append(&failure->message, "a Response", 10);
     } else if (lua_istable(L, 1)) {

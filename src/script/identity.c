@@ -66,7 +66,8 @@ const char *identity_tolstring(lua_State *L, int index, size_t *len)
     if (name != LUA_TSTRING) {
         if (name != LUA_TNIL)
             lua_pop(L, 1);
-        lua_pushstring(L, luaL_typename(L, index));
+        const char *type = bind_type_name(L, index);
+        lua_pushstring(L, type ? type : luaL_typename(L, index));
     }
     snprintf(number, sizeof number, "0x%llx", (unsigned long long)number_of(L, index));
     lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), number);

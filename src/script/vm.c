@@ -147,6 +147,7 @@ int vm_load(struct vm *vm, struct buf *error, int *line)
  * was last tidied up one may be without being tidied up again. */
 #define WARM_MAX 256u
 #define COLD_SLACK 2048u
+#define COLD_MAX ((size_t)256 * 1024) /* a larger one is left to its own collector: it would take long */
 
 static int collect(lua_State *L)
 {
@@ -172,7 +173,7 @@ void vm_collect(struct vm *vm)
 
 static void tidy_up(struct vm *vm)
 {
-    if (vm->used <= vm->cold_size + COLD_SLACK)
+    if (vm->used <= vm->cold_size + COLD_SLACK || vm->used > COLD_MAX)
         return;
     call_drop_spare(vm);
     vm_collect(vm);

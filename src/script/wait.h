@@ -10,7 +10,7 @@
 
 /* The last thing that a binding does: return wait_begin(L, push). The task is vm->running; what
  * wakes it (a timer, an answer) calls room_wake(room, task). push then pushes the binding's
- * results. Raises when it isn't possible here, or when limits.handlers would be passed. */
+ * results. Raises when it isn't possible here. */
 int wait_begin(lua_State *L, int (*push)(lua_State *L, struct task *task));
 
 /* Raises if waiting is not possible here: before anything is begun that would be waited for. */
