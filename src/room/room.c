@@ -1,6 +1,6 @@
 /* A room's life and its inbox: which event is given to the script, and what follows from how
  * its handler ended. */
-#include "room/room.h"
+#include "room/private.h"
 
 #include "base/check.h"
 #include "base/clock.h"

@@ -134,46 +134,6 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
 /* Ends all rooms at once, without onStop. */
 void rooms_drop(struct rooms *rooms);
 
-/* ---- between the files of this layer ---- */
-
-/* Has it something to do now? Then it is put among the ready ones. */
-void room_schedule(struct room *room);
-
-/* Does one thing: makes the VM and runs onStart, or gives the next event to the script. */
-void room_step(struct room *room);
-
-/* What was done may have been the last reason to stay in memory: among the idle, or stopped. */
-void room_settle(struct room *room);
-
-/* Begins onStop; the room leaves when it is over. */
-void room_stop(struct room *room);
-
-/* onStop is over and all is durable: out of memory, or anew for what came meanwhile. */
-void room_leave(struct room *room);
-
-/* Takes the room out of memory: drops the VM, its inbox and its output; its peers get a room no more. */
-void room_remove(struct room *room);
-
-/* Runs the event at once if it may, else queues it; it is the room's. Its data is copied only when
- * it has to wait. */
-void room_post(struct room *room, struct event *event);
-
-/* Posts the onClose of a peer. */
-void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean);
-
-/* Lets the peers read on that found the inbox full, once there is room in it. */
-void room_resume_peers(struct room *room);
-
-/* The turn of an event: between these, what the script sends is staged. */
-void room_turn_begin(struct room *room);
-void room_turn_end(struct room *room);
-
-/* Takes a peer off the list of open ones. */
-void room_unlist(struct peer *peer);
-
-/* The peer is gone for the room. */
-void room_part(struct peer *peer);
-
 /* ---- events from the transports ---- */
 
 /* A request for the room, which owns it from here on. The exchange is answered in any case. */

@@ -1,6 +1,6 @@
 /* What transports tell a room: requests, peers that come and go, messages; and what a script's
  * own timers and waits bring. Each becomes an event. */
-#include "room/room.h"
+#include "room/private.h"
 
 #include "base/check.h"
 

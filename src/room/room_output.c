@@ -1,6 +1,6 @@
 /* What a script does to the world outside, and the gate that it passes: effects are staged
  * during a turn and leave at its end, or wait until what the turn wrote is durable. */
-#include "room/room.h"
+#include "room/private.h"
 
 #include "base/check.h"
 

@@ -1,5 +1,5 @@
 /* The rooms of a thread: finding and making them, whose turn it is, and when they leave. */
-#include "room/room.h"
+#include "room/private.h"
 
 #include "base/check.h"
 #include "base/clock.h"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "room/room.h"
+#include "room/private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
