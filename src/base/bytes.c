@@ -38,7 +38,7 @@ struct bytes *bytes_new_growing(size_t cap)
     struct bytes *bytes = malloc(sizeof *bytes);
     if (!bytes)
         return NULL;
-    *bytes = (struct bytes){.refs = 1, .cap = cap};
+    *bytes = (struct bytes){.refs = 1, .grows = true, .cap = cap};
     if (cap == 0)
         return bytes;
     bytes->data = malloc(cap);
@@ -51,7 +51,7 @@ struct bytes *bytes_new_growing(size_t cap)
 
 int bytes_append(struct bytes *bytes, const void *data, size_t len)
 {
-    CHECK(bytes->data != inline_data(bytes));
+    CHECK(bytes->grows);
     if (len == 0)
         return 0;
     if (len > bytes->cap - bytes->len) {
@@ -89,7 +89,7 @@ void bytes_unref(struct bytes *bytes)
     CHECK(bytes->refs > 0);
     if (--bytes->refs)
         return;
-    if (bytes->data != inline_data(bytes))
+    if (bytes->grows)
         free(bytes->data);
     free(bytes);
 }

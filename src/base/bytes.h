@@ -4,11 +4,13 @@
  * thread, hand over the only reference. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct bytes {
     uint32_t refs;
+    bool grows;    /* data is an allocation of its own */
     size_t len;    /* bytes in use */
     size_t cap;    /* bytes at data */
     uint8_t *data; /* inside the same allocation, or (bytes_new_growing) one of its own */
