@@ -207,6 +207,13 @@ static void ws_accept(struct peer *peer)
     let_in(of_peer(peer));
 }
 
+/* The path of an absolute URL: without the query, which may hold a token. */
+static struct span path_of(const char *url)
+{
+    const char *path = strchr(strstr(url, "//") + 2, '/');
+    return (struct span){path, strcspn(path, "?")};
+}
+
 static void ws_refuse(struct peer *peer, struct http_response *response)
 {
     struct ws_socket *socket = of_peer(peer);
@@ -216,7 +223,8 @@ static void ws_refuse(struct peer *peer, struct http_response *response)
         struct http_write_options options = {.close = true,
                                              .extra = cors_headers(socket->edge->config, response)};
         scratch->len = 0;
-        log_event(LOG_INFO, "socket refused", log_str("uri", peer->uri), log_int("status", response->status));
+        log_event(LOG_INFO, "socket refused", log_text("path", path_of(peer->uri)),
+                  log_int("status", response->status));
         if (http_write_head(scratch, response, &options) == 0) {
             if (response->body)
                 conn_write_message(socket->conn, scratch->data, scratch->len, response->body);
