@@ -8,6 +8,21 @@
 #include <errno.h>
 #include <math.h>
 
+/* The types that scripts hold objects of. Where each one's metatable lies is kept beside the VM, since
+ * every use of an object asks for it. */
+static const char *const types[VM_TYPES] = {connection_type, request_type, headers_type, response_type,
+                                            timer_type};
+
+/* Index into types, or -1: a type of the host's own. */
+static int type_index(const char *name)
+{
+    for (int i = 0; i < VM_TYPES; i++) {
+        if (types[i] == name)
+            return i;
+    }
+    return -1;
+}
+
 void bind_metatable(lua_State *L, const char *name, const luaL_Reg *metamethods)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, name) == LUA_TTABLE)
@@ -19,6 +34,9 @@ void bind_metatable(lua_State *L, const char *name, const luaL_Reg *metamethods)
     lua_setfield(L, -2, "__metatable");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, name);
+    int type = type_index(name);
+    if (type >= 0)
+        vm_of(L)->metatables[type] = lua_topointer(L, -1);
 }
 
 void *bind_test(lua_State *L, int arg, const char *name)
@@ -26,9 +44,17 @@ void *bind_test(lua_State *L, int arg, const char *name)
     void *object = lua_touserdata(L, arg);
     if (!object || !lua_getmetatable(L, arg))
         return NULL;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, name);
-    bool same = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
+    const void *metatable = lua_topointer(L, -1);
+    int type = type_index(name);
+    bool same;
+    if (type >= 0) {
+        same = metatable == vm_of(L)->metatables[type];
+    } else {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, name);
+        same = metatable == lua_topointer(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
     return same ? object : NULL;
 }
 
@@ -53,9 +79,7 @@ bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key)
 
 const char *bind_type_name(lua_State *L, int index)
 {
-    const char *const types[] = {connection_type, request_type, headers_type, response_type, timer_type};
-
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    for (int i = 0; i < VM_TYPES; i++) {
         if (bind_test(L, index, types[i]))
             return types[i];
     }

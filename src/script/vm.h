@@ -22,6 +22,7 @@ enum vm_slot {
 };
 
 #define VM_LIBRARIES 14
+#define VM_TYPES 5
 
 struct vm {
     struct script *script;
@@ -40,6 +41,7 @@ struct vm {
     struct resume_frame *resumes;        /* coroutines of the author that are being resumed (wait.c) */
     const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */
     uint64_t given[VM_LIBRARIES];        /* the members of each that the script has got (library.c) */
+    const void *metatables[VM_TYPES];    /* of the types of objects (bind.c); NULL: not made yet */
     const void *library_metatable;       /* theirs */
     uint64_t addresses;                  /* names given to objects by tostring */
     /* for tests: */
