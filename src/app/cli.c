@@ -132,6 +132,15 @@ static int parse_number(const char *option, const char *text, long least, long m
     return 0;
 }
 
+/* A name of letters, digits and "_" that begins with no digit, and "=". */
+static bool is_assignment(const char *text)
+{
+    if (*text >= '0' && *text <= '9')
+        return false;
+    size_t name = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    return name > 0 && text[name] == '=';
+}
+
 static int parse_option(struct cli *cli, int option, const char *value)
 {
     switch (option) {
@@ -141,7 +150,7 @@ static int parse_option(struct cli *cli, int option, const char *value)
     case OPTION_DATA: cli->data = value; return *value ? 0 : wrong("--data takes a folder");
     case OPTION_CONFIG: cli->config_path = value; return *value ? 0 : wrong("--config takes a file");
     case OPTION_VAR:
-        if (!strchr(value, '=') || *value == '=')
+        if (!is_assignment(value))
             return wrong("--var takes NAME=VALUE, not '%s'", value);
         string_list_add(&cli->vars, value);
         return 0;

@@ -4,8 +4,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -102,6 +105,24 @@ static bool parse_line(struct string_list *env, char *line)
     return true;
 }
 
+/* NULL and a negative errno for what is no ordinary file: a pipe could hold up the start for ever. */
+static FILE *open_regular(const char *path, int *rc)
+{
+    struct stat info;
+    FILE *file = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || fstat(fd, &info) != 0)
+        *rc = -errno;
+    else if (!S_ISREG(info.st_mode))
+        *rc = -EINVAL;
+    else if (!(file = fdopen(fd, "r")))
+        *rc = -errno;
+    if (!file && fd >= 0)
+        close(fd);
+    return file;
+}
+
 static int read_dotenv(struct string_list *env, const char *directory, struct buf *error)
 {
     char path[4096];
@@ -110,18 +131,22 @@ static int read_dotenv(struct string_list *env, const char *directory, struct bu
     int number = 0, rc = 0;
 
     snprintf(path, sizeof path, "%s/.env", directory);
-    FILE *file = fopen(path, "re");
+    FILE *file = open_regular(path, &rc);
     if (!file) {
-        if (errno == ENOENT)
+        if (rc == -ENOENT)
             return 0;
-        rc = -errno;
-        (void)!buf_printf(error, "%s can't be read: %s", path, strerror(-rc));
+        (void)!buf_printf(error, "%s can't be read: %s", path,
+                          rc == -EINVAL ? "it is no ordinary file" : strerror(-rc));
         return rc;
     }
     while (getline(&line, &size, file) >= 0) {
         number++;
         if (!parse_line(env, line)) {
-            (void)!buf_printf(error, "%s:%d: expected NAME=value, a comment or an empty line", path, number);
+            (void)!buf_printf(error,
+                              "%s:%d: expected NAME=value (a quote must be closed, with nothing behind it), "
+                              "a comment or an "
+                              "empty line",
+                              path, number);
             rc = -EINVAL;
             break;
         }

@@ -34,10 +34,10 @@ static int64_t age(const struct ws_socket *socket)
 static void log_socket(const struct ws_socket *socket, const char *message, const struct log_field *more,
                        size_t n)
 {
-    const struct room *room = socket->peer.room; /* NULL when the server stops */
+    const char *party = socket->place ? socket->place : "";
     struct log_field fields[6] = {
-        log_text("party", room ? room->rooms->script->party_name(room->party) : SPAN("")),
-        log_str("room", room ? room->id : ""),
+        log_str("party", party),
+        log_str("room", socket->place ? party + strlen(party) + 1 : ""),
         log_str("connection", socket->peer.id),
         log_str("remote", socket->peer.remote),
     };
@@ -70,7 +70,8 @@ static void report_end(struct ws_socket *socket, uint16_t code, const char *reas
 static void lost(struct ws_socket *socket)
 {
     uint16_t ours = socket->close_code ? socket->close_code : 1005;
-    report_end(socket, socket->closing ? ours : 1006, NULL, 0, false);
+    const char *reason = socket->close_reason ? socket->close_reason : "";
+    report_end(socket, socket->closing ? ours : 1006, reason, strlen(reason), false);
 }
 
 /* ---- timers ---- */
@@ -187,6 +188,21 @@ static void ws_join(struct peer *peer, struct peer_group *base)
     conn_group_join(&group->conns, socket->conn);
 }
 
+/* The names of party and room for the log, since the socket may outlive the room. NULL: no memory. */
+static char *place_of(const struct room *room)
+{
+    struct span party = room->rooms->script->party_name(room->party);
+    size_t room_size = strlen(room->id) + 1;
+    char *place = malloc(party.len + 1 + room_size);
+
+    if (place) {
+        memcpy(place, party.ptr, party.len);
+        place[party.len] = '\0';
+        memcpy(place + party.len + 1, room->id, room_size);
+    }
+    return place;
+}
+
 static void let_in(struct ws_socket *socket)
 {
     if (socket->accepted || !is_open(socket))
@@ -194,8 +210,10 @@ static void let_in(struct ws_socket *socket)
     socket->accepted = true;
     write_answer(socket);
     socket->opened = loop_now(socket->edge->net->loop);
-    if (log_enabled(LOG_INFO))
+    if (log_enabled(LOG_INFO)) {
+        socket->place = socket->peer.room ? place_of(socket->peer.room) : NULL;
         log_socket(socket, "socket opened", (struct log_field[]){log_int("status", 101)}, 1);
+    }
     conn_release(socket->conn);
     conn_resume(socket->conn);
     if (!socket->closing)
@@ -256,8 +274,11 @@ static void ws_close(struct peer *peer, uint16_t code, const char *reason, size_
         return;
     write_answer(socket);
     conn_group_leave(socket->conn);
-    if (ws_session_close(&socket->session, code, reason, len))
+    if (ws_session_close(&socket->session, code, reason, len)) {
+        if (len > 0) /* without memory for it onClose does without it */
+            socket->close_reason = strndup(reason, len);
         begin_closing(socket, code);
+    }
     let_in(socket);
 }
 
@@ -279,6 +300,8 @@ static void ws_free(struct peer *peer)
     struct ws_socket *socket = of_peer(peer);
     ws_session_fini(&socket->session);
     free(socket->answer);
+    free(socket->place);
+    free(socket->close_reason);
     free(socket);
 }
 

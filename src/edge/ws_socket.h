@@ -13,6 +13,8 @@ struct ws_socket {
     struct conn *conn;   /* NULL: gone */
     struct list link;    /* in edge->sockets */
     char *answer;        /* owned; the 101 until it was written */
+    char *place;         /* owned; party and room for the log, each with a NUL behind it; NULL: no log */
+    char *close_reason;  /* owned; of our close frame */
     uint64_t opened;     /* ms of loop_now */
     uint8_t unanswered;  /* pings in a row that nothing came after */
     bool accepted;       /* the 101 has left, or may leave */

@@ -34,12 +34,18 @@ static int push_closed(lua_State *L)
 
 static bool option_binary(lua_State *L, int arg)
 {
+    bool binary = false;
+
     if (lua_isnoneornil(L, arg))
         return false;
     luaL_checktype(L, arg, LUA_TTABLE);
-    lua_getfield(L, arg, "binary");
-    bool binary = lua_toboolean(L, -1) != 0;
-    lua_pop(L, 1);
+    lua_pushnil(L);
+    while (lua_next(L, arg)) {
+        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "binary") != 0)
+            luaL_argerror(L, arg, "the only option is binary");
+        binary = lua_toboolean(L, -1) != 0;
+        lua_pop(L, 1);
+    }
     return binary;
 }
 

@@ -66,6 +66,7 @@ static int request_json(lua_State *L)
         return 1;
     lua_pushvalue(L, -1);
     lua_rawseti(L, LUA_REGISTRYINDEX, VM_BAD_JSON);
+    vm_of(L)->running->bad_json = true;
     return lua_error(L);
 }
 

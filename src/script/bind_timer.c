@@ -32,6 +32,8 @@ static void timer_due(struct timer *timer)
             next += (now - next) / box->interval_ns * box->interval_ns + box->interval_ns;
         timer_start_at(timer->loop, timer, next);
     }
+    if (room->rooms->stopping) /* handlers may finish, but nothing begins */
+        return;
     if (!box->queued) {
         box->queued = true;
         room_timer_due(room, box);
@@ -131,10 +133,11 @@ static int enter_timer(lua_State *L)
 static void timer_done(struct task *task, enum call_result result)
 {
     struct timer_box *box = task->data;
-    if (result != CALL_DONE)
+    if (result != CALL_DONE) {
         handler_failed(task, result);
-    if (!task->co && box->interval_ns == 0) /* there was no memory to begin */
-        timer_end(task->vm->L, box);
+        if (box->interval_ns == 0) /* there may have been no memory to begin */
+            timer_end(task->vm->L, box);
+    }
     box->queued = false; /* the object is alive: it lies on the coroutine's stack or in the registry */
 }
 

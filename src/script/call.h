@@ -24,6 +24,7 @@ struct task {
     lua_CFunction enter; /* called with a light userdata of the task; pushes the rest */
     void *data;          /* for enter */
     bool suspending;     /* a wait has begun: the yields that lead out of it are ours */
+    bool bad_json;       /* request:json() has failed in it */
     /* Called when the task is over, however; the task is freed after it. */
     void (*done)(struct task *task, enum call_result result);
     struct timer timer;                       /* of sleep */

@@ -135,6 +135,14 @@ done:
     return rc;
 }
 
+static int count_lines(const struct buf *file)
+{
+    int lines = 0;
+    for (size_t i = 0; i < file->len; i++)
+        lines += file->data[i] == '\n' || i + 1 == file->len;
+    return lines;
+}
+
 struct code *code_compile(const char *path, const char *name, struct buf *error)
 {
     struct buf file = {0}, bytecode = {0};
@@ -148,6 +156,7 @@ struct code *code_compile(const char *path, const char *name, struct buf *error)
     else if (compile(path, name, source_of(&file), &bytecode, error) == 0) {
         code = xcalloc(sizeof *code);
         *code = (struct code){.refs = 1,
+                              .lines = count_lines(&file),
                               .name = xstrdup(name),
                               .path = xstrdup(path),
                               .bytecode = bytecode.data,

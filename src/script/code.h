@@ -12,6 +12,7 @@ struct code {
     char *name;        /* owned; path inside the project, as tracebacks show it: "parties/main.lua"; for Lua
                         * its source is "@parties/main.lua" */
     char *path;        /* owned; where the file is, for excerpts */
+    int lines;         /* of the source */
     uint8_t *bytecode; /* owned; with its debug information */
     size_t len;
 };

@@ -36,14 +36,13 @@ static void describe_table(lua_State *L, int index, struct failure *failure)
 {
     lua_pushliteral(L, "close");
     lua_rawget(L, index);
-    if (lua_isinteger(L, -1)) {
-        lua_Integer code = lua_tointeger(L, -1);
-        failure->close = peer_close_code_valid(code);
-        failure->close_code = failure->close ? (uint16_t)code : 0;
-    }
+    int is_integer;
+    lua_Integer code = lua_tointegerx(L, -1, &is_integer);
+    failure->close = is_integer && peer_close_code_valid(code);
+    failure->close_code = failure->close ? (uint16_t)code : 0;
     lua_pushliteral(L, "reason");
     lua_rawget(L, index);
-    if (failure->close && lua_type(L, -1) == LUA_TSTRING) {
+    if (failure->close && lua_isstring(L, -1)) {
         size_t len;
         const char *reason = lua_tolstring(L, -1, &len);
         (void)!buf_append(&failure->close_reason, reason, len);
@@ -83,7 +82,7 @@ static int describe(lua_State *L)
     lua_settop(L, 0);
     lua_xmove(description->task->co, L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, VM_BAD_JSON);
-    failure->bad_json = ends_with(L, 1, 2);
+    failure->bad_json = description->task->bad_json && ends_with(L, 1, 2);
     if (failure->bad_json) {
         message_value(L, 2, &failure->message);
     } else if (bind_test(L, 1, response_type)) {

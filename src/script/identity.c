@@ -85,7 +85,7 @@ int base_tostring(lua_State *L)
 /* string.format: as in Lua, but %s of an object is its tostring, and there is no %p. */
 static int string_format(lua_State *L)
 {
-    int arg = 1;
+    int arg = 1, top = lua_gettop(L);
     size_t len;
     const char *format = luaL_checklstring(L, 1, &len), *end = format + len;
 
@@ -93,8 +93,8 @@ static int string_format(lua_State *L)
         format += 1 + strspn(format + 1, "-+ #0123456789.");
         if (*format == 'p')
             return luaL_error(L, "invalid conversion '%%p' to 'format': objects have no addresses here");
-        if (*format != '%')
-            arg++;
+        if (*format != '%' && ++arg > top)
+            break; /* Lua's own says which one is missing */
         if (*format == 's' && has_identity(lua_type(L, arg))) {
             identity_tolstring(L, arg, NULL);
             lua_replace(L, arg);

@@ -83,10 +83,16 @@ static void complain_unknown(lua_State *L, struct check *check, const char *key,
 
 /* ---- handlers ---- */
 
-/* "onXxx"? Other fields are the party's own affair. */
+/* "onXxx", or a handler's name but for its case ("onmessage")? Other fields are the party's own affair. */
 static bool looks_like_handler(const char *key)
 {
-    return key[0] == 'o' && key[1] == 'n' && key[2] >= 'A' && key[2] <= 'Z';
+    if (key[0] == 'o' && key[1] == 'n' && key[2] >= 'A' && key[2] <= 'Z')
+        return true;
+    for (size_t i = 0; party_handlers[i]; i++) {
+        if (strcasecmp(key, party_handlers[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void check_handler(lua_State *L, struct check *check, const char *key)

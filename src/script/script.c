@@ -358,14 +358,34 @@ struct handler_search {
     bool none;
 };
 
+/* Might indexing the table at the top find this key? Follows __index from table to table as Lua does, but
+ * runs no code of the script's, which is for the door alone: what a function would find is not known. */
+static bool may_find(lua_State *L, const char *key)
+{
+    static const int steps = 16;
+
+    for (int i = 0; i < steps && lua_istable(L, -1); i++) {
+        lua_pushstring(L, key);
+        if (lua_rawget(L, -2) != LUA_TNIL)
+            return true;
+        lua_pop(L, 1);
+        if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
+            return false;
+        lua_remove(L, -2);
+    }
+    return true;
+}
+
 static int search_handlers(lua_State *L)
 {
     struct handler_search *search = lua_touserdata(L, 1);
     const char *other = search->entry->other;
 
     lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
-    search->none = lua_getfield(L, -1, search->entry->handler) == LUA_TNIL &&
-                   (!other || lua_getfield(L, -2, other) == LUA_TNIL);
+    lua_pushvalue(L, -1);
+    search->none = !may_find(L, search->entry->handler);
+    lua_settop(L, 2);
+    search->none = search->none && !(other && may_find(L, other));
     return 0;
 }
 

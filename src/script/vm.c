@@ -86,8 +86,8 @@ static int adopt_party(lua_State *L, int status, lua_KContext context)
     (void)context;
     struct vm *vm = vm_of(L);
     if (lua_type(L, -1) != LUA_TTABLE)
-        return luaL_error(L, "%s must return the party, a table of handlers; it returned %s",
-                          vm->party->code->name, luaL_typename(L, -1));
+        return luaL_error(L, "%s:%d: must return the party, a table of handlers, at its end; it returned %s",
+                          vm->party->code->name, vm->party->code->lines, luaL_typename(L, -1));
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushvalue(L, -3);
