@@ -142,11 +142,7 @@ static int read_dotenv(struct string_list *env, const char *directory, struct bu
     while (getline(&line, &size, file) >= 0) {
         number++;
         if (!parse_line(env, line)) {
-            (void)!buf_printf(error,
-                              "%s:%d: expected NAME=value (a quote must be closed, with nothing behind it), "
-                              "a comment or an "
-                              "empty line",
-                              path, number);
+            (void)!buf_printf(error, "%s:%d: expected NAME=value, a comment or an empty line", path, number);
             rc = -EINVAL;
             break;
         }

@@ -140,7 +140,7 @@ static int count_lines(const struct buf *file)
     int lines = 0;
     for (size_t i = 0; i < file->len; i++)
         lines += file->data[i] == '\n' || i + 1 == file->len;
-    return lines;
+    return lines > 0 ? lines : 1;
 }
 
 struct code *code_compile(const char *path, const char *name, struct buf *error)

@@ -97,7 +97,7 @@ static void a_close_that_is_not_answered(void **state)
     client_text(world, &client, "close 4001");
     expect_frame(world, &client, "close 4001 Enough");
     client_text(world, &client, "still here"); /* is no answer */
-    WAIT_SAID(world, "connect a /\ntext a close 4001\nclose a 4001 unclean\n");
+    WAIT_SAID(world, "connect a /\ntext a close 4001\nclose a 4001 Enough unclean\n");
     expect_frame(world, &client, "end");
     assert_int_equal(world->counters.timeouts, 1);
     client_close(&client);
@@ -124,7 +124,7 @@ static void a_close_that_ends_the_connection(void **state)
             client_close(&client);
         else
             client_reset(&client);
-        WAIT_SAID(world, "connect a /\ntext a close 4001\nclose a 4001 unclean\n");
+        WAIT_SAID(world, "connect a /\ntext a close 4001\nclose a 4001 Enough unclean\n");
         WAIT(world, world->net.n_conns == 0);
     }
     world_close(world);

@@ -292,7 +292,10 @@ static void with_too_little_memory(void **state)
 static void a_bomb_ends_its_handler_alone(void **state)
 {
     (void)state;
-    struct world *world = world_of(
+    struct world *world = world_begin();
+    world->config.limits.room_memory = 128 * 1024;
+    project_files_write(
+        &world->files, "parties/main.lua",
         "local P, bombs = {}, {}\n"
         "function P:onStart() self.n = 0 end\n"
         "function bombs.rep() return ('x'):rep(1 << 40) end\n"
@@ -346,6 +349,7 @@ static void a_bomb_ends_its_handler_alone(void **state)
         "  return bombs[name](self, request)\n"
         "end\n"
         "return P\n");
+    world_open(world);
     struct room *room = world_room(world, "r");
     char head[64], n[32];
     int asked = 1;
@@ -357,7 +361,7 @@ static void a_bomb_ends_its_handler_alone(void **state)
         snprintf(head, sizeof head, "GET /parties/main/r/%s", name);
         struct asked *answer = world_answer(room, head, NULL);
         if (answer->status != 500)
-            fail_msg("%s: %d", name, answer->status);
+            fail_msg("%s: %d\n%s", name, answer->status, world_log(world));
         if (!strstr(world_log(world), "\"handler\":\"onRequest\""))
             fail_msg("%s: was not logged", name);
         snprintf(n, sizeof n, "%d", asked += 2);
