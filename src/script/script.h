@@ -14,7 +14,6 @@ struct script {
     struct pool *pool; /* memory of the VMs (pool.h) */
     struct list warm;  /* of struct vm: those that ran last, the latest at the end */
     size_t n_warm;
-    bool show_errors; /* festa dev: a script's error reaches the client */
 };
 
 extern const struct script_ops script_ops; /* its user is a struct script */

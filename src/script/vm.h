@@ -17,7 +17,6 @@ enum vm_slot {
     VM_MODULES,     /* name → what require returned */
     VM_LIBRARY,     /* metatable of the library tables (library.h) */
     VM_BAD_JSON,    /* the message of the last request:json() that failed */
-    VM_TIMERS,      /* timer object → function, while it runs */
     VM_SLOTS
 };
 
