@@ -2,12 +2,29 @@
 #include "base/bytes.h"
 
 #include "base/check.h"
+#include "base/spare.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BYTES_CAP_MIN 64u
+
+/* Most messages are small: allocations for up to so many bytes are all of one size, and kept. */
+#define SMALL_MAX 160u
+#define SMALL_KEPT 256u
+
+static _Thread_local struct spare small;
+
+static bool is_small(const struct bytes *bytes)
+{
+    return !bytes->grows && bytes->cap <= SMALL_MAX;
+}
+
+void bytes_thread_fini(void)
+{
+    spare_fini(&small);
+}
 
 /* Where the bytes of one that does not grow lie. */
 static uint8_t *inline_data(struct bytes *bytes)
@@ -19,7 +36,8 @@ struct bytes *bytes_new(size_t len)
 {
     if (len > SIZE_MAX / 2)
         return NULL;
-    struct bytes *bytes = malloc(sizeof *bytes + len);
+    struct bytes *bytes = len <= SMALL_MAX ? spare_take(&small, sizeof *bytes + SMALL_MAX)
+                                           : malloc(sizeof *bytes + len);
     if (bytes)
         *bytes = (struct bytes){.refs = 1, .len = len, .cap = len, .data = inline_data(bytes)};
     return bytes;
@@ -89,6 +107,10 @@ void bytes_unref(struct bytes *bytes)
     CHECK(bytes->refs > 0);
     if (--bytes->refs)
         return;
+    if (is_small(bytes)) {
+        spare_give(&small, bytes, SMALL_KEPT);
+        return;
+    }
     if (bytes->grows)
         free(bytes->data);
     free(bytes);

@@ -33,3 +33,6 @@ struct bytes *bytes_ref(struct bytes *bytes);
 
 /* One reference less; the last one frees. Accepts NULL. */
 void bytes_unref(struct bytes *bytes);
+
+/* Frees what the thread keeps for its next small bytes. Called when a loop thread ends. */
+void bytes_thread_fini(void);

@@ -71,5 +71,6 @@ void net_fini(struct net *net)
     segment_pool_fini(&net->segments);
     while (net->n_logs > 0)
         bytes_unref(net->logs[--net->n_logs]);
+    bytes_thread_fini();
     net->loop = NULL;
 }

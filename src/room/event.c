@@ -1,13 +1,17 @@
 /* The life of an event's memory. */
 #include "room/event.h"
 
-#include <stdlib.h>
+#include "base/spare.h"
+
+#define EVENTS_KEPT 64u
+
+static _Thread_local struct spare spare;
 
 struct event *event_new(enum event_kind kind)
 {
-    struct event *event = calloc(1, sizeof *event);
+    struct event *event = spare_take(&spare, sizeof *event);
     if (event)
-        event->kind = (uint8_t)kind;
+        *event = (struct event){.kind = (uint8_t)kind};
     return event;
 }
 
@@ -22,5 +26,10 @@ void event_free(struct event *event)
     peer_unref(event->peer);
     free(event->copy);
     free(event->close_reason);
-    free(event);
+    spare_give(&spare, event, EVENTS_KEPT);
+}
+
+void event_thread_fini(void)
+{
+    spare_fini(&spare);
 }

@@ -53,3 +53,6 @@ struct event *event_new(enum event_kind kind) __attribute__((warn_unused_result)
 /* Frees it with all that it owns. An exchange that was not answered is answered with 500.
  * Accepts NULL. */
 void event_free(struct event *event);
+
+/* Frees what the thread keeps for its next events. Called when a loop thread ends. */
+void event_thread_fini(void);

@@ -118,6 +118,7 @@ void rooms_fini(struct rooms *rooms)
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);
     outq_fini(&rooms->staged);
+    event_thread_fini();
 }
 
 static struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, uint64_t hash)
