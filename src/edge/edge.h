@@ -22,10 +22,15 @@ struct edge {
     struct list sockets;    /* of struct ws_socket */
     struct buf scratch;     /* a response's head while it is written */
     bool stopping;          /* answers end their connections */
+    const struct http_problem *broken; /* why there are no parties: what everybody is answered; or NULL */
 };
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
                struct counters *counters, struct party *(*find_party)(void *, struct span), void *user);
+
+/* Another version of the configuration counts from here on; it must stay until the next one. broken, which
+ * must too, is why there are no parties; NULL: there are. */
+void edge_adopt(struct edge *edge, const struct config *config, const struct http_problem *broken);
 
 /* All connections must be gone. */
 void edge_fini(struct edge *edge);
