@@ -315,7 +315,7 @@ static void a_room_does_not_grow(void **state)
     ask(room, "");
     for (int i = 0; i < 1000; i++) {
         struct string_list env = {0};
-        string_list_add(&env, "A=b");
+        string_list_add(&env, i % 2 ? "A=b" : "A=c"); /* else it would be the same version */
         reload_with(world, &env);
         world_wait(world, room->n_waiting == 0 && !room->reload_due);
         if (i == 20)
@@ -327,6 +327,37 @@ static void a_room_does_not_grow(void **state)
     assert_true(after <= before + 256); /* the number in self, and what answering took */
     assert_int_equal(world->project->refs, 4); /* ours, the thread's, the room's, its VM's */
     world_quiet(world);
+    world_end(world);
+}
+
+/* A version in which nothing differs for the party is none for its rooms; they don't keep the one before. */
+static void a_version_that_is_the_same(void **state)
+{
+    (void)state;
+    static const char party[] = "local P, n, words = {}, 0, require 'words'\n"
+                                "function P:onReload() error('it is another') end\n"
+                                "function P:onRequest() n = n + 1 return tostring(n) .. words.a end\n"
+                                "return P\n";
+    struct world *world = world_begin();
+    project_files_write(&world->files, "lib/words.lua", "return { a = 'a' }");
+    project_files_write(&world->files, "parties/main.lua", party);
+    world_open(world);
+    struct room *room = world_room(world, "r");
+
+    assert_string_equal(ask(room, ""), "200 1a");
+    struct project *first = project_ref(world->project);
+    project_files_write(&world->files, "parties/other.lua", "return {}");
+    reload(world, party);
+    assert_int_equal(first->refs, 1);
+    assert_ptr_equal(world_vm(room)->party, world->party);
+    assert_string_equal(ask(room, ""), "200 2a");
+    world_quiet(world);
+
+    project_files_write(&world->files, "lib/words.lua", "\nreturn { a = 'a' }"); /* lines count */
+    reload(world, party);
+    world_logged(world, "it is another");
+    assert_string_equal(ask(room, ""), "200 1a");
+    project_unref(first);
     world_end(world);
 }
 
@@ -380,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_party_that_goes_and_comes_back),
         cmocka_unit_test(what_failed_is_explained),
         cmocka_unit_test(a_room_does_not_grow),
+        cmocka_unit_test(a_version_that_is_the_same),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
