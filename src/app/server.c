@@ -190,6 +190,18 @@ static int listen_on(struct server *server)
     return error;
 }
 
+/* A SIGHUP that comes now, as when a terminal is closed, is not to end what ends by itself. */
+static void forget_signals(struct server *server)
+{
+    sigset_t late;
+
+    sigemptyset(&late);
+    sigaddset(&late, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &late, NULL);
+    for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+}
+
 static void watch_signals(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -277,8 +289,7 @@ int server_run(struct project *project, const struct cli *cli, const struct buf 
         log_line(LOG_INFO, "stopped", NULL, 0);
         watch_close(server.watch);
         terminal_close(server.terminal);
-        for (size_t i = 0; i < sizeof server.signals / sizeof *server.signals; i++)
-            uv_close((uv_handle_t *)&server.signals[i], NULL);
+        forget_signals(&server);
         exit_code = 0;
     }
     timer_stop(&server.deadline);
