@@ -34,14 +34,14 @@ struct server {
     struct edge edge;
     struct listener *listener;
     uv_signal_t signals[3];
-    struct watch *watch;    /* of festa dev, as is the next */
+    struct watch *watch; /* of festa dev, as is the next */
     struct terminal *terminal;
     struct http_problem *broken; /* why the project has never been loaded; NULL once it was */
     bool failed;                 /* what is on disk did not load */
     struct loop_hook last_conn;  /* waits for the last connection while the server stops */
-    struct timer deadline;  /* of the connections' end */
-    bool stopping;          /* a signal came */
-    bool closing;           /* the rooms are gone; connections are being closed */
+    struct timer deadline;       /* of the connections' end */
+    bool stopping;               /* a signal came */
+    bool closing;                /* the rooms are gone; connections are being closed */
 };
 
 /* ---- stopping ---- */

@@ -124,7 +124,8 @@ static void show_addresses(const struct terminal *terminal, bool with_code)
     if (*terminal->lan)
         (void)!buf_printf(&text, "  Network  %s\n", terminal->lan);
     else
-        (void)!buf_printf(&text, "  Network  not reachable from other machines; --host 0.0.0.0 makes it so\n");
+        (void)!buf_printf(&text,
+                          "  Network  not reachable from other machines; --host 0.0.0.0 makes it so\n");
     const char *term = getenv("TERM");
     if (with_code && *terminal->lan && term && strcmp(term, "dumb") != 0) {
         (void)!buf_append(&text, "\n", 1);
@@ -267,7 +268,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         terminal->ops->quit(terminal->user);
         return;
     }
-    for (ssize_t i = 0; i < n && buf->base[i] != '\033'; i++) /* an arrow or the like: its letters are no keys */
+    for (ssize_t i = 0; i < n && buf->base[i] != '\033';
+         i++) /* an arrow or the like: its letters are no keys */
         on_key(terminal, buf->base[i]);
 }
 

@@ -18,10 +18,10 @@ struct edge {
     struct party *(*find_party)(void *user, struct span name);
     void *user;
     struct http_limits http_limits;
-    struct list http_conns; /* of struct http_conn */
-    struct list sockets;    /* of struct ws_socket */
-    struct buf scratch;     /* a response's head while it is written */
-    bool stopping;          /* answers end their connections */
+    struct list http_conns;            /* of struct http_conn */
+    struct list sockets;               /* of struct ws_socket */
+    struct buf scratch;                /* a response's head while it is written */
+    bool stopping;                     /* answers end their connections */
     const struct http_problem *broken; /* why there are no parties: what everybody is answered; or NULL */
 };
 

@@ -27,9 +27,9 @@ enum vm_slot {
 struct vm {
     struct script *script;
     struct party *party; /* whose script runs; with a reference to its project */
-    struct room *room; /* NULL in a VM that only checks a script */
-    lua_State *L;      /* the main thread: for the host alone, no script code runs on it */
-    size_t used;       /* bytes of the VM */
+    struct room *room;   /* NULL in a VM that only checks a script */
+    lua_State *L;        /* the main thread: for the host alone, no script code runs on it */
+    size_t used;         /* bytes of the VM */
     size_t limit;
     bool loaded;                         /* the file scope is over: handlers run, and may wait */
     struct list warm;                    /* in script->warm: the VMs that ran last */

@@ -21,7 +21,7 @@ struct world {
     struct project_files files;
     struct config config;    /* the project's, until it is opened */
     struct project *project; /* a reference */
-    struct party *party; /* main */
+    struct party *party;     /* main */
     struct counters counters;
     struct loop loop;
     struct script script;

@@ -45,7 +45,8 @@ static struct world *begin(const char *config)
     project_files_write(&world->files, "lib/node_modules/x.lua", "");
     project_files_write(&world->files, "parties/.hidden/x.lua", "");
     if (config)
-        snprintf(world->config_path, sizeof world->config_path, "%s", project_files_path(&world->files, config));
+        snprintf(world->config_path, sizeof world->config_path, "%s",
+                 project_files_path(&world->files, config));
     assert_int_equal(loop_init(&world->loop), 0);
     world->watch =
         watch_open(&world->loop, world->files.root, config ? world->config_path : NULL, on_change, world);
@@ -87,9 +88,9 @@ static void move(struct world *world, const char *from, const char *to)
 static void files_of_a_project(void **state)
 {
     (void)state;
-    static const char *const names[] = {"parties/main.lua", "parties/new.lua",     "parties/game/init.lua",
-                                        "parties/game/x.lua", "lib/new.lua",         "lib/deep/er/words.lua",
-                                        "lib/deep/new.lua",   "festa.lua",           ".env",
+    static const char *const names[] = {"parties/main.lua",     "parties/new.lua", "parties/game/init.lua",
+                                        "parties/game/x.lua",   "lib/new.lua",     "lib/deep/er/words.lua",
+                                        "lib/deep/new.lua",     "festa.lua",       ".env",
                                         "parties/new/init.lua", "lib/a/b/c/d.lua"};
     struct world *world = begin(NULL);
 
@@ -109,9 +110,9 @@ static void files_of_a_project(void **state)
 static void what_is_no_change(void **state)
 {
     (void)state;
-    static const char *const ignored[] = {"public/index.html", "public/x.lua", "readme.lua", ".git/index",
-                                          "lib/node_modules/x.lua", "parties/.hidden/x.lua",
-                                          "node_modules/x.lua", ".festa/data"};
+    static const char *const ignored[] = {
+        "public/index.html",      "public/x.lua",          "readme.lua",         ".git/index",
+        "lib/node_modules/x.lua", "parties/.hidden/x.lua", "node_modules/x.lua", ".festa/data"};
     struct world *world = begin(NULL);
 
     assert_int_equal(utime(project_files_path(&world->files, "parties/main.lua"), NULL), 0);
@@ -247,10 +248,14 @@ static void closed_in_between(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_of_a_project),        cmocka_unit_test(what_is_no_change),
-        cmocka_unit_test(ways_to_save),              cmocka_unit_test(folders_that_come_and_go),
-        cmocka_unit_test(links_to_folders),          cmocka_unit_test(another_configuration),
-        cmocka_unit_test(a_configuration_elsewhere), cmocka_unit_test(closed_in_between),
+        cmocka_unit_test(files_of_a_project),
+        cmocka_unit_test(what_is_no_change),
+        cmocka_unit_test(ways_to_save),
+        cmocka_unit_test(folders_that_come_and_go),
+        cmocka_unit_test(links_to_folders),
+        cmocka_unit_test(another_configuration),
+        cmocka_unit_test(a_configuration_elsewhere),
+        cmocka_unit_test(closed_in_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,24 +89,26 @@ static void as_json(void **state)
                                    .line = 7,
                                    .traceback = "one\ntwo\tthree",
                                    .source = "  >    7 | x"};
-    expect_body(&problem, false,
-                "{\"error\":{\"message\":\"a \\\"quoted\\\\ \\u0001 word\xc3\xa9\",\"file\":\"parties/main.lua\","
-                "\"line\":7,\"traceback\":\"one\\ntwo\\tthree\",\"source\":\"  >    7 | x\"}}\n");
+    expect_body(
+        &problem, false,
+        "{\"error\":{\"message\":\"a \\\"quoted\\\\ \\u0001 word\xc3\xa9\",\"file\":\"parties/main.lua\","
+        "\"line\":7,\"traceback\":\"one\\ntwo\\tthree\",\"source\":\"  >    7 | x\"}}\n");
     struct http_problem little = {.message = "\xff\xfe bytes \xc3\xa9"}; /* some of it UTF-8 */
-    expect_body(&little, false,
-                "{\"error\":{\"message\":\"\xef\xbf\xbd\xef\xbf\xbd bytes \xef\xbf\xbd\xef\xbf\xbd\",\"file\":null,"
-                "\"line\":null,\"traceback\":null,\"source\":null}}\n");
+    expect_body(
+        &little, false,
+        "{\"error\":{\"message\":\"\xef\xbf\xbd\xef\xbf\xbd bytes \xef\xbf\xbd\xef\xbf\xbd\",\"file\":null,"
+        "\"line\":null,\"traceback\":null,\"source\":null}}\n");
     struct http_problem nothing = {0};
-    expect_body(&nothing, false,
-                "{\"error\":{\"message\":\"\",\"file\":null,\"line\":null,\"traceback\":null,\"source\":null}}\n");
+    expect_body(
+        &nothing, false,
+        "{\"error\":{\"message\":\"\",\"file\":null,\"line\":null,\"traceback\":null,\"source\":null}}\n");
 }
 
 static void as_html(void **state)
 {
     (void)state;
     static const char nasty[] = "<script>alert('x')</script>&\"\x1b[0m";
-    static const char escaped[] =
-        "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\xef\xbf\xbd[0m";
+    static const char escaped[] = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\xef\xbf\xbd[0m";
     struct http_problem problem = {.title = (char *)nasty,
                                    .message = (char *)nasty,
                                    .file = (char *)nasty,

@@ -81,17 +81,18 @@ static void the_new_script_finds_everything(void **state)
 static void what_waits_goes_on_in_the_old_code(void **state)
 {
     (void)state;
-    struct world *world = world_of("local P = {}\n"
-                                   "function P:onStart()\n"
-                                   "  self.ticks = 0\n"
-                                   "  self.timer = party.every(1, function() self.ticks = self.ticks + 1 end)\n"
-                                   "end\n"
-                                   "function P:onRequest()\n"
-                                   "  while not self.go do sleep(0) end\n"
-                                   "  return 'old ' .. self:word()\n"
-                                   "end\n"
-                                   "function P:word() return 'old' end\n"
-                                   "return P\n");
+    struct world *world =
+        world_of("local P = {}\n"
+                 "function P:onStart()\n"
+                 "  self.ticks = 0\n"
+                 "  self.timer = party.every(1, function() self.ticks = self.ticks + 1 end)\n"
+                 "end\n"
+                 "function P:onRequest()\n"
+                 "  while not self.go do sleep(0) end\n"
+                 "  return 'old ' .. self:word()\n"
+                 "end\n"
+                 "function P:word() return 'old' end\n"
+                 "return P\n");
     struct room *room = world_room(world, "r");
     struct asked *asked = world_ask(room, "GET /parties/main/r", NULL);
 
@@ -280,8 +281,8 @@ static void what_failed_is_explained(void **state)
     struct room *room = world_room(world, "r");
 
     ask(room, "");
-    world_logged(world, "lib/deep.lua:2: attempt to index a nil value (field 'x')", "\"source\":",
-                 "  >    2 |   return t.x.y");
+    world_logged(world, "lib/deep.lua:2: attempt to index a nil value (field 'x')",
+                 "\"source\":", "  >    2 |   return t.x.y");
     ask(room, "table");
     world_logged(world, "a table", "  >    5 |     if r.subpath");
     ask(world_room(world, "start"), "");
@@ -324,7 +325,7 @@ static void a_room_does_not_grow(void **state)
     assert_string_equal(ask(room, ""), "200 100050001000");
     size_t after = memory_of(room);
     print_message("%zu bytes after 20 versions, %zu after 1000\n", before, after);
-    assert_true(after <= before + 256); /* the number in self, and what answering took */
+    assert_true(after <= before + 256);        /* the number in self, and what answering took */
     assert_int_equal(world->project->refs, 4); /* ours, the thread's, the room's, its VM's */
     world_quiet(world);
     world_end(world);
