@@ -161,6 +161,8 @@ int server_run(struct project *project, const struct config *config)
         return 1;
     }
     net_init(&server.net, &server.loop, &server.counters, (size_t)limits->queue, LINGER_MS);
+    if (config->io_uring)
+        net_use_uring(&server.net);
     if (script_init(&server.script, project, config, &server.loop, &server.counters) != 0) {
         fputs("festa: not enough memory\n", stderr);
         goto net;

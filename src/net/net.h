@@ -8,6 +8,8 @@
 
 #define NET_LOGS 16
 
+struct batch; /* net/output.c */
+
 struct net {
     struct loop *loop;
     struct loop_hook flush;
@@ -17,7 +19,11 @@ struct net {
     size_t n_refused;   /* of those, the ones that were accepted over the limit */
     size_t queue_limit; /* of a connection; limits.queue */
     uint64_t linger_ms; /* how long a FIN of the peer is awaited */
-    uint64_t writes;    /* system calls that sent something, or tried to */
+    uint64_t writes;    /* times that the kernel was given bytes of a connection */
+    uint64_t batches;   /* of those, so many went together, by io_uring */
+    unsigned batch_min; /* connections; fewer are not worth a batch */
+    bool batch_due;     /* net_use_uring */
+    struct batch *batch; /* owned; NULL: each connection is written to by itself */
     struct segment_pool segments;
     struct bytes *logs[NET_LOGS]; /* empty ones, for the groups' next turn */
     unsigned n_logs;
@@ -27,6 +33,10 @@ struct net {
  * error of write(). */
 void net_init(struct net *net, struct loop *loop, struct counters *counters, size_t queue_limit,
               uint64_t linger_ms);
+
+/* Lets it write to many connections with one system call, by io_uring, if the kernel allows it; it
+ * finds that out at the next flush, on the loop's thread. Without this it never does. */
+void net_use_uring(struct net *net);
 
 /* All connections must be gone. */
 void net_fini(struct net *net);
