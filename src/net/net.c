@@ -12,7 +12,7 @@
 #define LOG_CAP_KEPT 65536u
 
 /* Fewer sends than these cost less one by one. */
-#define BATCH_MIN 4u
+#define BATCH_MIN 3u
 
 /* Groups come first: each member's share of the log leaves together with its own queue. It
  * matters, too, that no log is appended to between the first write and its own flush: a write
