@@ -81,6 +81,7 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
         {"host", strcmp(config->host, running->host) != 0},
         {"port", config->port != running->port},
         {"threads", config->threads != running->threads},
+        {"ioUring", config->io_uring != running->io_uring},
         {"connections", config->limits.connections != running->limits.connections},
     };
 
@@ -95,6 +96,7 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
         config->host = xstrdup(running->host);
         config->port = running->port;
         config->threads = running->threads;
+        config->io_uring = running->io_uring;
         config->limits.connections = running->limits.connections;
     }
     buf_fini(&changed);

@@ -138,6 +138,8 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     worker->finish.fn = on_finish;
     net_init(&worker->net, &worker->loop, &worker->counters, (size_t)config->limits.queue, LINGER_MS);
     net_share(&worker->net, &all->total);
+    if (config->io_uring)
+        net_use_uring(&worker->net);
     rc = script_init(&worker->script, project, &worker->loop, &worker->counters);
     if (rc != 0) {
         fputs("festa: not enough memory\n", stderr);

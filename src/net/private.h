@@ -33,9 +33,17 @@ void conn_flushed(struct conn *conn);
 /* Puts it on the list of what is to be flushed. */
 void conn_mark(struct conn *conn);
 
-/* Writes what it has, as far as the kernel takes it. Afterwards it needs its group's log
- * no more. */
+/* Writes what it has, as far as the kernel takes it; when that has been done, which may be in
+ * batch_leave only, it needs its group's log no more. Nobody may write to any connection or
+ * group before batch_leave. */
 void conn_flush(struct conn *conn);
+
+/* Opens the ring with which connections are flushed in batches, if there can be one. */
+void batch_open(struct net *net);
+void batch_close(struct net *net);
+
+/* Ends a flush: what conn_flush has put off is done. */
+void batch_leave(struct net *net);
 
 /* ---- conn_group.c ---- */
 
@@ -46,5 +54,7 @@ size_t conn_group_pending(const struct conn *conn);
  * 0 or -ENOMEM. */
 int conn_group_seal(struct conn *conn) __attribute__((warn_unused_result));
 
-/* Flushes every member, and empties the log. */
+/* Flushes every member, in two steps: conn_flush for each, and after batch_leave the log is
+ * emptied. */
 void conn_group_flush(struct conn_group *group);
+void conn_group_flushed(struct conn_group *group);

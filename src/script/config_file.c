@@ -193,6 +193,11 @@ static void read_cors(struct reading *r, const char *key)
     read_flag(r, key, &r->config->cors);
 }
 
+static void read_io_uring(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->io_uring);
+}
+
 /* "*", or what a browser sends: scheme://host[:port] */
 static bool origin_valid(const char *text)
 {
@@ -362,6 +367,7 @@ static const struct key keys[] = {
     {"public", read_public},
     {"singlePageApp", read_later_flag},
     {"cors", read_cors},
+    {"ioUring", read_io_uring},
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
     {"deflate", read_later_flag},
