@@ -85,7 +85,7 @@ void conn_group_flush(struct conn_group *group)
     list_each(link, &group->members) {
         struct conn *conn = container_of(link, struct conn, member);
         if (conn_group_pending(conn) > 0 || list_linked(&conn->dirty))
-            conn_flush(conn);
+            batch_flush(conn);
     }
 }
 

@@ -28,7 +28,7 @@ void net_flush(struct net *net)
     list_each(group, &net->dirty_groups)
         conn_group_flush(container_of(group, struct conn_group, dirty));
     while ((link = list_pop(&net->dirty_conns)) != NULL)
-        conn_flush(container_of(link, struct conn, dirty));
+        batch_flush(container_of(link, struct conn, dirty));
     batch_leave(net);
     while ((link = list_pop(&net->dirty_groups)) != NULL)
         conn_group_flushed(container_of(link, struct conn_group, dirty));

@@ -1,6 +1,6 @@
 /* The writing half of a connection: conn_write and its kin fill the queue, conn_flush empties
- * it as far as the kernel takes it: at once, or with others' in a batch. Makes no upcalls: what
- * its owner has to know is told later in the turn. */
+ * it as far as the kernel takes it, batch_flush does so together with others. Makes no upcalls:
+ * what its owner has to know is told later in the turn. */
 #include "base/check.h"
 #include "base/log.h"
 #include "net/private.h"
@@ -245,10 +245,32 @@ static void settle(struct conn *conn, int rc)
         after_flush(conn);
 }
 
+/* Takes it off the list of what is to be flushed. Its descriptor if it may write now, or -1. */
+static int flush_begin(struct conn *conn)
+{
+    uv_os_fd_t fd;
+
+    list_remove(&conn->dirty);
+    if (conn->state >= CONN_LINGERING || conn->error)
+        return -1;
+    int rc = conn->held || conn->in_flight > 0 ? 1 : uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
+    if (rc == 0)
+        return fd;
+    settle(conn, rc);
+    return -1;
+}
+
+void conn_flush(struct conn *conn)
+{
+    int fd = flush_begin(conn);
+    if (fd >= 0)
+        settle(conn, write_now(conn, fd));
+}
+
 /* ---- the batch ---- */
 
 /* The first sends of several connections, which leave together. Nobody writes between the
- * first conn_flush and batch_leave, so what the pieces point at stays where it is. */
+ * first batch_flush and batch_leave, so what the pieces point at stays where it is. */
 struct batch {
     struct uring *uring;
     unsigned n, n_pieces;
@@ -308,8 +330,9 @@ void batch_leave(struct net *net)
     }
 }
 
-static void batch_add(struct batch *batch, struct conn *conn, int fd)
+static void batch_add(struct conn *conn, int fd)
 {
+    struct batch *batch = conn->net->batch;
     struct sending *sending = &batch->sends[batch->n];
 
     *sending = (struct sending){.fd = fd, .pieces = batch->pieces + batch->n_pieces, .result = SENDING_DUE};
@@ -324,20 +347,13 @@ static void batch_add(struct batch *batch, struct conn *conn, int fd)
         batch_leave(conn->net);
 }
 
-void conn_flush(struct conn *conn)
+void batch_flush(struct conn *conn)
 {
-    uv_os_fd_t fd;
-
-    list_remove(&conn->dirty);
-    if (conn->state >= CONN_LINGERING || conn->error)
-        return;
-    if (conn->held || conn->in_flight > 0) {
-        settle(conn, 1);
+    if (!conn->net->batch) {
+        conn_flush(conn);
         return;
     }
-    int rc = uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
-    if (rc == 0 && conn->net->batch)
-        batch_add(conn->net->batch, conn, fd);
-    else
-        settle(conn, rc ? rc : write_now(conn, fd));
+    int fd = flush_begin(conn);
+    if (fd >= 0)
+        batch_add(conn, fd);
 }

@@ -33,16 +33,17 @@ void conn_flushed(struct conn *conn);
 /* Puts it on the list of what is to be flushed. */
 void conn_mark(struct conn *conn);
 
-/* Writes what it has, as far as the kernel takes it; when that has been done, which may be in
- * batch_leave only, it needs its group's log no more. Nobody may write to any connection or
- * group before batch_leave. */
+/* Writes what it has, as far as the kernel takes it. Afterwards it needs its group's log
+ * no more. */
 void conn_flush(struct conn *conn);
 
-/* Opens the ring with which connections are flushed in batches, if there can be one. */
+/* Opens the ring with which connections are flushed together, if there can be one. */
 void batch_open(struct net *net);
 void batch_close(struct net *net);
 
-/* Ends a flush: what conn_flush has put off is done. */
+/* Like conn_flush, but it may be done only when the batch is full, or by batch_leave: until
+ * then nobody may write to any connection or group. */
+void batch_flush(struct conn *conn);
 void batch_leave(struct net *net);
 
 /* ---- conn_group.c ---- */
@@ -54,7 +55,7 @@ size_t conn_group_pending(const struct conn *conn);
  * 0 or -ENOMEM. */
 int conn_group_seal(struct conn *conn) __attribute__((warn_unused_result));
 
-/* Flushes every member, in two steps: conn_flush for each, and after batch_leave the log is
+/* Flushes every member, in two steps: batch_flush for each, and after batch_leave the log is
  * emptied. */
 void conn_group_flush(struct conn_group *group);
 void conn_group_flushed(struct conn_group *group);

@@ -80,6 +80,7 @@ return {
   port = 1999, host = "127.0.0.1", threads = 1,
   public = "public", singlePageApp = false,
   cors = false, allowedOrigins = { "https://app.example" }, subprotocols = { "a", "b" }, deflate = false,
+  ioUring = true,
   vars = { GREETING = "hi" },
   limits = { message = 1024 * 1024 },
 }

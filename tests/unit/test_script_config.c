@@ -41,7 +41,7 @@ static void every_key(void **state)
         "local port = 80 * 100\n"
         "return {\n"
         "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = false,\n"
-        "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
+        "  cors = true, ioUring = false, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
         "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
         "  trustedProxies = {}, rejectWithClose = false, crons = {},\n"
         "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
@@ -55,6 +55,7 @@ static void every_key(void **state)
     assert_int_equal(config.threads, 3);
     assert_string_equal(config.public_folder, "www");
     assert_true(config.cors);
+    assert_false(config.io_uring);
     assert_false(config.deflate || config.single_page_app || config.reject_with_close);
     assert_true(config.allowed_origins_set && !config.any_origin);
     assert_int_equal(config.allowed_origins.count, 2);
@@ -156,6 +157,7 @@ static void mistakes(void **state)
         {"return { host = 'a\\0b' }", "host is a text"},
         {"return { public = false }", "public is a text that is not empty, not false"},
         {"return { cors = 1 }", "cors is true or false, not 1"},
+        {"return { ioUring = 'auto' }", "ioUring is true or false, not \"auto\""},
         {"return { allowedOrigins = '*' }", "allowedOrigins is an array of texts, not \"*\""},
         {"return { allowedOrigins = { a = 1 } }", "allowedOrigins is an array of texts"},
         {"return { allowedOrigins = { 1 } }", "of the form \"https://example.com\", not 1"},
