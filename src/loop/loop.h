@@ -41,6 +41,7 @@ struct loop {
     uv_timer_t alarm;     /* wakes the loop when the first timer is due */
     uv_async_t wake;      /* loop_post */
     size_t holds;         /* loop_hold */
+    size_t n_jobs;        /* under way on other threads (job.h) */
     struct list soon;     /* of struct soon */
     struct list work;     /* of struct loop_hook: rooms that have events */
     struct list flush;    /* of struct loop_hook: sockets to write */
