@@ -43,7 +43,24 @@ bool http_request_has_token(const struct http_request *request, const char *name
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);
 
-/* A response, whole. */
+/* Where a body goes that comes in pieces; whoever sends it. */
+struct http_sink {
+    /* The next piece that was asked for, not empty; the reference is the callee's. NULL: there is none
+     * though some was promised, so the answer can't be completed. */
+    void (*piece)(struct http_sink *sink, struct bytes *piece);
+};
+
+/* A body of known length that is not in memory as a whole: a file. */
+struct http_source {
+    uint64_t length; /* bytes */
+    /* Asks for the next piece, one at a time: sink->piece is called once, later, never from within. */
+    void (*pull)(struct http_source *source, struct http_sink *sink);
+    /* No more is wanted, though a piece may have been asked for: it is not given any more. The source is
+     * gone for the caller. */
+    void (*close)(struct http_source *source);
+};
+
+/* A response, whole but for a body that comes in pieces. */
 struct http_response {
     int status;            /* 200 to 599 */
     struct bytes *reason;  /* owned; NULL: the status's own phrase */
@@ -51,6 +68,7 @@ struct http_response {
                             * the writer adds (writer.h) but Content-Type; NULL: none */
     struct bytes *body;    /* owned; NULL: empty */
     bool has_type;         /* headers holds a Content-Type */
+    struct http_source *source; /* owned; the body comes from here, and body is NULL; else NULL */
 };
 
 /* Empty with a status. NULL when there is no memory. */
