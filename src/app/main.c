@@ -1,6 +1,7 @@
 /* festa: the command. */
 #include "app/cli.h"
 #include "app/environment.h"
+#include "app/public_folder.h"
 #include "app/server.h"
 #include "base/check.h"
 #include "base/version.h"
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int fail(const struct buf *error)
 {
@@ -68,12 +70,13 @@ static int load_and(const struct cli *cli)
     struct config config;
     struct project project = {0};
     struct buf error = {0};
-    int exit_code = CLI_FAILURE;
+    int exit_code = CLI_FAILURE, public_fd = -1;
 
     config_init(&config);
     if (check_folder(cli->directory, &error) != 0 || read_config(&config, cli, &error) != 0 ||
         environment_collect(&project.env, &config, cli->directory, cli, &error) != 0 ||
-        project_open(&project, cli->directory, &config, &error) != 0) {
+        project_open(&project, cli->directory, &config, &error) != 0 ||
+        public_folder_open(project.root, &config, &public_fd, &error) != 0) {
         exit_code = fail(&error);
     } else if (cli->command == COMMAND_CHECK) {
         report(&project);
@@ -81,9 +84,11 @@ static int load_and(const struct cli *cli)
     } else if (log_init(2, cli->log_level, cli->log_format) != 0) {
         fputs("festa: the log can't be started\n", stderr);
     } else {
-        exit_code = server_run(&project, &config);
+        exit_code = server_run(&project, &config, public_fd);
         log_fini();
     }
+    if (public_fd >= 0)
+        close(public_fd);
     project_close(&project);
     config_fini(&config);
     buf_fini(&error);

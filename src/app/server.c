@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "edge/static_file.h"
 #include "loop/timer.h"
 #include "net/listener.h"
 #include "script/script.h"
@@ -26,6 +27,7 @@ struct server {
     struct script script;
     struct rooms rooms;
     struct edge edge;
+    struct static_folder files; /* if edge.files is set */
     struct listener *listener;
     uv_signal_t signals[3];
     struct loop_hook watch; /* waits for the last connection while the server stops */
@@ -39,7 +41,7 @@ struct server {
 static bool watch_connections(struct loop_hook *hook)
 {
     struct server *server = container_of(hook, struct server, watch);
-    if (server->closing && server->net.n_conns == 0)
+    if (server->closing && server->net.n_conns == 0 && server->loop.n_jobs == 0)
         loop_stop(&server->loop);
     return false;
 }
@@ -146,7 +148,7 @@ static void say_where(const struct server *server)
     }
 }
 
-int server_run(struct project *project, const struct config *config)
+int server_run(struct project *project, const struct config *config, int public_fd)
 {
     struct server server = {.config = config, .project = project};
     const struct limits *limits = &config->limits;
@@ -167,6 +169,10 @@ int server_run(struct project *project, const struct config *config)
     }
     rooms_init(&server.rooms, &server.loop, &script_ops, &server.script, &room_limits, &server.counters);
     edge_init(&server.edge, &server.net, &server.rooms, config, &server.counters, find_party, &server);
+    if (public_fd >= 0) {
+        static_folder_init(&server.files, public_fd);
+        server.edge.files = &server.files;
+    }
     server.watch.fn = watch_connections;
     server.deadline.fn = on_deadline;
     loop_hook_add(&server.loop.work, &server.watch);

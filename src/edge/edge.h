@@ -9,6 +9,8 @@
 #include "net/net.h"
 #include "room/room.h"
 
+struct static_folder; /* static_file.h */
+
 struct edge {
     struct net *net;
     struct rooms *rooms;
@@ -18,6 +20,7 @@ struct edge {
     struct party *(*find_party)(void *user, struct span name);
     void *user;
     struct http_limits http_limits;
+    const struct static_folder *files; /* public/; NULL: no files are served. Whoever made it sets it */
     struct list http_conns; /* of struct http_conn */
     struct list sockets;    /* of struct ws_socket */
     struct buf scratch;     /* a response's head while it is written */
