@@ -28,7 +28,8 @@ void http_date_write(int64_t seconds, char out[HTTP_DATE_LEN])
     memcpy(out, days + (size_t)3 * (size_t)utc.tm_wday, 3);
     put_two(out + 5, utc.tm_mday);
     memcpy(out + 8, months + (size_t)3 * (size_t)utc.tm_mon, 3);
-    put_two(put_two(out + 12, (utc.tm_year + 1900) / CENTURY), utc.tm_year % CENTURY);
+    int year = utc.tm_year + 1900;
+    put_two(put_two(out + 12, year / CENTURY), year % CENTURY);
     put_two(out + 17, utc.tm_hour);
     put_two(out + 20, utc.tm_min);
     put_two(out + 23, utc.tm_sec);
