@@ -12,5 +12,5 @@ struct job {
 };
 
 /* Starts it. It can't be called back: whoever goes meanwhile leaves a mark for done. While one is under way
- * (loop->n_jobs) the loop runs on, and must not end. */
+ * the loop runs on. */
 void job_start(struct loop *loop, struct job *job);

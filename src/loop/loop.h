@@ -68,7 +68,7 @@ void loop_run(struct loop *loop);
  * then polls. */
 void loop_step(struct loop *loop);
 
-/* loop_run returns at the end of this turn. */
+/* loop_run returns at the end of this turn, or of the first one in which no job is under way (job.h). */
 void loop_stop(struct loop *loop);
 
 /* Closes the loop's own handles and the loop. A handle that is still open, or a message

@@ -84,7 +84,8 @@ static void answers(void **state)
     ask(&fixture, "POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "404 Not found");
     ask(&fixture, "GET /a.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=2-4\r\n\r\n", "206 234");
     ask(&fixture, "GET /a.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=10-\r\n\r\n", "416 The file is shorter");
-    ask(&fixture, "GET /a.txt HTTP/1.1\r\nHost: a\r\nIf-Match: \"x\"\r\n\r\n", "412 The file is another one by now");
+    ask(&fixture, "GET /a.txt HTTP/1.1\r\nHost: a\r\nIf-Match: \"x\"\r\n\r\n",
+        "412 The file is another one by now");
     ask(&fixture, "GET /a.txt HTTP/1.0\r\n\r\n", "200 close 0123456789");
     ask(&fixture, "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "200 keep-alive 0123456789");
     assert_true(said(fixture.world, "")); /* no room has heard of all this */
@@ -123,8 +124,7 @@ static void headers(void **state)
 
     /* Old enough, it is a strong one. */
     const struct timespec times[2] = {{.tv_sec = 784111777}, {.tv_sec = 784111777, .tv_nsec = 5}};
-    assert_int_equal(
-        utimensat(AT_FDCWD, project_files_path(&fixture.files, "public/a.txt"), times, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, project_files_path(&fixture.files, "public/a.txt"), times, 0), 0);
     client_send(world, &client, GET("/a.txt"));
     expect_head_of(world, &client, "200 0123456789", &head);
     assert_true(head_says(head, "Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
@@ -137,8 +137,7 @@ static void headers(void **state)
 
     /* From the future: not modified after the response itself. */
     const struct timespec later[2] = {{.tv_sec = 4000000000}, {.tv_sec = 4000000000}};
-    assert_int_equal(
-        utimensat(AT_FDCWD, project_files_path(&fixture.files, "public/a.txt"), later, 0), 0);
+    assert_int_equal(utimensat(AT_FDCWD, project_files_path(&fixture.files, "public/a.txt"), later, 0), 0);
     client_send(world, &client, GET("/a.txt"));
     expect_head_of(world, &client, "200 0123456789", &head);
     assert_null(strstr(head, "2096"));
@@ -173,7 +172,8 @@ static void pages(void **state)
     ask(&fixture, GET("/.env"), "404 lost");
     ask(&fixture, PAGE("/rooms"), "404 lost");
     ask(&fixture, "POST /nothing HTTP/1.1\r\nHost: a\r\n\r\n", "404 lost");
-    ask(&fixture, "GET /nothing HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\nIf-None-Match: *\r\n\r\n", "404 lost");
+    ask(&fixture, "GET /nothing HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\nIf-None-Match: *\r\n\r\n",
+        "404 lost");
     ask(&fixture, GET("/404.html"), "200 lost");
 
     fixture.world->config.single_page_app = true;
@@ -228,8 +228,9 @@ static void requests_behind_a_file(void **state)
     struct client client = client_open(world, false);
 
     client_send(world, &client,
-                GET("/large.bin") GET("/a.txt") GET("/party/r/1") "HEAD /large.bin HTTP/1.1\r\nHost: a\r\n\r\n"
-                    GET("/large.bin") GET("/nothing") GET("/party/r/2"));
+                GET("/large.bin") GET("/a.txt")
+                    GET("/party/r/1") "HEAD /large.bin HTTP/1.1\r\nHost: a\r\n\r\n" GET("/large.bin")
+                        GET("/nothing") GET("/party/r/2"));
     expect_large(&fixture, &client);
     expect_answer(world, &client, "200 0123456789");
     expect_answer(world, &client, "200 GET /1 ");
@@ -238,7 +239,8 @@ static void requests_behind_a_file(void **state)
     expect_answer(world, &client, "404 Not found");
     expect_answer(world, &client, "200 GET /2 ");
 
-    client_send(world, &client, "GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/a.txt"));
+    client_send(world, &client,
+                "GET /large.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/a.txt"));
     expect_large(&fixture, &client);
     expect_end(world, &client);
     client_close(&client);

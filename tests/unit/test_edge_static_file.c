@@ -161,10 +161,26 @@ static void check_paths(bool beneath)
     expect(&fixture, "a.txt/b", NULL, -ENOENT);
 
     static const char *const out[] = {
-        "out",        "out-folder",          "out-folder/canary",   "folder/out",      "absolute",
-        "root",       "root/etc/passwd",     "there-and-back",      "proc",            "dangling",
-        "loop",       "in-folder/out",       "out-folder/public",   "in-folder/up/x",  "root/proc/self/environ",
-        "in/../../c", "out-folder/public/a", "folder/out/../index", "root/etc/hosts", "loop/x",
+        "out",
+        "out-folder",
+        "out-folder/canary",
+        "folder/out",
+        "absolute",
+        "root",
+        "root/etc/passwd",
+        "there-and-back",
+        "proc",
+        "dangling",
+        "loop",
+        "in-folder/out",
+        "out-folder/public",
+        "in-folder/up/x",
+        "root/proc/self/environ",
+        "in/../../c",
+        "out-folder/public/a",
+        "folder/out/../index",
+        "root/etc/hosts",
+        "loop/x",
     };
     for (size_t i = 0; i < sizeof out / sizeof *out; i++)
         expect(&fixture, out[i], NULL, -ENOENT);
@@ -215,7 +231,8 @@ static void a_large_file(void **state)
         content[i] = (char)(i * 31 >> 3);
     open_fixture(&fixture, false);
     project_files_write_bytes(&fixture.files, "public/large", content, size);
-    static const size_t parts[][2] = {{0, 0}, {1, 0}, {STATIC_PIECE, 0}, {STATIC_PIECE - 1, 2}, {7, STATIC_PIECE}};
+    static const size_t parts[][2] = {
+        {0, 0}, {1, 0}, {STATIC_PIECE, 0}, {STATIC_PIECE - 1, 2}, {7, STATIC_PIECE}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct static_lookup lookup = look_up(&fixture, "large");
         size_t first = parts[i][0], len = parts[i][1] ? parts[i][1] : size - first;

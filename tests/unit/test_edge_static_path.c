@@ -243,7 +243,8 @@ static void pages_of_an_application(void **state)
         const char *method, *path, *headers;
         bool wants;
     } cases[] = {
-        {"GET", "/rooms/7", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n", true},
+        {"GET", "/rooms/7", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n",
+         true},
         {"HEAD", "/rooms/7", "Accept: text/html\r\n", true},
         {"GET", "/", "Accept: text/html\r\n", true},
         {"GET", "/rooms/", "Accept: text/html\r\n", true},
@@ -278,9 +279,9 @@ static void pages_of_an_application(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths_of_files),       cmocka_unit_test(paths_of_no_file),
-        cmocka_unit_test(long_paths),           cmocka_unit_test(the_end_of_a_buffer),
-        cmocka_unit_test(types),                cmocka_unit_test(pages_of_an_application),
+        cmocka_unit_test(paths_of_files), cmocka_unit_test(paths_of_no_file),
+        cmocka_unit_test(long_paths),     cmocka_unit_test(the_end_of_a_buffer),
+        cmocka_unit_test(types),          cmocka_unit_test(pages_of_an_application),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,8 @@
 
 static struct http_validators validators(bool strong)
 {
-    return (struct http_validators){strong ? SPAN("\"abc\"") : SPAN("W/\"abc\""), MODIFIED, strong, 1790000000};
+    return (struct http_validators){strong ? SPAN("\"abc\"") : SPAN("W/\"abc\""), MODIFIED, strong,
+                                    1790000000};
 }
 
 struct expected {
