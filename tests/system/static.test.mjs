@@ -472,9 +472,9 @@ describe("a large file", () => {
   });
 
   it("survives clients that leave in the middle, over and over", async () => {
-    for (let round = 0; round < 5; round++) {
-      const downloads = Array.from({ length: 20 }, () => new Download(server, "/large.bin"));
-      await Promise.all(downloads.map((download, i) => download.until(i * 300000)));
+    for (let round = 0; round < 3; round++) {
+      const downloads = Array.from({ length: 10 }, () => new Download(server, "/large.bin"));
+      await Promise.all(downloads.map((download, i) => download.until(i * 300000).then(() => download.socket.pause())));
       downloads.forEach(({ socket }, i) => (i % 2 ? socket.resetAndDestroy() : socket.destroy()));
     }
     assert.equal(await server.text("/"), HOME);
