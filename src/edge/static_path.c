@@ -18,7 +18,7 @@
 
 static bool segment_valid(struct span segment, bool first)
 {
-    if (segment.len == 0 || memchr(segment.ptr, '/', segment.len) || memchr(segment.ptr, '\\', segment.len))
+    if (memchr(segment.ptr, '/', segment.len) || memchr(segment.ptr, '\\', segment.len))
         return false;
     if (segment.ptr[0] == '.' && !(first && span_equal(segment, SPAN(".well-known"))))
         return false;
@@ -35,6 +35,8 @@ static int add_segment(struct span *rest, bool first, struct buf *out)
     int rc = http_percent_decode(raw, false, out);
     if (rc)
         return rc == -ENOMEM ? rc : -ENOENT;
+    if (out->len == begin)
+        return -ENOENT; /* empty */
     struct span segment = {(const char *)out->data + begin, out->len - begin};
     if (!segment_valid(segment, first))
         return -ENOENT;
