@@ -10,11 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define INDEX "/index.html"
 
 /* How often a path is tried again that somebody renamed while it was looked up. */
 #define RENAME_RETRIES 8
@@ -88,12 +87,10 @@ static int open_regular(const struct static_folder *folder, const char *path, st
 static int check_index(const struct static_folder *folder, const char *path, struct stat *info)
 {
     char index[PATH_MAX];
-    size_t len = strlen(path);
 
-    if (len + sizeof INDEX > sizeof index)
+    int len = snprintf(index, sizeof index, "%s/index.html", path);
+    if (len < 0 || (size_t)len >= sizeof index)
         return -ENOENT;
-    memcpy(index, path, len);
-    memcpy(index + len, INDEX, sizeof INDEX);
     int fd = open_regular(folder, index, info);
     if (fd < 0)
         return fd == -EISDIR ? -ENOENT : fd;

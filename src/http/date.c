@@ -20,10 +20,11 @@ void http_date_write(int64_t seconds, char out[HTTP_DATE_LEN])
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const char form[HTTP_DATE_LEN] = {"Thu, 01 Jan 1970 00:00:00 GMT"};
     time_t time = seconds < FIRST ? FIRST : seconds > LAST ? LAST : seconds;
     struct tm utc;
 
-    memcpy(out, "Thu, 01 Jan 1970 00:00:00 GMT", HTTP_DATE_LEN);
+    memcpy(out, form, sizeof form);
     gmtime_r(&time, &utc);
     memcpy(out, days + (size_t)3 * (size_t)utc.tm_wday, 3);
     put_two(out + 5, utc.tm_mday);

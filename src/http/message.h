@@ -62,12 +62,12 @@ struct http_source {
 
 /* A response, whole but for a body that comes in pieces. */
 struct http_response {
-    int status;            /* 200 to 599 */
-    struct bytes *reason;  /* owned; NULL: the status's own phrase */
-    struct bytes *headers; /* owned; whole lines "Name: value\r\n", already checked, none of those that
+    int status;                 /* 200 to 599 */
+    struct bytes *reason;       /* owned; NULL: the status's own phrase */
+    struct bytes *headers;      /* owned; whole lines "Name: value\r\n", already checked, none of those that
                             * the writer adds (writer.h) but Content-Type; NULL: none */
-    struct bytes *body;    /* owned; NULL: empty */
-    bool has_type;         /* headers holds a Content-Type */
+    struct bytes *body;         /* owned; NULL: empty */
+    bool has_type;              /* headers holds a Content-Type */
     struct http_source *source; /* owned; the body comes from here, and body is NULL; else NULL */
 };
 
