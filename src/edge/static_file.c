@@ -122,24 +122,52 @@ static void look_up(struct job *job)
 static void looked_up(struct job *job)
 {
     struct static_lookup *lookup = container_of(job, struct static_lookup, job);
+
+    static_folder_unref(lookup->folder);
+    lookup->folder = NULL;
     lookup->found(lookup);
 }
 
 void static_lookup_start(struct static_lookup *lookup, struct loop *loop)
 {
+    static_folder_ref(lookup->folder);
     lookup->job.run = look_up;
     lookup->job.done = looked_up;
     job_start(loop, &lookup->job);
 }
 
-void static_folder_init(struct static_folder *folder, int fd)
+struct static_folder *static_folder_new(int fd)
 {
-    /* Asked of the kernel now: where it is forbidden rather than missing, the error is another one. */
-    int probe = open_beneath(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct static_folder *folder = malloc(sizeof *folder);
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    *folder = (struct static_folder){.fd = fd, .beneath = probe >= 0};
+    if (!folder || own < 0) {
+        free(folder);
+        if (own >= 0)
+            close(own);
+        return NULL;
+    }
+    /* Asked of the kernel now: where it is forbidden rather than missing, the error is another one. */
+    int probe = open_beneath(own, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *folder = (struct static_folder){.refs = 1, .fd = own, .beneath = probe >= 0};
     if (probe >= 0)
         close(probe);
+    return folder;
+}
+
+struct static_folder *static_folder_ref(struct static_folder *folder)
+{
+    if (folder)
+        folder->refs++;
+    return folder;
+}
+
+void static_folder_unref(struct static_folder *folder)
+{
+    if (!folder || --folder->refs > 0)
+        return;
+    close(folder->fd);
+    free(folder);
 }
 
 /* ---- reading ---- */

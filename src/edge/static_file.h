@@ -11,19 +11,23 @@
 /* Bytes of one piece of a file. */
 #define STATIC_PIECE (128u * 1024)
 
-/* The folder; shared by all threads, immutable. */
+/* The folder. Counted, and of one thread: a lookup that is under way holds a reference, so that another folder
+ * may take its place meanwhile. */
 struct static_folder {
-    int fd;
+    unsigned refs;
+    int fd;       /* owned */
     bool beneath; /* the kernel keeps paths inside (openat2); else no link is followed at all */
 };
 
-/* fd is a descriptor of the folder, which stays the caller's; finds out what the kernel can. */
-void static_folder_init(struct static_folder *folder, int fd);
+/* The folder behind a descriptor, which stays the caller's; one reference. NULL: no memory, or no descriptor. */
+struct static_folder *static_folder_new(int fd);
+struct static_folder *static_folder_ref(struct static_folder *folder);
+void static_folder_unref(struct static_folder *folder);
 
 /* Looks for a file. Lies inside its owner. */
 struct static_lookup {
     struct job job;
-    const struct static_folder *folder;
+    struct static_folder *folder;                /* a reference, from static_lookup_start until found */
     const char *path;                            /* below it (static_path); the owner's until found */
     void (*found)(struct static_lookup *lookup); /* called later, once; what follows is set then */
     int error;                                   /* 0: there is a file, and fd is the owner's. Or a negative

@@ -10,6 +10,7 @@
 #include "edge/static_path.h"
 
 #include "base/utf8.h"
+#include "http/accept.h"
 #include "http/field.h"
 
 #include <errno.h>
@@ -160,48 +161,9 @@ const char *static_type(struct span name)
     return "application/octet-stream";
 }
 
-/* What stands before the next ";", without blanks around it; *rest moves behind it. */
-static struct span next_part(struct span *rest)
-{
-    const char *end = memchr(rest->ptr, ';', rest->len);
-    size_t len = end ? (size_t)(end - rest->ptr) : rest->len;
-    struct span part = {rest->ptr, len};
-
-    rest->ptr += end ? len + 1 : len;
-    rest->len -= end ? len + 1 : len;
-    return span_trim(part);
-}
-
-/* Does this element of an Accept (RFC 9110 §12.5.1) name text/html, with a weight that is not 0? */
-static bool accepts_html(struct span element)
-{
-    if (!span_equal_nocase(next_part(&element), SPAN("text/html")))
-        return false;
-    while (element.len > 0) {
-        struct span part = next_part(&element);
-        if (part.len <= 2 || strncasecmp(part.ptr, "q=", 2) != 0)
-            continue;
-        for (size_t i = 2; i < part.len; i++)
-            if (part.ptr[i] >= '1' && part.ptr[i] <= '9')
-                return true;
-        return false;
-    }
-    return true;
-}
-
 bool static_wants_page(const struct http_request *request)
 {
-    if (extension(request->path).ptr ||
-        !(span_equal(request->method, SPAN("GET")) || span_equal(request->method, SPAN("HEAD"))))
-        return false;
-    for (size_t i = 0; i < request->n_headers; i++) {
-        struct span rest = request->headers[i].value, element;
-        if (!span_equal_nocase(request->headers[i].name, SPAN("Accept")))
-            continue;
-        while (http_list_next(&rest, &element)) {
-            if (accepts_html(element))
-                return true;
-        }
-    }
-    return false;
+    bool reads = span_equal(request->method, SPAN("GET")) || span_equal(request->method, SPAN("HEAD"));
+
+    return reads && !extension(request->path).ptr && http_accept_weight(request, "text/html") > 0;
 }

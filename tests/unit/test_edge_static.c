@@ -10,7 +10,6 @@
 struct fixture {
     struct world *world;
     struct project_files files;
-    struct static_folder folder;
     int fd;
     char *large; /* the content of large.bin */
 };
@@ -39,9 +38,8 @@ static struct world *serve(struct fixture *fixture)
 {
     fixture->fd = open(project_files_path(&fixture->files, "public"), O_PATH | O_DIRECTORY | O_CLOEXEC);
     assert_true(fixture->fd >= 0);
-    static_folder_init(&fixture->folder, fixture->fd);
     world_open(fixture->world);
-    fixture->world->edge.files = &fixture->folder;
+    assert_int_equal(edge_serve(&fixture->world->edge, fixture->fd), 0);
     return fixture->world;
 }
 
@@ -201,10 +199,36 @@ static void without_a_folder(void **state)
     struct fixture fixture;
     (void)state;
     open_fixture(&fixture);
-    serve(&fixture)->edge.files = NULL;
+    assert_int_equal(edge_serve(&serve(&fixture)->edge, -1), 0);
     ask(&fixture, GET("/"), "404 Not found");
     ask(&fixture, GET("/a.txt"), "404 Not found");
     ask(&fixture, "POST /a.txt HTTP/1.1\r\nHost: a\r\n\r\n", "404 Not found");
+    close_fixture(&fixture);
+}
+
+/* Another folder takes its place while a file of this one is looked up, and sent. */
+static void another_folder(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture);
+    put(&fixture, "other/index.html", "elsewhere");
+    put(&fixture, "other/a.txt", "other");
+    int other = open(project_files_path(&fixture.files, "other"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    assert_true(other >= 0);
+    struct world *world = serve(&fixture);
+    struct client first = client_open(world, false);
+    client_send(world, &first, GET("/a.txt"));
+    WAIT(world, world->loop.n_jobs > 0);
+    assert_int_equal(edge_serve(&world->edge, other), 0);
+    close(other);
+    expect_answer(world, &first, "200 0123456789");
+    client_send(world, &first, GET("/a.txt"));
+    expect_answer(world, &first, "200 other");
+    assert_int_equal(edge_serve(&world->edge, -1), 0);
+    client_send(world, &first, GET("/a.txt"));
+    expect_answer(world, &first, "404 Not found");
+    client_close(&first);
     close_fixture(&fixture);
 }
 
@@ -447,6 +471,7 @@ int main(void)
         cmocka_unit_test(headers),
         cmocka_unit_test(pages),
         cmocka_unit_test(without_a_folder),
+        cmocka_unit_test(another_folder),
         cmocka_unit_test(requests_behind_a_file),
         cmocka_unit_test(a_client_that_ended_its_side_gets_all),
         cmocka_unit_test(a_slow_reader),

@@ -9,7 +9,7 @@
 struct fixture {
     struct project_files files;
     struct loop loop;
-    struct static_folder folder;
+    struct static_folder *folder;
     int fd;
 };
 
@@ -40,15 +40,18 @@ static void open_fixture(struct fixture *fixture, bool beneath)
     fixture->fd = open(project_files_path(&fixture->files, "public"), O_PATH | O_DIRECTORY | O_CLOEXEC);
     assert_true(fixture->fd >= 0);
     assert_int_equal(loop_init(&fixture->loop), 0);
-    static_folder_init(&fixture->folder, fixture->fd);
-    if (beneath && !fixture->folder.beneath)
+    fixture->folder = static_folder_new(fixture->fd);
+    assert_non_null(fixture->folder);
+    if (beneath && !fixture->folder->beneath)
         skip();
-    fixture->folder.beneath = beneath;
+    fixture->folder->beneath = beneath;
 }
 
 static void close_fixture(struct fixture *fixture)
 {
     assert_int_equal(fixture->loop.n_jobs, 0);
+    assert_int_equal(fixture->folder->refs, 1);
+    static_folder_unref(fixture->folder);
     loop_fini(&fixture->loop);
     close(fixture->fd);
     project_files_fini(&fixture->files);
@@ -64,7 +67,7 @@ static void on_found(struct static_lookup *lookup)
 
 static struct static_lookup look_up(struct fixture *fixture, const char *path)
 {
-    struct static_lookup lookup = {.folder = &fixture->folder, .path = path, .found = on_found};
+    struct static_lookup lookup = {.folder = fixture->folder, .path = path, .found = on_found};
 
     n_found = 0;
     static_lookup_start(&lookup, &fixture->loop);
