@@ -152,6 +152,7 @@ int server_run(struct project *project, const struct config *config)
     const struct limits *limits = &config->limits;
     const struct room_limits room_limits = {.events = limits->events,
                                             .handlers = limits->handlers,
+                                            .connections = limits->connections_per_room,
                                             .idle_ms = limits->idle_room,
                                             .output = limits->room_memory};
     int exit_code = 1;

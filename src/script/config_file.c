@@ -275,10 +275,10 @@ static void read_vars(struct reading *r, const char *key)
 /* Limits of the contract that this version does not have, and the values that change nothing. */
 static const struct {
     const char *name;
-    lua_Integer fallback; /* 0: none */
+    lua_Integer fallback;
 } later_limits[] = {
-    {"connectionsPerRoom", 0}, {"messagesPerSecond", 0},          {"bytesPerSecond", 0},
-    {"storageKey", 2048},      {"storageValue", 2 * 1024 * 1024},
+    {"storageKey", 2048},
+    {"storageValue", 2 * 1024 * 1024},
 };
 
 #define N_LATER_LIMITS (sizeof later_limits / sizeof *later_limits)
@@ -310,8 +310,7 @@ static void read_limit(struct reading *r, const char *key)
     for (size_t i = 0; i < N_LATER_LIMITS; i++) {
         if (strcmp(later_limits[i].name, key) != 0)
             continue;
-        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback ||
-            later_limits[i].fallback == 0)
+        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback)
             complain_later(r, key);
         return;
     }

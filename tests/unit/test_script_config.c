@@ -184,9 +184,6 @@ static void mistakes(void **state)
         {"return { trustedProxies = { '10.0.0.1' } }", "trustedProxies is not available yet"},
         {"return { trustedProxies = 1 }", "trustedProxies is a table, not 1"},
         {"return { crons = { cleanup = '*/5 * * * *' } }", "crons is not available yet"},
-        {"return { limits = { messagesPerSecond = 10 } }", "limits.messagesPerSecond is not available yet"},
-        {"return { limits = { bytesPerSecond = 10 } }", "limits.bytesPerSecond is not available yet"},
-        {"return { limits = { connectionsPerRoom = 10 } }", "limits.connectionsPerRoom is not available yet"},
         {"return { limits = { storageKey = 10 } }", "limits.storageKey is not available yet"},
         {"return { limits = { storageValue = 10 } }", "limits.storageValue is not available yet"},
         /* the file as a whole */
