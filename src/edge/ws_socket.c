@@ -11,11 +11,11 @@
 /* Pings in a row without any sign of life after which a peer is given up. */
 #define PINGS_MAX 2u
 
-/* Of the client's pings in one read, so many are answered each; of the others only the newest is. */
-#define PONGS_AT_ONCE 16u
+/* Bytes to be written from which on only the newest ping is answered. */
+#define PONGS_MAX (128u * 1024)
 
 /* Pings and pongs of a client in a second. */
-#define CONTROL_PER_SECOND 1000u
+#define CONTROL_PER_SECOND 10000u
 
 static struct ws_socket *of_peer(const struct peer *peer)
 {
@@ -381,12 +381,10 @@ static void session_on_ping(struct ws_session *session, const uint8_t *payload, 
         return;
     bytes_unref(socket->pong);
     socket->pong = NULL;
-    if (socket->conn->waiting || socket->pongs >= PONGS_AT_ONCE) {
-        socket->pong = bytes_copy(payload, len); /* without memory for it, it is lost like one on the way */
-    } else {
-        socket->pongs++;
+    if (socket->conn->waiting || conn_pending(socket->conn) > PONGS_MAX)
+        socket->pong = bytes_copy(payload, len); /* without memory for it no pong: the next ping gets one */
+    else
         ws_session_pong(session, payload, len);
-    }
 }
 
 static void session_on_pong(struct ws_session *session)
@@ -477,7 +475,6 @@ static size_t ws_on_read(struct conn *conn, uint8_t *data, size_t len)
 {
     struct ws_socket *socket = conn->user;
     socket->unanswered = 0;
-    socket->pongs = 0;
     size_t used = ws_session_feed(&socket->session, data, len);
     answer_ping(socket);
     return used;

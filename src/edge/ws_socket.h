@@ -20,7 +20,6 @@ struct ws_socket {
     uint64_t opened;     /* ms of loop_now */
     uint64_t held_since; /* ms of loop_now: the room could take nothing, so nothing was read; 0: it can */
     struct rate messages, bytes, control; /* of what the client sends; control: pings and pongs */
-    uint8_t pongs;                        /* written during this read */
     uint8_t unanswered;                   /* pings in a row that nothing came after */
     bool accepted;                        /* the 101 has left, or may leave */
     bool closing;        /* a close frame of ours was written; the timer waits for its answer */

@@ -127,24 +127,16 @@ describe("bytesPerSecond", () => {
 describe("floods without data", () => {
   const server = serverForSuite({ "parties/main.lua": ROOM });
 
-  it("of pings are answered by the newest, and end with 1008", async () => {
+  it("of pings end with 1008", async () => {
     const room = server.room();
     const other = await open(server, `/party/${room}?_pk=other`);
     const socket = await server.socket(`/party/${room}?_pk=flood`);
-    socket.write(Buffer.concat(Array.from({ length: 500 }, (_, i) => frame({ opcode: PING, payload: `${i}` }))));
-    let pongs = 0;
-    for (let last = ""; last !== "499"; pongs++) {
-      const next = await socket.frame();
-      assert.equal(next.opcode, PONG);
-      last = next.payload.toString();
-    }
-    assert.ok(pongs >= 1 && pongs <= 500);
     socket.write(Buffer.concat(Array.from({ length: 100_000 }, () => frame({ opcode: PING, payload: "p" }))));
     for (;;) {
       const next = await socket.frame();
       if (next.opcode === PONG) continue;
       assert.equal(next.payload.readUInt16BE(0), 1008);
-      assert.match(next.payload.subarray(2).toString(), /^Too many pings and pongs: 1001 > 1000 in a second$/);
+      assert.match(next.payload.subarray(2).toString(), /^Too many pings and pongs: 10001 > 10000 in a second$/);
       break;
     }
     socket.destroy();
