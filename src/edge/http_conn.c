@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "edge/origin.h"
+#include "edge/proxy.h"
 #include "http/writer.h"
 
 #include <stdio.h>
@@ -317,6 +318,7 @@ static void on_request(struct http_conn *http, struct http_request *request)
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
+    proxy_apply(http->edge->config, request);
     if (request->upgrade)
         upgrade(http, request);
     else

@@ -214,6 +214,26 @@ static void read_origins(struct reading *r, const char *key)
         config->any_origin = config->any_origin || strcmp(config->allowed_origins.items[i], "*") == 0;
 }
 
+static bool proxy_valid(const char *text)
+{
+    struct config probe = {0};
+    bool valid = config_trust(&probe, text);
+    config_fini(&probe);
+    return valid;
+}
+
+static void read_proxies(struct reading *r, const char *key)
+{
+    struct string_list proxies = {0};
+
+    read_texts(r, key,
+               "an array of addresses, like \"10.0.0.1\", \"10.0.0.0/8\", \"loopback\" or \"private\"",
+               proxy_valid, &proxies);
+    for (size_t i = 0; i < proxies.count; i++)
+        config_trust(r->config, proxies.items[i]);
+    string_list_fini(&proxies);
+}
+
 /* A token of RFC 9110 §5.6.2 (RFC 6455 §4.1: the elements of Sec-WebSocket-Protocol) */
 static bool token_valid(const char *text)
 {
@@ -365,7 +385,7 @@ static const struct key keys[] = {
     {"subprotocols", read_subprotocols},
     {"deflate", read_later_flag},
     {"tls", complain_later},
-    {"trustedProxies", read_later_table},
+    {"trustedProxies", read_proxies},
     {"rejectWithClose", read_later_flag},
     {"vars", read_vars},
     {"crons", read_later_table},
