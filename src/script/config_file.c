@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define MEMORY_MAX ((size_t)16 * 1024 * 1024) /* bytes that the file may use */
-#define STEPS_MAX 10000000                    /* instructions that it may run */
+#define STEPS_MAX 1000000                     /* instructions that it may run */
 
 struct reading {
     lua_State *L;
