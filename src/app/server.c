@@ -1,118 +1,140 @@
 #include "app/server.h"
 
+#include "app/load.h"
+#include "app/terminal.h"
+#include "app/watch.h"
+#include "app/worker.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "edge/edge.h"
-#include "loop/timer.h"
-#include "net/listener.h"
-#include "script/script.h"
-#include "ws/session.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* How long the peer's FIN is awaited after ours. */
-#define LINGER_MS 2000u
-
-/* One loop thread with all that lives on it. */
+/* All of this is of the first thread. */
 struct server {
-    const struct config *config;
-    struct project *project;
-    struct loop loop;
-    struct counters counters;
-    struct net net;
-    struct script script;
-    struct rooms rooms;
-    struct edge edge;
-    struct listener *listener;
+    const struct cli *cli;
+    struct project *project; /* a reference: the version that is served */
+    struct workers workers;
     uv_signal_t signals[3];
-    struct loop_hook watch; /* waits for the last connection while the server stops */
-    struct timer deadline;  /* of the connections' end */
-    bool stopping;          /* a signal came */
-    bool closing;           /* the rooms are gone; connections are being closed */
+    struct watch *watch; /* of festa dev, as is the next */
+    struct terminal *terminal;
+    bool failed;   /* what is on disk did not load */
+    bool stopping; /* a signal came */
 };
+
+static struct loop *loop_of(struct server *server)
+{
+    return &server->workers.items[0].loop;
+}
 
 /* ---- stopping ---- */
 
-static bool watch_connections(struct loop_hook *hook)
-{
-    struct server *server = container_of(hook, struct server, watch);
-    if (server->closing && server->net.n_conns == 0)
-        loop_stop(&server->loop);
-    return false;
-}
-
-static void on_deadline(struct timer *timer)
-{
-    edge_reset_all(&container_of(timer, struct server, deadline)->edge);
-}
-
-static void on_rooms_empty(void *user)
+/* Begins to stop; the second time it ends the process. */
+static void stop(void *user)
 {
     struct server *server = user;
-    server->closing = true;
-    edge_stop_sockets(&server->edge);
-    timer_start(&server->loop, &server->deadline, server->config->limits.close_timeout + LINGER_MS);
-    loop_keep_turning(&server->loop);
-}
 
-static void on_signal(uv_signal_t *handle, int number)
-{
-    struct server *server = handle->data;
-
-    if (number == SIGHUP) {
-        log_line(LOG_WARN, "SIGHUP: this version can't reload; restart the server", NULL, 0);
-        return;
-    }
     if (server->stopping) {
         log_line(LOG_WARN, "stopped at once by a second signal", NULL, 0);
         log_fini();
+        terminal_restore();
         _exit(1);
     }
     server->stopping = true;
-    log_event(LOG_INFO, "stopping", log_int("rooms", (int64_t)server->rooms.n_rooms),
-              log_int("connections", (int64_t)server->net.n_conns));
-    listener_close(server->listener);
-    server->listener = NULL;
-    edge_stop_http(&server->edge);
-    rooms_stop(&server->rooms, server->config->limits.stop_timeout, on_rooms_empty, server);
+    log_event(LOG_INFO, "stopping", log_int("connections", (int64_t)server->workers.total.n_conns));
+    workers_stop(&server->workers);
 }
 
-/* ---- starting ---- */
+/* ---- saying where ---- */
 
-static void on_accept(void *user, struct conn *conn, bool full)
+/* A line for each party that was not there before (may be NULL). */
+static void say_new_parties(const struct server *server, const struct project *before)
+{
+    for (size_t i = 0; i < server->project->n_parties; i++) {
+        const char *name = server->project->parties[i]->name;
+        char url[512], room[1024];
+        if (before && project_party(before, span_of(name)))
+            continue;
+        terminal_url(url, server->project->config.host, workers_port(&server->workers));
+        snprintf(room, sizeof room, "%s/parties/%s/:room", url, name);
+        log_event(LOG_INFO, "party", log_str("party", name), log_str("url", room));
+    }
+}
+
+static void say_where(const struct server *server)
+{
+    const struct config *config = &server->project->config;
+    char url[512];
+
+    terminal_url(url, config->host, workers_port(&server->workers));
+    log_event(LOG_INFO, "listening", log_str("url", url),
+              log_int("parties", (int64_t)server->project->n_parties),
+              log_int("threads", server->workers.count),
+              log_int("connections", (int64_t)config->limits.connections));
+    say_new_parties(server, NULL);
+}
+
+/* ---- reloading ---- */
+
+static void adopt(struct server *server, struct project *project)
+{
+    project_unref(server->project);
+    server->project = project_ref(project);
+    workers_adopt(&server->workers, project);
+}
+
+/* What is on disk does not load: the version before goes on. If there never was one, clients are told why. */
+static void reload_failed(struct server *server, const struct buf *error)
+{
+    counters_of(&server->workers)->reloads_failed++;
+    server->failed = true;
+    log_event(LOG_ERROR, "the project could not be loaded again; the version before goes on",
+              log_text("error", (struct span){(const char *)error->data, error->len}));
+    if (!server->project->broken)
+        return;
+    struct project *nothing = load_nothing(server->cli, error);
+    if (nothing)
+        adopt(server, nothing);
+    project_unref(nothing);
+}
+
+/* Reads the project again. */
+static void reload(void *user)
 {
     struct server *server = user;
-    edge_accept(&server->edge, conn, full);
+    uint64_t began = clock_monotonic_ns();
+    struct buf error = {0};
+
+    if (server->stopping)
+        return;
+    struct project *before = project_ref(server->project);
+    struct project *project = load_again(server->cli, &before->config, &error);
+    if (project) {
+        counters_of(&server->workers)->reloads++;
+        adopt(server, project);
+        log_event(LOG_INFO, server->failed ? "mended and reloaded" : "reloaded",
+                  log_int("parties", (int64_t)project->n_parties),
+                  log_real("ms", (double)((clock_monotonic_ns() - began) / 1000) / 1000.0));
+        say_new_parties(server, before);
+        server->failed = false;
+    } else {
+        reload_failed(server, &error);
+    }
+    project_unref(project);
+    project_unref(before);
+    buf_fini(&error);
 }
 
-static struct party *find_party(void *user, struct span name)
-{
-    struct server *server = user;
-    return project_party(server->project, name);
-}
+/* ---- signals ---- */
 
-static int listen_on(struct server *server)
+static void on_signal(uv_signal_t *handle, int number)
 {
-    static const struct listener_ops ops = {.on_accept = on_accept};
-    const struct config *config = server->config;
-    int error = 0;
-
-    server->listener = listener_open(&server->net, config->host, config->port, -1, config->limits.connections,
-                                     &ops, server, &error);
-    if (server->listener)
-        return 0;
-    if (error == -EADDRINUSE)
-        fprintf(stderr, "festa: port %d of %s is in use by another program (choose one with --port)\n",
-                config->port, config->host);
-    else if (error == -EACCES)
-        fprintf(stderr, "festa: no permission to listen on port %d of %s\n", config->port, config->host);
+    if (number == SIGHUP)
+        reload(handle->data);
     else
-        fprintf(stderr, "festa: can't listen on %s, port %d: %s\n", config->host, config->port,
-                uv_strerror(error));
-    return error;
+        stop(handle->data);
 }
 
 static void watch_signals(struct server *server)
@@ -120,75 +142,72 @@ static void watch_signals(struct server *server)
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uv_signal_t *handle = &server->signals[i];
-        CHECK(uv_signal_init(&server->loop.uv, handle) == 0);
+        CHECK(uv_signal_init(&loop_of(server)->uv, handle) == 0);
         handle->data = server;
         CHECK(uv_signal_start(handle, on_signal, numbers[i]) == 0);
         uv_unref((uv_handle_t *)handle);
     }
 }
 
-static void say_where(const struct server *server)
+static void unwatch_signals(struct server *server)
 {
-    const struct config *config = server->config;
-    const char *v6 = strchr(config->host, ':') ? "[" : "";
-    char url[512];
-
-    snprintf(url, sizeof url, "http://%s%s%s:%d", v6, config->host, *v6 ? "]" : "",
-             listener_port(server->listener));
-    log_event(LOG_INFO, "listening", log_str("url", url),
-              log_int("parties", (int64_t)server->project->n_parties),
-              log_int("connections", (int64_t)config->limits.connections));
-    for (size_t i = 0; i < server->project->n_parties; i++) {
-        char room[1024];
-        snprintf(room, sizeof room, "%s/parties/%s/:room", url, server->project->parties[i]->name);
-        log_event(LOG_INFO, "party", log_str("party", server->project->parties[i]->name),
-                  log_str("url", room));
-    }
+    for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
 }
 
-int server_run(struct project *project, const struct config *config)
+/* ---- serving ---- */
+
+static void say_broken(const struct http_problem *problem)
 {
-    struct server server = {.config = config, .project = project};
-    const struct limits *limits = &config->limits;
-    const struct room_limits room_limits = {.events = limits->events,
-                                            .handlers = limits->handlers,
-                                            .connections = limits->connections_per_room,
-                                            .idle_ms = limits->idle_room,
-                                            .output = limits->room_memory};
+    struct buf text = {0};
+
+    if (problem->file)
+        (void)!buf_printf(&text, "%s:%d: ", problem->file, problem->line);
+    (void)!buf_printf(&text, "%s\n%s", problem->message ? problem->message : "",
+                      problem->source ? problem->source : "");
+    log_event(LOG_ERROR, "the project can't be loaded; it will be when it is mended",
+              log_text("error", (struct span){(const char *)text.data, text.len}));
+    buf_fini(&text);
+}
+
+/* What festa dev has besides. */
+static void begin_dev(struct server *server)
+{
+    static const struct terminal_ops ops = {.reload = reload, .quit = stop};
+    const struct cli *cli = server->cli;
+
+    server->watch = watch_open(loop_of(server), cli->directory, cli->config_path, reload, server);
+    server->failed = server->project->broken != NULL;
+    if (server->failed)
+        say_broken(server->project->broken);
+    server->terminal = terminal_open(loop_of(server), server->project->config.host,
+                                     workers_port(&server->workers), &ops, server);
+}
+
+static void serve(struct server *server)
+{
+    watch_signals(server);
+    if (server->cli->command == COMMAND_DEV)
+        begin_dev(server);
+    say_where(server);
+    workers_run(&server->workers);
+    log_line(LOG_INFO, "stopped", NULL, 0);
+    watch_close(server->watch);
+    terminal_close(server->terminal);
+    unwatch_signals(server);
+}
+
+int server_run(struct project *project, const struct cli *cli)
+{
+    struct server server = {.cli = cli, .project = project_ref(project)};
     int exit_code = 1;
 
-    if (loop_init(&server.loop) != 0) {
-        fputs("festa: the event loop can't be made\n", stderr);
-        return 1;
-    }
-    net_init(&server.net, &server.loop, &server.counters, (size_t)limits->queue, LINGER_MS);
-    if (script_init(&server.script, project, config, &server.loop, &server.counters) != 0) {
-        fputs("festa: not enough memory\n", stderr);
-        goto net;
-    }
-    rooms_init(&server.rooms, &server.loop, &script_ops, &server.script, &room_limits, &server.counters);
-    edge_init(&server.edge, &server.net, &server.rooms, config, &server.counters, find_party, &server);
-    server.watch.fn = watch_connections;
-    server.deadline.fn = on_deadline;
-    loop_hook_add(&server.loop.work, &server.watch);
-
-    if (listen_on(&server) == 0) {
-        watch_signals(&server);
-        say_where(&server);
-        loop_run(&server.loop);
-        log_line(LOG_INFO, "stopped", NULL, 0);
-        for (size_t i = 0; i < sizeof server.signals / sizeof *server.signals; i++)
-            uv_close((uv_handle_t *)&server.signals[i], NULL);
+    if (workers_init(&server.workers, project) == 0 &&
+        workers_listen(&server.workers, &project->config) == 0) {
+        serve(&server);
         exit_code = 0;
     }
-    timer_stop(&server.deadline);
-    loop_hook_remove(&server.watch);
-    edge_fini(&server.edge);
-    rooms_fini(&server.rooms);
-    script_fini(&server.script);
-net:
-    ws_thread_fini();
-    net_fini(&server.net);
-    loop_fini(&server.loop);
+    workers_fini(&server.workers);
+    project_unref(server.project);
     return exit_code;
 }

@@ -63,6 +63,7 @@ struct config {
     int threads;         /* 0: as many as cores */
     char *public_folder; /* owned; "public" */
     bool single_page_app, cors, deflate, reject_with_close;
+    bool dev; /* festa dev: errors are shown, and pages of this machine may connect from any port */
     bool any_origin;                    /* allowedOrigins has "*" */
     struct string_list allowed_origins; /* none: the same host, or no Origin at all */
     bool allowed_origins_set;

@@ -8,8 +8,11 @@ static void refill(struct rate *rate, uint64_t per_second, uint64_t now)
 {
     uint64_t elapsed = now > rate->at ? now - rate->at : 0;
     int64_t back = (int64_t)((elapsed < SECOND ? elapsed : SECOND) * per_second);
+    int64_t whole = (int64_t)(per_second * SECOND);
 
     rate->at = now;
+    if (rate->spent > whole) /* it was more when that was taken */
+        rate->spent = whole;
     if (rate->spent > 0)
         rate->spent = rate->spent > back ? rate->spent - back : 0;
 }

@@ -14,7 +14,7 @@ struct rate {
 
 /* Takes n at a time in ms, which never goes back. 0; or, when that is more than there is, what has been taken
  * then as a number over per_second (for messages), and nothing is taken. per_second and n: 1 to 2^40, n may be
- * 0. */
+ * 0. per_second may be another than before. */
 uint64_t rate_take(struct rate *rate, uint64_t per_second, uint64_t now, uint64_t n);
 
 /* From one time (ms) to another nobody has looked at what came: a share for that long may come on top, all at

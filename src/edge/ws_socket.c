@@ -1,6 +1,7 @@
 #include "edge/ws_socket.h"
 
 #include "base/log.h"
+#include "edge/error_page.h"
 #include "edge/origin.h"
 #include "http/writer.h"
 #include "net/conn_group.h"
@@ -248,6 +249,8 @@ static void ws_refuse(struct peer *peer, struct http_response *response)
         struct http_write_options options = {.close = true,
                                              .extra = cors_headers(socket->edge->config, response)};
         scratch->len = 0;
+        if (response->problem)
+            error_page_fill(response, false);
         log_event(LOG_INFO, "socket refused", log_text("path", path_of(peer->uri)),
                   log_int("status", response->status));
         if (http_write_head(scratch, response, &options) == 0) {
@@ -346,8 +349,12 @@ static void session_on_payload(struct ws_session *session, size_t len, bool last
 {
     struct ws_socket *socket = of_session(session);
     const struct limits *limits = &socket->edge->config->limits;
-    uint64_t now = loop_now(socket->edge->net->loop), over;
+    if (limits->messages_per_second == LIMIT_NONE && limits->bytes_per_second == LIMIT_NONE) {
+        socket->held_since = 0;
+        return;
+    }
 
+    uint64_t now = loop_now(socket->edge->net->loop), over;
     if (socket->held_since)
         excuse_pause(socket, now);
     if (limits->bytes_per_second != LIMIT_NONE &&
@@ -449,17 +456,6 @@ static void session_write(struct ws_session *session, const void *data, size_t l
 
 static const struct ws_ops session_ops = {
     .on_message = session_on_message,
-    .on_ping = session_on_ping,
-    .on_pong = session_on_pong,
-    .on_close = session_on_close,
-    .on_fail = session_on_fail,
-    .write = session_write,
-    .ready = session_ready,
-};
-
-/* The same where what comes is counted. */
-static const struct ws_ops counting_session_ops = {
-    .on_message = session_on_message,
     .on_payload = session_on_payload,
     .on_ping = session_on_ping,
     .on_pong = session_on_pong,
@@ -558,9 +554,7 @@ void ws_socket_attach(struct ws_socket *socket, struct conn *conn)
     struct edge *edge = socket->edge;
 
     socket->conn = conn;
-    const struct limits *limits = &edge->config->limits;
-    bool counts = limits->messages_per_second != LIMIT_NONE || limits->bytes_per_second != LIMIT_NONE;
-    ws_session_init(&socket->session, counts ? &counting_session_ops : &session_ops, limits->message);
+    ws_session_init(&socket->session, &session_ops, edge->config->limits.message);
     list_push(&edge->sockets, &socket->link);
     conn_set_owner(conn, &ws_conn_ops, socket);
     conn_hold(conn);

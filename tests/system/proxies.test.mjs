@@ -110,6 +110,33 @@ describe("trustedProxies", () => {
   });
 });
 
+describe("trustedProxies and several threads", () => {
+  const server = serverForSuite({
+    "parties/main.lua": SHOW,
+    "festa.lua": config({ threads: 2, trustedProxies: ["127.0.0.1"] }),
+  });
+
+  it("believe the proxy alone, wherever its connection has moved", async () => {
+    const connection = await server.connect();
+    const other = await server.connect({ localAddress: OTHER });
+    for (const room of ["a", "b", "c", "d", "e"]) {
+      for (let i = 0; i < 20; i++) {
+        const client = i % 2 ? undefined : `203.0.113.${i}`;
+        const headers = client ? { "X-Forwarded-For": client } : {};
+        connection.send({ path: `/party/${room}`, headers });
+        assert.equal(JSON.parse((await connection.response()).text).remote, client ?? TRUSTED);
+        other.send({ path: `/party/${room}`, headers });
+        assert.equal(JSON.parse((await other.response()).text).remote, OTHER);
+      }
+      const { connection: socket, response } = await handshake(server, TRUSTED, { "X-Forwarded-For": "203.0.113.9" });
+      assert.equal((await new Socket(socket, response).json()).remote, "203.0.113.9");
+      socket.destroy();
+    }
+    connection.destroy();
+    other.destroy();
+  });
+});
+
 describe("without trustedProxies", () => {
   const server = serverForSuite({ "parties/main.lua": SHOW });
 
