@@ -78,6 +78,7 @@ static struct room_limits room_limits_of(const struct limits *limits)
 {
     return (struct room_limits){.events = limits->events,
                                 .handlers = limits->handlers,
+                                .connections = limits->connections_per_room,
                                 .idle_ms = limits->idle_room,
                                 .output = limits->room_memory};
 }

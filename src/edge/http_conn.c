@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "edge/error_page.h"
 #include "edge/origin.h"
+#include "edge/proxy.h"
 #include "edge/relay.h"
 #include "edge/static.h"
 #include "http/writer.h"
@@ -386,7 +387,6 @@ static void on_head(struct http_conn *http, size_t rest)
 
 void http_conn_take(struct http_conn *http, struct http_request *request)
 {
-    memcpy(http->remote, request->remote, sizeof http->remote);
     if (request->upgrade)
         upgrade(http, request);
     else
@@ -399,6 +399,7 @@ static void on_request(struct http_conn *http, struct http_request *request)
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
+    proxy_apply(http->edge->config, request);
     if (request->upgrade)
         upgrade(http, request);
     else

@@ -6,10 +6,17 @@
 #include "http/writer.h"
 #include "net/conn_group.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* Pings in a row without any sign of life after which a peer is given up. */
 #define PINGS_MAX 2u
+
+/* Bytes to be written from which on only the newest ping is answered. */
+#define PONGS_MAX (128u * 1024)
+
+/* Pings and pongs of a client in a second. */
+#define CONTROL_PER_SECOND 10000u
 
 static struct ws_socket *of_peer(const struct peer *peer)
 {
@@ -305,6 +312,7 @@ static void ws_free(struct peer *peer)
     free(socket->answer);
     free(socket->place);
     free(socket->close_reason);
+    bytes_unref(socket->pong);
     free(socket);
 }
 
@@ -325,6 +333,84 @@ static const struct peer_kind ws_kind = {
 
 /* ---- what the client sends (struct ws_ops) ---- */
 
+/* While the room could take nothing, what came waited, and is no fault of the client's. */
+static void excuse_pause(struct ws_socket *socket, uint64_t now)
+{
+    const struct limits *limits = &socket->edge->config->limits;
+
+    if (limits->messages_per_second != LIMIT_NONE)
+        rate_excuse(&socket->messages, limits->messages_per_second, socket->held_since, now);
+    if (limits->bytes_per_second != LIMIT_NONE)
+        rate_excuse(&socket->bytes, limits->bytes_per_second, socket->held_since, now);
+    socket->held_since = 0;
+}
+
+static void session_on_payload(struct ws_session *session, size_t len, bool last)
+{
+    struct ws_socket *socket = of_session(session);
+    const struct limits *limits = &socket->edge->config->limits;
+    if (limits->messages_per_second == LIMIT_NONE && limits->bytes_per_second == LIMIT_NONE) {
+        socket->held_since = 0;
+        return;
+    }
+
+    uint64_t now = loop_now(socket->edge->net->loop), over;
+    if (socket->held_since)
+        excuse_pause(socket, now);
+    if (limits->bytes_per_second != LIMIT_NONE &&
+        (over = rate_take(&socket->bytes, limits->bytes_per_second, now, len)) != 0)
+        ws_session_fail(session, 1008, "Too many bytes: %" PRIu64 " > %" PRIu64 " (bytesPerSecond)", over,
+                        limits->bytes_per_second);
+    else if (last && limits->messages_per_second != LIMIT_NONE &&
+             (over = rate_take(&socket->messages, limits->messages_per_second, now, 1)) != 0)
+        ws_session_fail(session, 1008, "Too many messages: %" PRIu64 " > %" PRIu64 " (messagesPerSecond)",
+                        over, limits->messages_per_second);
+}
+
+/* False: it was one too many. */
+static bool count_control(struct ws_socket *socket)
+{
+    uint64_t now = loop_now(socket->edge->net->loop);
+    uint64_t over = rate_take(&socket->control, CONTROL_PER_SECOND, now, 1);
+
+    if (over)
+        ws_session_fail(&socket->session, 1008, "Too many pings and pongs: %" PRIu64 " > %u in a second",
+                        over, CONTROL_PER_SECOND);
+    return over == 0;
+}
+
+/* The newest ping is the one to be answered: an older one that waits need not be (RFC 6455 §5.5.3). */
+static void session_on_ping(struct ws_session *session, const uint8_t *payload, size_t len)
+{
+    struct ws_socket *socket = of_session(session);
+
+    if (!count_control(socket))
+        return;
+    bytes_unref(socket->pong);
+    socket->pong = NULL;
+    if (socket->conn->waiting || conn_pending(socket->conn) > PONGS_MAX)
+        socket->pong = bytes_copy(payload, len); /* without memory for it no pong: the next ping gets one */
+    else
+        ws_session_pong(session, payload, len);
+}
+
+static void session_on_pong(struct ws_session *session)
+{
+    count_control(of_session(session));
+}
+
+/* Answers the ping that waits, unless what was written before still does. */
+static void answer_ping(struct ws_socket *socket)
+{
+    struct bytes *pong = socket->pong;
+
+    if (!pong || socket->conn->waiting)
+        return;
+    socket->pong = NULL;
+    ws_session_pong(&socket->session, pong->data, pong->len);
+    bytes_unref(pong);
+}
+
 static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
 {
     room_message(&of_session(session)->peer, data, len, binary);
@@ -335,6 +421,8 @@ static bool session_ready(struct ws_session *session)
     struct ws_socket *socket = of_session(session);
     if (socket->closing || room_peer_ready(&socket->peer))
         return true;
+    if (!socket->held_since)
+        socket->held_since = loop_now(socket->edge->net->loop);
     conn_pause(socket->conn);
     return false;
 }
@@ -349,7 +437,10 @@ static void session_on_close(struct ws_session *session, uint16_t code, const ch
 static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)
 {
     struct ws_socket *socket = of_session(session);
-    socket->edge->counters->sockets_protocol_errors++;
+    if (code == 1008)
+        socket->edge->counters->sockets_over_rate++;
+    else
+        socket->edge->counters->sockets_protocol_errors++;
     silence(socket);
     room_error(&socket->peer, text);
     report_end(socket, code, text, strlen(text), false);
@@ -365,6 +456,9 @@ static void session_write(struct ws_session *session, const void *data, size_t l
 
 static const struct ws_ops session_ops = {
     .on_message = session_on_message,
+    .on_payload = session_on_payload,
+    .on_ping = session_on_ping,
+    .on_pong = session_on_pong,
     .on_close = session_on_close,
     .on_fail = session_on_fail,
     .write = session_write,
@@ -377,7 +471,14 @@ static size_t ws_on_read(struct conn *conn, uint8_t *data, size_t len)
 {
     struct ws_socket *socket = conn->user;
     socket->unanswered = 0;
-    return ws_session_feed(&socket->session, data, len);
+    size_t used = ws_session_feed(&socket->session, data, len);
+    answer_ping(socket);
+    return used;
+}
+
+static void ws_on_drain(struct conn *conn)
+{
+    answer_ping(conn->user);
 }
 
 static void ws_on_end(struct conn *conn)
@@ -426,6 +527,7 @@ static const struct conn_ops ws_conn_ops = {
     .on_end = ws_on_end,
     .on_error = ws_on_error,
     .on_overflow = ws_on_overflow,
+    .on_drain = ws_on_drain,
     .on_close = ws_on_close,
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "edge/edge.h"
+#include "edge/rate.h"
 #include "ws/session.h"
 
 /* Ends with its last reference: one is the connection's, the others the room's. */
@@ -15,9 +16,12 @@ struct ws_socket {
     char *answer;        /* owned; the 101 until it was written */
     char *place;         /* owned; party and room for the log, each with a NUL behind it; NULL: no log */
     char *close_reason;  /* owned; of our close frame */
+    struct bytes *pong;  /* owned; the newest ping's payload, when its answer waits */
     uint64_t opened;     /* ms of loop_now */
-    uint8_t unanswered;  /* pings in a row that nothing came after */
-    bool accepted;       /* the 101 has left, or may leave */
+    uint64_t held_since; /* ms of loop_now: the room could take nothing, so nothing was read; 0: it can */
+    struct rate messages, bytes, control; /* of what the client sends; control: pings and pongs */
+    uint8_t unanswered;                   /* pings in a row that nothing came after */
+    bool accepted;                        /* the 101 has left, or may leave */
     bool closing;        /* a close frame of ours was written; the timer waits for its answer */
     bool ended;          /* its end was told to the room */
     uint16_t close_code; /* of that frame */

@@ -24,10 +24,10 @@ struct http_request {
                           * ptr NULL when HTTP/1.0 named none */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
     bool keep_alive;     /* the client wants the connection to go on */
-    bool secure;         /* it came by TLS */
+    bool secure;         /* it came by TLS, to us or to a proxy that is trusted */
     bool upgrade;        /* "Connection: upgrade" and an Upgrade field that names websocket; HTTP/1.0
                           * and requests with a body too, which must be refused */
-    char remote[46];     /* the peer's address */
+    char remote[46];     /* the client's address: the peer's, or what a trusted proxy says */
     struct bytes *body;  /* owned; NULL when empty */
     size_t size;         /* bytes of this allocation, the body's not counted */
     size_t n_headers;

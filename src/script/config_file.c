@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define MEMORY_MAX ((size_t)16 * 1024 * 1024) /* bytes that the file may use */
-#define STEPS_MAX 10000000                    /* instructions that it may run */
+#define STEPS_MAX 1000000                     /* instructions that it may run */
 
 struct reading {
     lua_State *L;
@@ -226,6 +226,26 @@ static void read_origins(struct reading *r, const char *key)
         config->any_origin = config->any_origin || strcmp(config->allowed_origins.items[i], "*") == 0;
 }
 
+static bool proxy_valid(const char *text)
+{
+    struct config probe = {0};
+    bool valid = config_trust(&probe, text);
+    config_fini(&probe);
+    return valid;
+}
+
+static void read_proxies(struct reading *r, const char *key)
+{
+    struct string_list proxies = {0};
+
+    read_texts(r, key,
+               "an array of addresses, like \"10.0.0.1\", \"10.0.0.0/8\", \"loopback\" or \"private\"",
+               proxy_valid, &proxies);
+    for (size_t i = 0; i < proxies.count; i++)
+        config_trust(r->config, proxies.items[i]);
+    string_list_fini(&proxies);
+}
+
 /* A token of RFC 9110 §5.6.2 (RFC 6455 §4.1: the elements of Sec-WebSocket-Protocol) */
 static bool token_valid(const char *text)
 {
@@ -287,10 +307,10 @@ static void read_vars(struct reading *r, const char *key)
 /* Limits of the contract that this version does not have, and the values that change nothing. */
 static const struct {
     const char *name;
-    lua_Integer fallback; /* 0: none */
+    lua_Integer fallback;
 } later_limits[] = {
-    {"connectionsPerRoom", 0}, {"messagesPerSecond", 0},          {"bytesPerSecond", 0},
-    {"storageKey", 2048},      {"storageValue", 2 * 1024 * 1024},
+    {"storageKey", 2048},
+    {"storageValue", 2 * 1024 * 1024},
 };
 
 #define N_LATER_LIMITS (sizeof later_limits / sizeof *later_limits)
@@ -322,8 +342,7 @@ static void read_limit(struct reading *r, const char *key)
     for (size_t i = 0; i < N_LATER_LIMITS; i++) {
         if (strcmp(later_limits[i].name, key) != 0)
             continue;
-        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback ||
-            later_limits[i].fallback == 0)
+        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback)
             complain_later(r, key);
         return;
     }
@@ -379,7 +398,7 @@ static const struct key keys[] = {
     {"subprotocols", read_subprotocols},
     {"deflate", read_later_flag},
     {"tls", complain_later},
-    {"trustedProxies", read_later_table},
+    {"trustedProxies", read_proxies},
     {"rejectWithClose", read_later_flag},
     {"vars", read_vars},
     {"crons", read_later_table},

@@ -385,9 +385,10 @@ void library_fill(lua_State *L, int index)
     }
 }
 
-void library_renew(lua_State *L, enum library_index library, const char *name)
+void library_renew(lua_State *L, enum library_index index, const char *name)
 {
     struct vm *vm = vm_of(L);
+    int library = (int)index;
     struct member member = member_named(library, name);
 
     if (!vm->libraries[library] || !was_given(vm, library, member.index))

@@ -19,10 +19,14 @@
  * arrived already. */
 #define AHEAD_MAX (64u * 1024)
 
+/* Fragments without payload that a message may have. The others are bounded by the message's length. */
+#define EMPTY_FRAGMENTS_MAX 1000u
+
 enum {
     CLOSE_PROTOCOL_ERROR = 1002,
     CLOSE_NO_CODE = 1005, /* stands for a close frame without one */
     CLOSE_BAD_TEXT = 1007,
+    CLOSE_POLICY = 1008,
     CLOSE_TOO_LARGE = 1009,
     CLOSE_INTERNAL_ERROR = 1011,
 };
@@ -59,6 +63,12 @@ void ws_session_ping(struct ws_session *session)
         write_control(session, WS_PING, NULL, 0);
 }
 
+void ws_session_pong(struct ws_session *session, const void *payload, size_t len)
+{
+    if (!session->close_sent)
+        write_control(session, WS_PONG, payload, len);
+}
+
 bool ws_session_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
 {
     uint8_t payload[WS_CONTROL_MAX] = {(uint8_t)(code >> 8), (uint8_t)code};
@@ -74,8 +84,7 @@ bool ws_session_close(struct ws_session *session, uint16_t code, const char *rea
     return true;
 }
 
-__attribute__((format(printf, 3, 4))) static void fail(struct ws_session *session, uint16_t code,
-                                                       const char *format, ...)
+void ws_session_fail(struct ws_session *session, uint16_t code, const char *format, ...)
 {
     char text[REASON_MAX + 1];
     va_list args;
@@ -97,11 +106,11 @@ static void take_close(struct ws_session *session, const uint8_t *payload, size_
     size_t reason_len = len < CODE_LEN ? 0 : len - CODE_LEN;
 
     if (len == 1) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Close frame has half a code");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Close frame has half a code");
     } else if (len && !ws_close_code_valid(code)) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Close code %u is not allowed", code);
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Close code %u is not allowed", code);
     } else if (!utf8_valid(reason, reason_len)) {
-        fail(session, CLOSE_BAD_TEXT, "Close reason is not valid UTF-8");
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Close reason is not valid UTF-8");
     } else {
         ws_session_close(session, len ? (uint16_t)code : 0, NULL, 0);
         ws_session_fini(session);
@@ -115,12 +124,14 @@ static void take_control(struct ws_session *session, const uint8_t *frame, size_
     struct ws_control control;
 
     if (ws_control_read(&control, frame, len) != 0) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Control frame is not valid");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Control frame is not valid");
     } else if (control.opcode == WS_CLOSE) {
         take_close(session, control.payload, control.len);
     } else if (control.opcode == WS_PING) {
-        if (!session->close_sent)
-            write_control(session, WS_PONG, control.payload, control.len);
+        if (session->ops->on_ping)
+            session->ops->on_ping(session, control.payload, control.len);
+        else
+            ws_session_pong(session, control.payload, control.len);
     } else if (session->ops->on_pong) {
         session->ops->on_pong(session);
     }
@@ -132,21 +143,28 @@ static void take_control(struct ws_session *session, const uint8_t *frame, size_
 static bool begin_data(struct ws_session *session, const struct ws_head *head)
 {
     if (head->opcode == WS_CONTINUATION && !session->opcode) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Continuation frame without a message to continue");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Continuation frame without a message to continue");
         return false;
     }
     if (head->opcode != WS_CONTINUATION && session->opcode) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "New message before the end of a fragmented one");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "New message before the end of a fragmented one");
         return false;
     }
     if (!session->close_sent && head->payload_len > session->max_message - session->message.len) {
-        fail(session, CLOSE_TOO_LARGE, "Message is too large: %" PRIu64 " > %" PRIu64,
-             session->message.len + head->payload_len, session->max_message);
+        ws_session_fail(session, CLOSE_TOO_LARGE, "Message is too large: %" PRIu64 " > %" PRIu64,
+                        session->message.len + head->payload_len, session->max_message);
         return false;
     }
     if (head->opcode != WS_CONTINUATION) {
         session->opcode = head->opcode;
         session->utf8 = UTF8_ACCEPT;
+        session->empty = 0;
+    }
+    if (!session->close_sent && head->payload_len == 0 && !head->fin &&
+        ++session->empty > EMPTY_FRAGMENTS_MAX) {
+        ws_session_fail(session, CLOSE_POLICY, "Too many empty fragments: %u > %u", session->empty,
+                        EMPTY_FRAGMENTS_MAX);
+        return false;
     }
     session->fin = head->fin;
     session->frame_left = head->payload_len;
@@ -207,14 +225,19 @@ static size_t take_payload(struct ws_session *session, uint8_t *data, size_t len
             session->opcode = 0;
         return len;
     }
+    if (session->ops->on_payload) {
+        session->ops->on_payload(session, len, last);
+        if (session->close_received)
+            return len;
+    }
     bool whole = last && session->message.len == 0; /* nothing of it came earlier */
     uint8_t *dst = data;
     if (!whole && len && !(dst = extend_message(session, len))) {
-        fail(session, CLOSE_INTERNAL_ERROR, "Not enough memory for the message");
+        ws_session_fail(session, CLOSE_INTERNAL_ERROR, "Not enough memory for the message");
         return len;
     }
     if (!decode(session, dst, data, len, last))
-        fail(session, CLOSE_BAD_TEXT, "Text is not valid UTF-8");
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Text is not valid UTF-8");
     else if (whole)
         deliver(session, data, len);
     else if (last)
@@ -231,7 +254,7 @@ static size_t take_frame(struct ws_session *session, uint8_t *data, size_t len)
     int rc = ws_head_read(&head, data, len, &error);
 
     if (rc < 0)
-        fail(session, CLOSE_PROTOCOL_ERROR, "%s", error);
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "%s", error);
     if (rc <= 0)
         return 0;
 

@@ -344,6 +344,7 @@ static inline void world_open(struct world *world)
     const struct limits *limits = &world->config.limits;
     const struct room_limits room_limits = {.events = limits->events,
                                             .handlers = limits->handlers,
+                                            .connections = limits->connections_per_room,
                                             .idle_ms = limits->idle_room,
                                             .output = limits->room_memory};
     int error = 0;
