@@ -16,6 +16,7 @@ struct ws_socket {
     char *place;         /* owned; party and room for the log, each with a NUL behind it; NULL: no log */
     char *close_reason;  /* owned; of our close frame */
     uint64_t opened;     /* ms of loop_now */
+    uint8_t deflate;     /* bits of the window to compress with; 0: nothing is compressed, either way */
     uint8_t unanswered;  /* pings in a row that nothing came after */
     bool accepted;       /* the 101 has left, or may leave */
     bool closing;        /* a close frame of ours was written; the timer waits for its answer */
@@ -27,6 +28,7 @@ struct ws_socket {
 struct ws_opening {
     char *id, *uri; /* NULL: there was no memory for it */
     char *answer;   /* the 101 */
+    uint8_t deflate; /* bits of the window to compress with; 0: nothing is compressed */
     const char *remote;
 };
 

@@ -193,6 +193,11 @@ static void read_cors(struct reading *r, const char *key)
     read_flag(r, key, &r->config->cors);
 }
 
+static void read_deflate(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->deflate);
+}
+
 /* "*", or what a browser sends: scheme://host[:port] */
 static bool origin_valid(const char *text)
 {
@@ -364,7 +369,7 @@ static const struct key keys[] = {
     {"cors", read_cors},
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
-    {"deflate", read_later_flag},
+    {"deflate", read_deflate},
     {"tls", complain_later},
     {"trustedProxies", read_later_table},
     {"rejectWithClose", read_later_flag},

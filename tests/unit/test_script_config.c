@@ -42,7 +42,7 @@ static void every_key(void **state)
         "return {\n"
         "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = false,\n"
         "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
-        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
+        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = true, tls = nil,\n"
         "  trustedProxies = {}, rejectWithClose = false, crons = {},\n"
         "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
         "  limits = { message = 4096, idleRoom = 1e6, storageKey = 2048, storageValue = 2097152 },\n"
@@ -55,7 +55,8 @@ static void every_key(void **state)
     assert_int_equal(config.threads, 3);
     assert_string_equal(config.public_folder, "www");
     assert_true(config.cors);
-    assert_false(config.deflate || config.single_page_app || config.reject_with_close);
+    assert_true(config.deflate);
+    assert_false(config.single_page_app || config.reject_with_close);
     assert_true(config.allowed_origins_set && !config.any_origin);
     assert_int_equal(config.allowed_origins.count, 2);
     assert_string_equal(config.allowed_origins.items[1], "http://localhost:8080");
@@ -176,7 +177,6 @@ static void mistakes(void **state)
         {"return { limits = { message = '1mb' } }",
          "limits.message is a whole number from 1 to 4294967296, not \"1mb\""},
         /* later versions */
-        {"return { deflate = true }", "deflate is not available yet in this version"},
         {"return { deflate = 1 }", "deflate is true or false"},
         {"return { singlePageApp = true }", "singlePageApp is not available yet"},
         {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},

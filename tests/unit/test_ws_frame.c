@@ -7,7 +7,7 @@
 static void check_head(enum ws_opcode opcode, uint64_t payload_len, const char *bytes, size_t len)
 {
     uint8_t head[WS_HEAD_MAX];
-    assert_int_equal(ws_frame_head(head, opcode, payload_len), len);
+    assert_int_equal(ws_frame_head(head, opcode, false, payload_len), len);
     assert_memory_equal(head, bytes, len);
 }
 #define CHECK_HEAD(opcode, payload_len, literal) check_head(opcode, payload_len, literal, sizeof(literal) - 1)
@@ -45,7 +45,7 @@ static void test_read(void **state)
                         (opcode >= WS_CLOSE && opcode <= WS_PONG && first & 0x80 && lengths[i] < 126);
             good = good && !(first & 0x70);
             for (size_t len = 0; len <= bytes.len; len++) {
-                int rc = ws_head_read(&head, bytes.data, len, &error);
+                int rc = ws_head_read(&head, bytes.data, len, false, &error);
                 if (!good && len >= 2) {
                     assert_int_equal(rc, -EPROTO);
                     assert_non_null(error);
@@ -74,7 +74,7 @@ static void test_edge(void **state)
 
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         uint8_t head[WS_HEAD_MAX];
-        size_t len = ws_frame_head(head, i % 2 ? WS_TEXT : WS_PING, lengths[i]);
+        size_t len = ws_frame_head(head, i % 2 ? WS_TEXT : WS_PING, false, lengths[i]);
         assert_int_equal(buf_append(&row, head, len), 0);
         for (size_t k = 0; k < lengths[i]; k++)
             put_byte(&row, 0xff);
