@@ -9,9 +9,9 @@
 #include <zlib.h>
 
 #define LEVEL 1
-#define MEMORY_LEVEL 8
 #define WINDOW_MIN 9u /* zlib can't compress for 8 bits without its own header */
 #define WINDOW_MAX 15u
+#define LOOKAHEAD 262u /* of its window zlib's compressor leaves so much to what is to come */
 
 #define STEP (16u * 1024)     /* of output: room for so much before each call of zlib */
 #define KEEP_MAX (64u * 1024) /* of a buffer that the thread keeps */
@@ -70,14 +70,18 @@ static void take_output(const z_stream *stream, struct buf *out)
 
 /* ---- compressing ---- */
 
-/* Ready for a new message; NULL: no memory. */
-static z_stream *deflate_stream(unsigned window)
+/* Ready for a new message of len bytes; NULL: no memory. Its window is hardly larger than the message, and
+ * its tables are as large as the window: less to reset, and to have in the cache. */
+static z_stream *deflate_stream(unsigned window, size_t len)
 {
     CHECK(window >= WINDOW_MIN && window <= WINDOW_MAX);
+    while (window > WINDOW_MIN && len + LOOKAHEAD <= (size_t)1 << (window - 1))
+        window--;
     z_stream *stream = &thread.deflate[window - WINDOW_MIN];
 
+    int memory_level = (int)window - 7; /* as many entries of zlib's hash table as bytes of the window */
     int rc = stream->state ? deflateReset(stream)
-                           : deflateInit2(stream, LEVEL, Z_DEFLATED, -(int)window, MEMORY_LEVEL,
+                           : deflateInit2(stream, LEVEL, Z_DEFLATED, -(int)window, memory_level,
                                           Z_DEFAULT_STRATEGY);
     return rc == Z_OK ? stream : NULL;
 }
@@ -104,7 +108,7 @@ const uint8_t *ws_deflate_frame(enum ws_opcode opcode, unsigned window, const vo
     uint8_t head[WS_HEAD_MAX];
     z_stream *stream;
 
-    if (len < WS_DEFLATE_MIN || !(stream = deflate_stream(window)))
+    if (len < WS_DEFLATE_MIN || !(stream = deflate_stream(window, len)))
         return NULL;
     recycle(out);
     if (buf_reserve(out, STEP) != 0)
