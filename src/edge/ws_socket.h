@@ -26,8 +26,8 @@ struct ws_socket {
 
 /* What upgrade.c has found out; the strings are its own. */
 struct ws_opening {
-    char *id, *uri; /* NULL: there was no memory for it */
-    char *answer;   /* the 101 */
+    char *id, *uri;  /* NULL: there was no memory for it */
+    char *answer;    /* the 101 */
     uint8_t deflate; /* bits of the window to compress with; 0: nothing is compressed */
     const char *remote;
 };

@@ -80,9 +80,9 @@ static z_stream *deflate_stream(unsigned window, size_t len)
     z_stream *stream = &thread.deflate[window - WINDOW_MIN];
 
     int memory_level = (int)window - 7; /* as many entries of zlib's hash table as bytes of the window */
-    int rc = stream->state ? deflateReset(stream)
-                           : deflateInit2(stream, LEVEL, Z_DEFLATED, -(int)window, memory_level,
-                                          Z_DEFAULT_STRATEGY);
+    int rc = stream->state
+                 ? deflateReset(stream)
+                 : deflateInit2(stream, LEVEL, Z_DEFLATED, -(int)window, memory_level, Z_DEFAULT_STRATEGY);
     return rc == Z_OK ? stream : NULL;
 }
 

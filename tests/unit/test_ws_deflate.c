@@ -30,7 +30,8 @@ enum content { ZEROS, WORDS, DISTANT, NOISE, N_CONTENTS };
  * get smaller. */
 static void make_content(struct buf *out, enum content content, size_t len)
 {
-    static const char *const words[] = {"{\"x\":", "player", "\xc3\xbc", ",", "true}", " 123.5", "name", "\n"};
+    static const char *const words[] = {"{\"x\":", "player", "\xc3\xbc", ",",
+                                        "true}",   " 123.5", "name",     "\n"};
 
     for (size_t i = 0; i < len; i++) {
         const char *word = words[chance(8)];
@@ -146,7 +147,7 @@ static void check_sending(enum content content, size_t len, unsigned window)
 
 static void test_sending(void **state)
 {
-    static const size_t lengths[] = {0,    1,    127,   128,   129,   1000,  3700,   16000,
+    static const size_t lengths[] = {0,     1,     127,   128,   129,   1000,  3700,   16000,
                                      16383, 16384, 16390, 40000, 65535, 65536, 150000, 200000};
     (void)state;
     for (unsigned window = 9; window <= 15; window++) {
@@ -219,7 +220,8 @@ static void test_receiving(void **state)
         for (uint64_t n = 1 + chance(4); n > 0; n--) {
             struct buf message = {0}, payload = {0};
             bool compressed = chance(4) > 0;
-            make_content(&message, (enum content)chance(N_CONTENTS), chance(10) ? chance(600) : chance(40000));
+            make_content(&message, (enum content)chance(N_CONTENTS),
+                         chance(10) ? chance(600) : chance(40000));
             if (compressed)
                 deflate_somehow(&payload, &message);
             else
@@ -265,26 +267,46 @@ static const struct deflate_case {
     {"one block", "text Hello\n", {FRAME(0xc1, HELLO)}, 0, false},
     {"fragments", "text Hello\n", {FRAME(0x41, "\xf2\x48\xcd"), FRAME(0x80, "\xc9\xc9\x07\x00")}, 0, false},
     {"a block without compression", "text Hello\n", {FRAME(0xc1, "\x00\x05\x00\xfa\xffHello\x00")}, 0, false},
-    {"a last block, and what follows", "text Hello\n", {FRAME(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00")}, 0,
+    {"a last block, and what follows",
+     "text Hello\n",
+     {FRAME(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00")},
+     0,
      false},
-    {"two blocks", "text Hello\n", {FRAME(0xc1, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00")}, 0,
+    {"two blocks",
+     "text Hello\n",
+     {FRAME(0xc1, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00")},
+     0,
      false},
     {"an empty message", "text\nbinary\n", {FRAME(0xc1, "\x00"), FRAME(0xc2, "\x00")}, 0, false},
 
-    {"each message stands for itself", "text Hello\ntext Hello\n", {FRAME(0xc1, HELLO), FRAME(0xc1, HELLO)}, 0,
+    {"each message stands for itself",
+     "text Hello\ntext Hello\n",
+     {FRAME(0xc1, HELLO), FRAME(0xc1, HELLO)},
+     0,
      false},
-    {"and may not refer to the one before", "text Hello\n" INVALID,
-     {FRAME(0xc1, HELLO), FRAME(0xc1, "\xf2\x00\x11\x00\x00")}, 0, false},
-    {"compressed and not", "text Hello\ntext Hello\ntext Hello\n",
-     {FRAME(0xc1, HELLO), FRAME(0x81, "Hello"), FRAME(0xc1, HELLO)}, 0, false},
-    {"control frames in between", "> pong x\ntext Hello\n",
-     {FRAME(0x41, "\xf2\x48\xcd"), FRAME(0x89, "x"), FRAME(0x80, "\xc9\xc9\x07\x00")}, 0, false},
-    {"empty fragments", "text Hello\n",
-     {FRAME(0x41, ""), FRAME(0x00, HELLO), FRAME(0x80, "")}, 0, false},
+    {"and may not refer to the one before",
+     "text Hello\n" INVALID,
+     {FRAME(0xc1, HELLO), FRAME(0xc1, "\xf2\x00\x11\x00\x00")},
+     0,
+     false},
+    {"compressed and not",
+     "text Hello\ntext Hello\ntext Hello\n",
+     {FRAME(0xc1, HELLO), FRAME(0x81, "Hello"), FRAME(0xc1, HELLO)},
+     0,
+     false},
+    {"control frames in between",
+     "> pong x\ntext Hello\n",
+     {FRAME(0x41, "\xf2\x48\xcd"), FRAME(0x89, "x"), FRAME(0x80, "\xc9\xc9\x07\x00")},
+     0,
+     false},
+    {"empty fragments", "text Hello\n", {FRAME(0x41, ""), FRAME(0x00, HELLO), FRAME(0x80, "")}, 0, false},
     {"nothing at all is an empty message", "text\n", {FRAME(0xc1, "")}, 0, false},
     {"a last block alone", "text Hello\n", {FRAME(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00")}, 0, false},
-    {"two last blocks", "text HelloHello\n",
-     {FRAME(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00\xf3\x48\xcd\xc9\xc9\x07\x00\x00")}, 0, false},
+    {"two last blocks",
+     "text HelloHello\n",
+     {FRAME(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00\xf3\x48\xcd\xc9\xc9\x07\x00\x00")},
+     0,
+     false},
 
     /* RSV1 */
     {"not negotiated", RESERVED, {FRAME(0xc1, HELLO)}, 0, true},
@@ -307,23 +329,41 @@ static const struct deflate_case {
     {"noise behind a last block", INVALID, {FRAME(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00\xff\xff")}, 0, false},
     {"a last block that the tail would complete", INVALID, {FRAME(0xc2, "\x01\x04\x00\xfb\xff")}, 0, false},
     {"further back than there is", INVALID, {FRAME(0xc1, "\x4a\x04\x22\x00")}, 0, false},
-    {"text that is none", FAILS("1007", "Text is not valid UTF-8"),
-     {FRAME(0xc1, "\x00\x02\x00\xfd\xff\xc3(\x00")}, 0, false},
+    {"text that is none",
+     FAILS("1007", "Text is not valid UTF-8"),
+     {FRAME(0xc1, "\x00\x02\x00\xfd\xff\xc3(\x00")},
+     0,
+     false},
     {"which bytes may be", "binary <c3>(\n", {FRAME(0xc2, "\x00\x02\x00\xfd\xff\xc3(\x00")}, 0, false},
-    {"text that ends inside of a character", FAILS("1007", "Text is not valid UTF-8"),
-     {FRAME(0xc1, "\x00\x02\x00\xfd\xffx\xc3\x00")}, 0, false},
+    {"text that ends inside of a character",
+     FAILS("1007", "Text is not valid UTF-8"),
+     {FRAME(0xc1, "\x00\x02\x00\xfd\xffx\xc3\x00")},
+     0,
+     false},
 
     /* the limit */
     {"as much as may be", "text Hello\n", {FRAME(0xc1, HELLO)}, 5, false},
     {"one more", FAILS("1009", "Message is too large: 5 > 4"), {FRAME(0xc1, HELLO)}, 4, false},
-    {"more than any compressor would make", FAILS("1009", "Compressed message is too large: 21 > 20"),
-     {FRAME(0xc1, "123456789012345678901")}, 4, false},
-    {"the same in fragments", FAILS("1009", "Compressed message is too large: 21 > 20"),
-     {FRAME(0x41, "12345678901234567890"), FRAME(0x80, "1")}, 4, false},
-    {"which is of no effect on others", FAILS("1009", "Message is too large: 5 > 4"),
-     {FRAME(0x81, "12345")}, 4, false},
-    {"announced", FAILS("1009", "Compressed message is too large: 9223372036854775807 > 20"),
-     {RAW("\xc2\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04")}, 4, false},
+    {"more than any compressor would make",
+     FAILS("1009", "Compressed message is too large: 21 > 20"),
+     {FRAME(0xc1, "123456789012345678901")},
+     4,
+     false},
+    {"the same in fragments",
+     FAILS("1009", "Compressed message is too large: 21 > 20"),
+     {FRAME(0x41, "12345678901234567890"), FRAME(0x80, "1")},
+     4,
+     false},
+    {"which is of no effect on others",
+     FAILS("1009", "Message is too large: 5 > 4"),
+     {FRAME(0x81, "12345")},
+     4,
+     false},
+    {"announced",
+     FAILS("1009", "Compressed message is too large: 9223372036854775807 > 20"),
+     {RAW("\xc2\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x01\x02\x03\x04")},
+     4,
+     false},
 };
 
 static void check_case(const struct deflate_case *it, const struct buf *stream, size_t piece)
@@ -391,7 +431,10 @@ static void make_bomb(struct buf *out, unsigned mib)
 {
     static uint8_t zeros[1 << 20];
     uint8_t block[4096];
-    z_stream stream = {.next_in = zeros, .avail_in = sizeof zeros, .next_out = block, .avail_out = sizeof block};
+    z_stream stream = {.next_in = zeros,
+                       .avail_in = sizeof zeros,
+                       .next_out = block,
+                       .avail_out = sizeof block};
 
     assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY), Z_OK);
     assert_int_equal(deflate(&stream, Z_FULL_FLUSH), Z_OK);
@@ -495,9 +538,10 @@ static void test_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sending), cmocka_unit_test(test_hardly_smaller), cmocka_unit_test(test_receiving),
-        cmocka_unit_test(test_cases),   cmocka_unit_test(test_mutations),      cmocka_unit_test(test_bomb),
-        cmocka_unit_test(test_buffers), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_sending),   cmocka_unit_test(test_hardly_smaller),
+        cmocka_unit_test(test_receiving), cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_mutations), cmocka_unit_test(test_bomb),
+        cmocka_unit_test(test_buffers),   cmocka_unit_test(test_bound),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ws_thread_fini();

@@ -116,9 +116,11 @@ static const struct {
     {"permessage-deflate; Server_No_Context_Takeover", NO, 0},
 
     /* several offers, in order */
-    {"permessage-deflate; server_max_window_bits=10, permessage-deflate", YES "; server_max_window_bits=10", 10},
+    {"permessage-deflate; server_max_window_bits=10, permessage-deflate", YES "; server_max_window_bits=10",
+     10},
     {"permessage-deflate; server_max_window_bits=8, permessage-deflate", YES, 15},
-    {"permessage-deflate; unheard_of, permessage-deflate; server_max_window_bits=12; client_max_window_bits=9, "
+    {"permessage-deflate; unheard_of, permessage-deflate; server_max_window_bits=12; "
+     "client_max_window_bits=9, "
      "permessage-deflate",
      YES "; server_max_window_bits=12; client_max_window_bits=9", 12},
     {"permessage-deflate; server_max_window_bits=9; unheard_of, permessage-deflate", YES, 15},
