@@ -24,7 +24,10 @@
     X(rooms_started, "rooms made")                                                                           \
     X(rooms_stopped, "rooms that left memory")                                                               \
     X(handler_errors, "handlers that ended with an error")                                                   \
-    X(memory_errors, "handlers that ended because a room's memory was used up")
+    X(memory_errors, "handlers that ended because a room's memory was used up")                              \
+    X(time_errors, "handlers that ended because they ran for too long")                                      \
+    X(reloads, "versions of the project taken over")                                                         \
+    X(reloads_failed, "versions of the project that did not load")
 
 struct counters {
 #define X(name, help) uint64_t name;

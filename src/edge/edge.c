@@ -12,17 +12,24 @@ void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const st
     *edge = (struct edge){
         .net = net,
         .rooms = rooms,
-        .config = config,
         .counters = counters,
         .find_party = find_party,
         .user = user,
-        .http_limits = {.url = (size_t)config->limits.url,
-                        .headers = (size_t)config->limits.headers,
-                        .body = (size_t)config->limits.body},
     };
     list_init(&edge->http_conns);
     list_init(&edge->sockets);
     list_init(&edge->leaving);
+    edge_adopt(edge, config, NULL);
+}
+
+void edge_adopt(struct edge *edge, const struct config *config, const struct http_problem *broken)
+{
+    edge->config = config;
+    edge->http_limits = (struct http_limits){.url = (size_t)config->limits.url,
+                                             .headers = (size_t)config->limits.headers,
+                                             .body = (size_t)config->limits.body};
+    edge->net->queue_limit = (size_t)config->limits.queue;
+    edge->broken = broken;
 }
 
 void edge_fini(struct edge *edge)

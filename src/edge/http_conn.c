@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "edge/error_page.h"
 #include "edge/origin.h"
 #include "edge/relay.h"
 #include "http/writer.h"
@@ -128,6 +129,8 @@ void http_conn_answer(struct http_conn *http, struct http_response *response, bo
     const struct http_response *sent = response ? response : &no_memory;
 
     close = close || http->edge->stopping;
+    if (response && response->problem)
+        error_page_fill(response, http->html);
     if (http->conn && http->conn->state == CONN_OPEN) {
         write_response(http, sent, close);
         log_answer(http, sent->status);
@@ -164,12 +167,22 @@ static void on_respond(struct exchange *exchange, struct http_response *response
 
 /* ---- requests ---- */
 
+static struct http_response *broken_response(const struct http_problem *broken)
+{
+    struct http_response *response = http_response_text(500, "The project can't be loaded");
+    if (response)
+        response->problem = http_problem_copy(broken);
+    return response;
+}
+
 struct http_response *route_refusal(struct edge *edge, enum route_kind kind, const struct route *route,
                                     struct party **party)
 {
     char text[512];
 
     *party = NULL;
+    if (edge->broken)
+        return broken_response(edge->broken);
     if (kind == ROUTE_NONE)
         return http_response_text(404, "Not found");
     *party = edge->find_party(edge->user, route->party);
@@ -243,6 +256,7 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     http->head_only = span_equal(request->method, SPAN("HEAD"));
     http->keep_alive = request->keep_alive;
     http->old = request->minor == 0;
+    http->html = edge->config->dev && error_page_wants_html(request);
 
     enum route_kind kind = route_path(request->path, &route);
     label_request(http, request, &route);

@@ -22,6 +22,7 @@ struct http_conn {
     uint8_t phase;   /* enum http_phase */
     bool reading;    /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
+    bool html;                       /* in festa dev: its client prefers HTML to JSON */
     struct edge *away;               /* of the thread that the last requests were sent to; NULL: none was */
     unsigned away_run;               /* how many of them in a row */
     uint64_t deadline, armed;        /* ms of loop_now: of the phase, and of the timer */

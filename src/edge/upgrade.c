@@ -215,6 +215,7 @@ void upgrade(struct http_conn *http, struct http_request *request)
     struct party *party = NULL;
     struct route route;
 
+    http->html = false;
     struct refusal wrong = check_handshake(edge->config, request);
     enum route_kind kind = route_path(request->path, &route);
     struct http_response *refusal =

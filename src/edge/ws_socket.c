@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "edge/error_page.h"
 #include "edge/origin.h"
 #include "http/writer.h"
 #include "net/conn_group.h"
@@ -302,6 +303,8 @@ static void ws_refuse(struct peer *peer, struct http_response *response)
         struct http_write_options options = {.close = true,
                                              .extra = cors_headers(socket->edge->config, response)};
         scratch->len = 0;
+        if (response->problem)
+            error_page_fill(response, false);
         log_event(LOG_INFO, "socket refused", log_text("path", path_of(peer->uri)),
                   log_int("status", response->status));
         if (http_write_head(scratch, response, &options) == 0) {

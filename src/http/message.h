@@ -43,6 +43,22 @@ bool http_request_has_token(const struct http_request *request, const char *name
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);
 
+/* What was wrong in a script, for its author's eyes. Texts may be of any bytes. */
+struct http_problem {
+    char *title;     /* owned; where it happened: "onRequest, room lobby of the party chat" */
+    char *message;   /* owned */
+    char *file;      /* owned; path in the project; NULL: not known */
+    int line;        /* 0: not known */
+    char *traceback; /* owned; lines; NULL: none */
+    char *source;    /* owned; lines of the file around the line; NULL: none */
+};
+
+/* NULL when there is no memory. */
+struct http_problem *http_problem_copy(const struct http_problem *problem) __attribute__((warn_unused_result));
+
+/* Accepts NULL. */
+void http_problem_free(struct http_problem *problem);
+
 /* A response, whole. */
 struct http_response {
     int status;            /* 200 to 599 */
@@ -51,6 +67,8 @@ struct http_response {
                             * the writer adds (writer.h) but Content-Type; NULL: none */
     struct bytes *body;    /* owned; NULL: empty */
     bool has_type;         /* headers holds a Content-Type */
+    struct http_problem *problem; /* owned; shown in the place of the body, in the form that the client
+                                   * prefers; NULL: none */
 };
 
 /* Empty with a status. NULL when there is no memory. */

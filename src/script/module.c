@@ -153,9 +153,9 @@ done:
     return code;
 }
 
-const struct code *project_module(struct project *project, const struct party *party, struct span name,
-                                  struct buf *error)
+const struct code *project_module(const struct party *party, struct span name, struct buf *error)
 {
+    const struct project *project = party->project;
     struct module_cache *cache = project->modules;
     struct code *code = NULL;
 

@@ -17,6 +17,8 @@ enum vm_slot {
     VM_MODULES,     /* name → what require returned */
     VM_LIBRARY,     /* metatable of the library tables (library.h) */
     VM_BAD_JSON,    /* the message of the last request:json() that failed */
+    VM_ASIDE,       /* the modules of the version before, while the file scope of another runs */
+    VM_LATE,        /* what is raised when a handler has had its time (quota.h) */
     VM_SLOTS
 };
 
@@ -25,7 +27,7 @@ enum vm_slot {
 
 struct vm {
     struct script *script;
-    struct party *party;
+    struct party *party; /* whose script runs; with a reference to its project */
     struct room *room; /* NULL in a VM that only checks a script */
     lua_State *L;      /* the main thread: for the host alone, no script code runs on it */
     size_t used;       /* bytes of the VM */
@@ -57,6 +59,12 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
  * a negative code; error (appended) has message and traceback, and *line the line in the
  * party's file, if known. */
 int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
+
+/* Another version of the party takes over in the same VM: its file scope runs, with modules of its own, and
+ * self finds the table that it returns. What self holds stays; what waits goes on in the code before. On
+ * error as vm_load, and that code is still the party. Not while the VM runs. */
+int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
+    __attribute__((warn_unused_result));
 
 /* Collects all garbage, and ends what C objects of the script hold, which Lua does not do when it has no
  * memory left. Not while the VM runs. */
