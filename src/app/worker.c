@@ -1,6 +1,7 @@
 #include "app/worker.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "ws/session.h"
 
 #include <errno.h>
@@ -82,6 +83,12 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .output = limits->room_memory};
 }
 
+static void serve_files(struct worker *worker, const struct project *project)
+{
+    if (edge_serve(&worker->edge, project->public_fd) != 0)
+        log_line(LOG_ERROR, "no static files are served: there is no memory or no descriptor", NULL, 0);
+}
+
 struct adoption {
     struct loop_message message;
     struct worker *worker;
@@ -98,6 +105,7 @@ static void on_adopt(struct loop_message *message)
 
     script_adopt(&worker->script, project);
     edge_adopt(&worker->edge, &project->config, project->broken);
+    serve_files(worker, project);
     rooms_reload(&worker->rooms, &limits, script_find_party, &worker->script);
     project_unref(before);
     project_unref(project);
@@ -139,6 +147,8 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     worker->finish.fn = on_finish;
     net_init(&worker->net, &worker->loop, &worker->counters, (size_t)config->limits.queue, LINGER_MS);
     net_share(&worker->net, &all->total);
+    if (config->io_uring)
+        net_use_uring(&worker->net);
     rc = script_init(&worker->script, project, &worker->loop, &worker->counters);
     if (rc != 0) {
         fputs("festa: not enough memory\n", stderr);
@@ -150,6 +160,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
               &worker->script);
     edge_adopt(&worker->edge, config, project->broken);
+    serve_files(worker, project);
     worker->edge.team = &all->team;
     loop_hook_add(&worker->loop.work, &worker->watch);
     return 0;

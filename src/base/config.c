@@ -28,6 +28,7 @@ void config_init(struct config *config)
         .host = xstrdup("127.0.0.1"),
         .port = 1999,
         .public_folder = xstrdup("public"),
+        .io_uring = true,
         .limits =
             {
 #define X(name, field, fallback, least, most, help) .field = fallback,

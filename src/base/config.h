@@ -63,8 +63,10 @@ struct config {
     char *host;          /* owned; an address or a name; "127.0.0.1" */
     int port;            /* 1999; 0: any free one */
     int threads;         /* 0: as many as cores */
-    char *public_folder; /* owned; "public" */
+    char *public_folder; /* owned; "public"; relative to the project's root */
+    bool public_set;     /* it was configured, so it must be there */
     bool single_page_app, cors, deflate, reject_with_close;
+    bool io_uring;                      /* true: used where the kernel allows it */
     bool dev; /* festa dev: errors are shown, and pages of this machine may connect from any port */
     bool any_origin;                    /* allowedOrigins has "*" */
     struct string_list allowed_origins; /* none: the same host, or no Origin at all */

@@ -4,7 +4,10 @@
 #include "base/log.h"
 #include "edge/http_conn.h"
 #include "edge/relay.h"
+#include "edge/static_file.h"
 #include "edge/ws_socket.h"
+
+#include <errno.h>
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
                struct counters *counters, struct party *(*find_party)(void *, struct span), void *user)
@@ -32,9 +35,17 @@ void edge_adopt(struct edge *edge, const struct config *config, const struct htt
     edge->broken = broken;
 }
 
+int edge_serve(struct edge *edge, int public_fd)
+{
+    static_folder_unref(edge->files);
+    edge->files = public_fd >= 0 ? static_folder_new(public_fd) : NULL;
+    return public_fd >= 0 && !edge->files ? -ENOMEM : 0;
+}
+
 void edge_fini(struct edge *edge)
 {
     CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets) && list_empty(&edge->leaving));
+    static_folder_unref(edge->files);
     buf_fini(&edge->scratch);
 }
 

@@ -1,6 +1,7 @@
 /* An HTTP connection: one request at a time is read, given to its room, and answered. */
 #pragma once
 
+#include "edge/body_sender.h"
 #include "edge/edge.h"
 
 enum http_phase {
@@ -8,7 +9,7 @@ enum http_phase {
     HTTP_PHASE_IDLE, /* between two requests */
     HTTP_PHASE_HEAD, /* part of a head came */
     HTTP_PHASE_BODY, /* the head came, the body not yet */
-    HTTP_PHASE_BUSY, /* a request waits for its answer; nothing is read */
+    HTTP_PHASE_BUSY, /* a request waits for its answer, or that is being sent in pieces; nothing is read */
 };
 
 /* Lives until its connection is gone and no answer is due any more. */
@@ -27,6 +28,8 @@ struct http_conn {
     unsigned away_run;               /* how many of them in a row */
     uint64_t deadline, armed;        /* ms of loop_now: of the phase, and of the timer */
     uint64_t started;                /* ns: when the request was complete */
+    struct body_sender sender;       /* of an answer whose body comes in pieces */
+    int status;                      /* of that answer */
     struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
 };
 

@@ -184,13 +184,25 @@ static void read_threads(struct reading *r, const char *key)
 static void read_public(struct reading *r, const char *key)
 {
     const char *folder = read_text(r, key);
-    if (folder)
+    if (folder) {
         replace_text(&r->config->public_folder, folder);
+        r->config->public_set = true;
+    }
+}
+
+static void read_single_page(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->single_page_app);
 }
 
 static void read_cors(struct reading *r, const char *key)
 {
     read_flag(r, key, &r->config->cors);
+}
+
+static void read_io_uring(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->io_uring);
 }
 
 /* "*", or what a browser sends: scheme://host[:port] */
@@ -379,8 +391,9 @@ static const struct key keys[] = {
     {"host", read_host},
     {"threads", read_threads},
     {"public", read_public},
-    {"singlePageApp", read_later_flag},
+    {"singlePageApp", read_single_page},
     {"cors", read_cors},
+    {"ioUring", read_io_uring},
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
     {"deflate", read_later_flag},

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NAME_LEN_MAX 64
 #define NAME_RULE                                                                                            \
@@ -177,6 +178,8 @@ static void free_project(struct project *project)
     string_list_fini(&project->env);
     module_cache_free(project->modules);
     http_problem_free(project->broken);
+    if (project->public_fd >= 0)
+        close(project->public_fd);
     free(project);
 }
 
@@ -184,6 +187,7 @@ static struct project *project_new(struct config *config)
 {
     struct project *project = xcalloc(sizeof *project);
     project->refs = 1;
+    project->public_fd = -1;
     project->modules = module_cache_new();
     project->config = *config;
     *config = (struct config){0};

@@ -32,6 +32,7 @@ struct project {
     struct config config;
     struct string_list env;       /* party.env: "NAME=value" */
     struct module_cache *modules; /* owned */
+    int public_fd;                /* owned; the folder of static files, opened by app; -1: none */
     struct http_problem *broken;  /* owned; why it has no parties (project_empty), else NULL */
 };
 
@@ -45,7 +46,8 @@ struct project *project_open(const char *directory, struct config *config, struc
 
 /* One without parties, for a server whose project can't be opened yet; why is the text that
  * project_open has left, or NULL. What config holds is its. */
-struct project *project_empty(struct config *config, const struct buf *why) __attribute__((warn_unused_result));
+struct project *project_empty(struct config *config, const struct buf *why)
+    __attribute__((warn_unused_result));
 
 /* Both accept NULL. */
 struct project *project_ref(struct project *project);

@@ -40,8 +40,8 @@ static void every_key(void **state)
         "-- a comment\n"
         "local port = 80 * 100\n"
         "return {\n"
-        "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = false,\n"
-        "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
+        "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = true,\n"
+        "  cors = true, ioUring = false, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
         "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
         "  trustedProxies = { '10.0.0.0/8', '2001:db8::1', 'loopback' }, rejectWithClose = false, crons = "
         "{},\n"
@@ -55,8 +55,10 @@ static void every_key(void **state)
     assert_string_equal(config.host, "::1");
     assert_int_equal(config.threads, 3);
     assert_string_equal(config.public_folder, "www");
+    assert_true(config.public_set && config.single_page_app);
     assert_true(config.cors);
-    assert_false(config.deflate || config.single_page_app || config.reject_with_close);
+    assert_false(config.io_uring);
+    assert_false(config.deflate || config.reject_with_close);
     assert_true(config.allowed_origins_set && !config.any_origin);
     assert_int_equal(config.allowed_origins.count, 2);
     assert_string_equal(config.allowed_origins.items[1], "http://localhost:8080");
@@ -91,7 +93,7 @@ static void an_empty_table_changes_nothing(void **state)
     assert_int_equal(config.port, defaults.port);
     assert_string_equal(config.host, defaults.host);
     assert_string_equal(config.public_folder, defaults.public_folder);
-    assert_false(config.allowed_origins_set);
+    assert_false(config.allowed_origins_set || config.public_set || config.single_page_app);
     assert_memory_equal(&config.limits, &defaults.limits, sizeof config.limits);
     config_fini(&config);
     config_fini(&defaults);
@@ -159,6 +161,7 @@ static void mistakes(void **state)
         {"return { host = 'a\\0b' }", "host is a text"},
         {"return { public = false }", "public is a text that is not empty, not false"},
         {"return { cors = 1 }", "cors is true or false, not 1"},
+        {"return { ioUring = 'auto' }", "ioUring is true or false, not \"auto\""},
         {"return { allowedOrigins = '*' }", "allowedOrigins is an array of texts, not \"*\""},
         {"return { allowedOrigins = { a = 1 } }", "allowedOrigins is an array of texts"},
         {"return { allowedOrigins = { 1 } }", "of the form \"https://example.com\", not 1"},
@@ -190,7 +193,7 @@ static void mistakes(void **state)
         /* later versions */
         {"return { deflate = true }", "deflate is not available yet in this version"},
         {"return { deflate = 1 }", "deflate is true or false"},
-        {"return { singlePageApp = true }", "singlePageApp is not available yet"},
+        {"return { singlePageApp = 'yes' }", "singlePageApp is true or false, not \"yes\""},
         {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},
         {"return { tls = {} }", "tls is not available yet"},
         {"return { crons = { cleanup = '*/5 * * * *' } }", "crons is not available yet"},
