@@ -26,7 +26,8 @@ export function percentile(sorted, share) {
 }
 
 export class EchoProbe {
-  ended; // resolves with a message when it gives up: an answer took longer than patience, or the socket closed
+  over; // why it has given up: an answer took longer than patience, or the socket closed
+  ended; // resolves then
 
   #worker;
   #waiting;
@@ -47,6 +48,7 @@ export class EchoProbe {
           if (message.opened) opened();
           if (message.latencies) this.#waiting?.(message.latencies);
           if (message.ended) {
+            this.over = message.ended;
             failed(new Error(message.ended));
             this.#waiting?.(message.all);
             ended(message.ended);
