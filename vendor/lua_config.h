@@ -13,3 +13,15 @@
  * that collide. The script layer gives random bits. */
 unsigned int festa_lua_seed(void);
 #define luai_makeseed(L) ((void)(L), festa_lua_seed())
+
+/* ThreadSanitizer follows longjmp, but not _longjmp, and would think that every error and every wait is another
+ * call without a return. */
+#if defined(__SANITIZE_THREAD__)
+#include <setjmp.h>
+#define LUAI_THROW(L, c) longjmp((c)->b, 1)
+#define LUAI_TRY(L, c, a) \
+    if (setjmp((c)->b) == 0) { \
+        a \
+    }
+#define luai_jmpbuf jmp_buf
+#endif

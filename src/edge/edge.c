@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "edge/http_conn.h"
+#include "edge/relay.h"
 #include "edge/ws_socket.h"
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
@@ -21,12 +22,42 @@ void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const st
     };
     list_init(&edge->http_conns);
     list_init(&edge->sockets);
+    list_init(&edge->leaving);
 }
 
 void edge_fini(struct edge *edge)
 {
-    CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets));
+    CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets) && list_empty(&edge->leaving));
     buf_fini(&edge->scratch);
+}
+
+struct edge *edge_home(struct edge *edge, struct span party, struct span room)
+{
+    struct edge_team *team = edge->team;
+
+    if (!team || team->count == 1)
+        return edge;
+    return team->edges[map_hash2(party.ptr, party.len, room.ptr, room.len) % team->count];
+}
+
+void edge_request(struct edge *edge, struct party *party, const struct route *route,
+                  struct http_request *request, struct exchange *exchange)
+{
+    struct rooms *rooms = edge->rooms;
+    struct span id = {(const char *)route->room.data, route->room.len};
+    struct room *room = party && !rooms->stopping ? rooms_get(rooms, party, route->party, id) : NULL;
+
+    if (room) {
+        request->subpath = route->subpath;
+        room_request(room, request, exchange);
+        return;
+    }
+    http_request_free(request);
+    if (!party)
+        exchange->respond(exchange, http_response_text(404, "Not found"));
+    else
+        exchange->respond(exchange, http_response_text(503, rooms->stopping ? "The server is stopping"
+                                                                            : "Not enough memory"));
 }
 
 void edge_accept(struct edge *edge, struct conn *conn, bool full)
@@ -73,4 +104,5 @@ void edge_reset_all(struct edge *edge)
         if (socket->conn)
             conn_reset(socket->conn);
     }
+    relay_reset_all(edge);
 }

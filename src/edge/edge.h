@@ -4,12 +4,23 @@
 
 #include "base/buf.h"
 #include "base/config.h"
+#include "edge/router.h"
 #include "http/parser.h"
 #include "net/conn.h"
 #include "net/net.h"
 #include "room/room.h"
 
+struct edge;
+
+/* The edges of all loop threads. A room lives on one of them, by the hash of its party and id. */
+struct edge_team {
+    struct edge *const *edges;
+    unsigned count;
+    _Atomic size_t away; /* requests that were sent to another thread and whose answer is not back yet */
+};
+
 struct edge {
+    struct edge_team *team; /* NULL: it is alone */
     struct net *net;
     struct rooms *rooms;
     const struct config *config;
@@ -20,12 +31,21 @@ struct edge {
     struct http_limits http_limits;
     struct list http_conns; /* of struct http_conn */
     struct list sockets;    /* of struct ws_socket */
+    struct list leaving;    /* connections that move to another thread once what waits has left (relay.c) */
     struct buf scratch;     /* a response's head while it is written */
     bool stopping;          /* answers end their connections */
 };
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
                struct counters *counters, struct party *(*find_party)(void *, struct span), void *user);
+
+/* The edge on whose thread the room lives. */
+struct edge *edge_home(struct edge *edge, struct span party, struct span room);
+
+/* Gives a request to its room, which has to live on this thread; party NULL: there is none of that name here
+ * (the project has changed meanwhile). The request is the callee's. The exchange is answered in any case. */
+void edge_request(struct edge *edge, struct party *party, const struct route *route,
+                  struct http_request *request, struct exchange *exchange);
 
 /* All connections must be gone. */
 void edge_fini(struct edge *edge);

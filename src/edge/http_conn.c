@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "edge/origin.h"
+#include "edge/relay.h"
 #include "http/writer.h"
 
 #include <stdio.h>
@@ -11,6 +12,9 @@
 
 /* Bodies up to this size are copied behind their head; larger ones are shared. */
 #define COPY_MAX 16384u
+
+/* Requests in a row for rooms of one other thread, after which the connection moves there. */
+#define AWAY_RUN 4u
 
 /* ---- life ---- */
 
@@ -197,22 +201,33 @@ static struct http_response *options_response(void)
     return response;
 }
 
+/* The room lives on another thread: the request goes there and its answer comes back. A connection whose
+ * requests all go there moves to it; one that names a new room each time, as a proxy's does, had better stay. */
+static void send_away(struct http_conn *http, struct http_request *request, struct edge *home,
+                      struct route *route)
+{
+    if (http->away != home)
+        http->away_run = 0;
+    http->away = home;
+    if (++http->away_run > AWAY_RUN && relay_connection(http, request, home) == 0)
+        return;
+    relay_request(http, request, home, route);
+}
+
 /* The route is known, and (once there are hooks) allowed: the room gets the request. */
 static void admit(struct http_conn *http, struct http_request *request, struct party *party,
-                  const struct route *route)
+                  struct route *route)
 {
-    struct rooms *rooms = http->edge->rooms;
-    struct span id = {(const char *)route->room.data, route->room.len};
-    struct room *room = rooms->stopping ? NULL : rooms_get(rooms, party, route->party, id);
+    struct edge *edge = http->edge;
+    struct edge *home =
+        edge_home(edge, route->party, (struct span){(const char *)route->room.data, route->room.len});
 
-    if (!room) {
-        http_request_free(request);
-        on_respond(&http->exchange,
-                   http_response_text(503, rooms->stopping ? "The server is stopping" : "Not enough memory"));
+    if (home != edge) {
+        send_away(http, request, home, route);
         return;
     }
-    request->subpath = route->subpath;
-    room_request(room, request, &http->exchange);
+    http->away = NULL;
+    edge_request(edge, party, route, request, &http->exchange);
 }
 
 static void dispatch(struct http_conn *http, struct http_request *request)
@@ -222,7 +237,6 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     struct party *party = NULL;
     struct route route;
 
-    edge->counters->requests++;
     http->started = clock_monotonic_ns();
     http->phase = HTTP_PHASE_BUSY;
     http->deadline = UINT64_MAX;
@@ -312,8 +326,18 @@ static void on_head(struct http_conn *http, size_t rest)
         conn_write(http->conn, HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
 }
 
+void http_conn_take(struct http_conn *http, struct http_request *request)
+{
+    memcpy(http->remote, request->remote, sizeof http->remote);
+    if (request->upgrade)
+        upgrade(http, request);
+    else
+        dispatch(http, request);
+}
+
 static void on_request(struct http_conn *http, struct http_request *request)
 {
+    http->edge->counters->requests++;
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "edge/edge.h"
-#include "edge/router.h"
 
 enum http_phase {
     HTTP_PHASE_NEW,  /* nothing came yet */
@@ -23,6 +22,8 @@ struct http_conn {
     uint8_t phase;   /* enum http_phase */
     bool reading;    /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
+    struct edge *away;               /* of the thread that the last requests were sent to; NULL: none was */
+    unsigned away_run;               /* how many of them in a row */
     uint64_t deadline, armed;        /* ms of loop_now: of the phase, and of the timer */
     uint64_t started;                /* ns: when the request was complete */
     struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
@@ -30,6 +31,9 @@ struct http_conn {
 
 /* Takes the connection over. NULL: no memory, and the connection was reset. */
 struct http_conn *http_conn_new(struct edge *edge, struct conn *conn);
+
+/* A request that was read already, on another thread; the request is the callee's. */
+void http_conn_take(struct http_conn *http, struct http_request *request);
 
 /* Answers the request (or what was refused before it became one) and owns the response. With
  * close the connection ends with it. */

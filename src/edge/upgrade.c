@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "edge/http_conn.h"
 #include "edge/origin.h"
+#include "edge/relay.h"
 #include "edge/ws_socket.h"
 #include "http/field.h"
 #include "ws/handshake.h"
@@ -189,14 +190,17 @@ void upgrade(struct http_conn *http, struct http_request *request)
     struct party *party = NULL;
     struct route route;
 
-    edge->counters->requests++;
     struct refusal wrong = check_handshake(edge->config, request);
     enum route_kind kind = route_path(request->path, &route);
     struct http_response *refusal =
         wrong.status ? refusal_response(&wrong) : route_refusal(edge, kind, &route, &party);
-    if (party && !refusal)
-        admit(http, request, party, &route);
-    else
+    struct edge *home =
+        edge_home(edge, route.party, (struct span){(const char *)route.room.data, route.room.len});
+    if (!party || refusal)
         refuse(http, request, refusal);
+    else if (home == edge)
+        admit(http, request, party, &route);
+    else if (relay_connection(http, request, home) != 0)
+        refuse(http, request, http_response_text(503, "Service unavailable"));
     route_fini(&route);
 }

@@ -33,6 +33,7 @@ struct conn *conn_new(struct net *net)
     conn->limit = net->queue_limit;
     conn->upcalls.fn = upcalls;
     net->n_conns++;
+    net->total->n_conns++;
     loop_hold(net->loop); /* libuv counts only what it reads or writes */
     return conn;
 }
@@ -50,7 +51,9 @@ static void on_closed(uv_handle_t *handle)
 
     net->n_conns--;
     if (conn->refused)
-        net->n_refused--;
+        net->total->n_refused--;
+    if (!conn->exported)
+        net->total->n_conns--;
     if (conn->ops)
         conn->ops->on_close(conn);
     queue_clear(&conn->queue, &net->segments);
@@ -81,6 +84,13 @@ void conn_reset(struct conn *conn)
 {
     if (conn->state != CONN_CLOSED)
         end(conn, true);
+}
+
+void conn_let_go(struct conn *conn)
+{
+    conn->exported = true;
+    conn->ops = NULL;
+    end(conn, false);
 }
 
 void conn_fail(struct conn *conn, int error)

@@ -55,10 +55,16 @@ void net_init(struct net *net, struct loop *loop, struct counters *counters, siz
         .queue_limit = queue_limit,
         .linger_ms = linger_ms,
     };
+    net->total = &net->own_total;
     list_init(&net->dirty_conns);
     list_init(&net->dirty_groups);
     loop_hook_add(&loop->flush, &net->flush);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void net_share(struct net *net, struct net_total *total)
+{
+    net->total = total;
 }
 
 void net_fini(struct net *net)

@@ -19,11 +19,11 @@ void net_log_give(struct net *net, struct bytes *log);
 /* One whose socket is not open yet; it has no owner. */
 struct conn *conn_new(struct net *net);
 
-/* Begins to read, once it has its socket and its owner. */
-void conn_start(struct conn *conn);
-
 /* Reading or writing failed: it will be told its owner, and reset, later in this turn. */
 void conn_fail(struct conn *conn, int error);
+
+/* Closes the descriptor without ending the connection, which has another one; its owner is not told. */
+void conn_let_go(struct conn *conn);
 
 /* All is written of one that is CONN_FLUSHING. */
 void conn_flushed(struct conn *conn);

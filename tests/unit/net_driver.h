@@ -166,7 +166,7 @@ static inline void world_open(struct world *world, size_t queue_limit, uint64_t 
     *world = (struct world){0};
     assert_int_equal(loop_init(&world->loop), 0);
     net_init(&world->net, &world->loop, &world->counters, queue_limit, linger_ms);
-    world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, max, &ops, world, &error);
+    world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, max, &ops, world, &error);
     assert_non_null(world->listener);
     world->port = listener_port(world->listener);
     assert_in_range(world->port, 1, 65535);

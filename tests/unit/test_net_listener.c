@@ -24,7 +24,7 @@ static const struct listener_ops ops = {.on_accept = world_on_accept};
 static struct listener *open_at(const char *host, int port, int fd, int *error)
 {
     *error = 1;
-    return listener_open(&world.net, host, port, fd, 3, &ops, &world, error);
+    return listener_open(&world.net, host, port, fd, LISTENER_ALONE, 3, &ops, &world, error);
 }
 
 /* ---- where ---- */
@@ -205,7 +205,7 @@ static void the_limit_of_connections(void **state)
         WAIT(&world, refused[i]->closes == 1);
         side_free(refused[i]);
     }
-    assert_int_equal(world.net.n_refused, 0);
+    assert_int_equal(world.net.total->n_refused, 0);
     for (int i = 0; i < 3; i++)
         hang_up(sides[i], fds[i]);
 }

@@ -41,6 +41,9 @@ static char *try_strdup(const char *text)
 }
 
 #undef strdup
+#ifndef FESTA_PLAIN_ALLOC
+#define FESTA_PLAIN_ALLOC 1 /* what is kept for reuse would not be asked for */
+#endif
 #define malloc try_malloc
 #define calloc try_calloc
 #define realloc try_realloc
