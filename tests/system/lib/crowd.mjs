@@ -3,16 +3,17 @@
 
 import net from "node:net";
 
-import { within } from "./wait.mjs";
+import { Changes, within } from "./wait.mjs";
 import { frame, upgradeBytes } from "./websocket.mjs";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
-const AT_ONCE = 200; // handshakes under way; the kernel's queue of new connections is not what is tested
+const AT_ONCE = 200; // handshakes under way
 
 export class Member {
   status; // of the answer to the upgrade
   gone = false;
-  received = 0; // bytes, the head of the handshake with them
+  received = 0; // bytes behind the handshake's head, none of which is looked at
+  changes = new Changes();
 
   constructor(socket) {
     this.socket = socket;
@@ -32,10 +33,14 @@ function join(server, path, deaf, localAddress) {
       socket.setNoDelay(true);
       socket.on("connect", () => socket.write(upgradeBytes(server.host, path, { key: KEY })));
       socket.on("data", (data) => {
-        member.received += data.length;
-        if (member.status) return;
+        if (member.status) {
+          member.received += data.length;
+          return member.changes.changed();
+        }
         head += data.toString("latin1");
-        if (!head.includes("\r\n")) return;
+        const end = head.indexOf("\r\n\r\n");
+        if (end < 0) return;
+        member.received = head.length - end - 4;
         member.status = Number(head.slice(9, 12));
         if (deaf) socket.pause();
         done(member);
@@ -43,6 +48,7 @@ function join(server, path, deaf, localAddress) {
       socket.on("error", (error) => (member.status ? undefined : failed(error)));
       socket.on("close", () => {
         member.gone = true;
+        member.changes.changed();
         failed(new Error("closed before an answer"));
       });
     }),
@@ -50,11 +56,13 @@ function join(server, path, deaf, localAddress) {
   );
 }
 
-// Opens n sockets to the paths that pathOf(i) gives; all must open.
-export async function openCrowd(server, n, pathOf, { deaf = false, localAddress } = {}) {
+// Opens n sockets to the paths that pathOf(i) gives; all must open. sources: from so many addresses.
+export async function openCrowd(server, n, pathOf, { deaf = false, atOnce = AT_ONCE, sources = 1 } = {}) {
   const members = [];
-  for (let i = 0; i < n; i += AT_ONCE) {
-    const some = Array.from({ length: Math.min(AT_ONCE, n - i) }, (_, j) => join(server, pathOf(i + j), deaf, localAddress));
+  for (let i = 0; i < n; i += atOnce) {
+    const some = Array.from({ length: Math.min(atOnce, n - i) }, (_, j) =>
+      join(server, pathOf(i + j), deaf, `127.0.0.${1 + ((i + j) % sources)}`),
+    );
     members.push(...(await Promise.all(some)));
   }
   const refused = members.filter((member) => member.status !== 101);
