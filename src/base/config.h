@@ -31,6 +31,8 @@
     X("handlers", handlers, 256, 1, 1 << 20, "handlers of a room that wait")                                 \
     X("pingInterval", ping_interval, 30 * 1000, 1, 86400000, "ms between the server's pings")                \
     X("handlerTime", handler_time, 250, 1, 86400000, "ms of Lua without a wait")                             \
+    X("stuckTime", stuck_time, 10 * 1000, 1, 86400000,                                                       \
+      "ms beyond handlerTime until a handler that nothing stops ends the server")                            \
     X("roomMemory", room_memory, 32 * 1024 * 1024, 64 * 1024, 1ull << 40, "bytes of a room's VM")            \
     X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")
 

@@ -24,7 +24,8 @@
     X(rooms_started, "rooms made")                                                                           \
     X(rooms_stopped, "rooms that left memory")                                                               \
     X(handler_errors, "handlers that ended with an error")                                                   \
-    X(memory_errors, "handlers that ended because a room's memory was used up")
+    X(memory_errors, "handlers that ended because a room's memory was used up")                              \
+    X(time_errors, "handlers that ended because they ran for too long")
 
 struct counters {
 #define X(name, help) uint64_t name;

@@ -81,6 +81,7 @@ struct peer {
     char *tags;                    /* owned; each with a NUL behind it, then an empty one; NULL: none */
     uint16_t close_code;           /* of a close event that came while it was connecting */
     bool close_clean;
+    uint32_t left_out;  /* the room's last broadcast that was not for it */
     char *close_reason; /* owned */
 };
 

@@ -98,6 +98,7 @@ struct room {
     uint32_t n_peers;          /* in peers */
     uint32_t departures;       /* peers that have left; tells an iteration that its place is gone */
     uint32_t n_listed;         /* JOINING or OPEN: what the script sees as connected */
+    uint32_t broadcasts;       /* number of the script's last one */
     struct list peers;         /* all whose onClose is not over, in the order of arrival */
     struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */

@@ -17,6 +17,7 @@ enum vm_slot {
     VM_MODULES,     /* name → what require returned */
     VM_LIBRARY,     /* metatable of the library tables (library.h) */
     VM_BAD_JSON,    /* the message of the last request:json() that failed */
+    VM_LATE,        /* what is raised when a handler has had its time (quota.h) */
     VM_SLOTS
 };
 

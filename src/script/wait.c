@@ -3,6 +3,7 @@
 #include "script/wait.h"
 
 #include "script/bind.h"
+#include "script/quota.h"
 #include "script/script.h"
 
 /* A coroutine of the author's that is being resumed: who waits for it to come back. Lies on the
@@ -52,6 +53,25 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
+/* lua_resume; if the handler's time is over nothing runs. */
+static int resume_in_time(lua_State *L, lua_State *co, int n_args, int *n_results)
+{
+    quota_switch(co);
+    int status = festa_lua_late ? LUA_ERRRUN : lua_resume(co, L, n_args, n_results);
+    quota_switch(L);
+    return status;
+}
+
+/* lua_closethread; raises if the handler's time is over. */
+static int close_thread(lua_State *L, lua_State *co)
+{
+    quota_switch(co);
+    int status = lua_closethread(co, L);
+    quota_switch(L);
+    quota_check(L);
+    return status;
+}
+
 /* As in Lua's own library: n arguments are on L's top. Returns the number of results that it left
  * there, -1 with an error value, or -2 when a wait inside must suspend L too. */
 static int resume(lua_State *L, lua_State *co, int n_args)
@@ -66,13 +86,14 @@ static int resume(lua_State *L, lua_State *co, int n_args)
     }
     lua_xmove(L, co, n_args);
     vm->resumes = &frame;
-    int status = lua_resume(co, L, n_args, &n_results);
+    int status = resume_in_time(L, co, n_args, &n_results);
     vm->resumes = frame.outer;
 
     if (status == LUA_YIELD && vm->running->suspending) {
         call_own(co, true);
         return -2;
     }
+    quota_check(L);
     if (status == LUA_OK || status == LUA_YIELD) {
         if (!lua_checkstack(L, n_results + 1)) {
             lua_pop(co, n_results);
@@ -133,7 +154,7 @@ static int finish_wrap(lua_State *L, lua_State *co, int n)
         return n;
     int status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) { /* it raised: its variables are closed */
-        status = lua_closethread(co, L);
+        status = close_thread(L, co);
         lua_xmove(co, L, 1);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -239,7 +260,7 @@ static int coroutine_close(lua_State *L)
         return luaL_error(L, "cannot close a coroutine that waits");
     if (status != DEAD && status != SUSPENDED)
         return luaL_error(L, "cannot close a %s coroutine", status == RUNNING ? "running" : "normal");
-    if (lua_closethread(co, L) == LUA_OK) {
+    if (close_thread(L, co) == LUA_OK) {
         lua_pushboolean(L, 1);
         return 1;
     }
