@@ -18,6 +18,7 @@
 /* ThreadSanitizer follows longjmp, but not _longjmp, and would think that every error and every wait is another
  * call without a return. */
 #if defined(__SANITIZE_THREAD__)
+#define _XOPEN_SOURCE 600 /* as Lua's own sources have it, before the first header */
 #include <setjmp.h>
 #define LUAI_THROW(L, c) longjmp((c)->b, 1)
 #define LUAI_TRY(L, c, a) \

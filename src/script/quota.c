@@ -95,16 +95,13 @@ void quota_begin(struct task *task, bool stop)
         watch_this_thread();
     here.began = clock_coarse_ns();
     here.place[0] = '\0';
-    quota_switch(task->co);
     atomic_store_explicit(&here.watch.budget, task->left, memory_order_relaxed);
     atomic_store_explicit(&here.watch.grace, limits->stuck_time * NS_PER_MS, memory_order_relaxed);
     atomic_store_explicit(&here.watch.party, vm->party->name, memory_order_relaxed);
     atomic_store_explicit(&here.watch.room, vm->room ? vm->room->id : NULL, memory_order_relaxed);
     atomic_store_explicit(&here.watch.handler, task->handler, memory_order_relaxed);
-    if (stop) {
-        festa_lua_late = 1;
-        lua_sethook(task->co, stop_hook, LUA_MASKCOUNT, 1);
-    }
+    festa_lua_late = stop;
+    quota_switch(task->co);
     watch_begin(&here.watch);
 }
 
@@ -119,13 +116,13 @@ bool quota_end(struct task *task)
     return late;
 }
 
-lua_State *quota_switch(lua_State *co)
+void quota_switch(lua_State *co)
 {
-    lua_State *before = here.current;
     here.current = co;
-    if (FESTA_LUA_HOOKED && !festa_lua_late)
+    if (festa_lua_late) /* a signal that comes from here on finds co */
+        lua_sethook(co, stop_hook, LUA_MASKCOUNT, 1);
+    else if (FESTA_LUA_HOOKED)
         unhook(co);
-    return before;
 }
 
 /* ---- stopping ---- */

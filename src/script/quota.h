@@ -24,9 +24,9 @@ void quota_begin(struct task *task, bool stop);
 /* It has ended. Takes what it needed from task->left; returns whether it was late. */
 bool quota_end(struct task *task);
 
-/* Another coroutine runs from here on, in the same slice; returns the one before. Raises nothing: if the
- * thread is late already, quota_check is to follow. */
-lua_State *quota_switch(lua_State *co);
+/* Another coroutine runs from here on, in the same slice. Raises nothing; if the thread is late already, the
+ * first instruction that runs there does. */
+void quota_switch(lua_State *co);
 
 /* Where it was when it was first found to be late, "parties/main.lua:12", or "". */
 const char *quota_place(void);

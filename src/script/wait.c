@@ -53,15 +53,6 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
-/* lua_resume; if the handler's time is over nothing runs. */
-static int resume_in_time(lua_State *L, lua_State *co, int n_args, int *n_results)
-{
-    quota_switch(co);
-    int status = festa_lua_late ? LUA_ERRRUN : lua_resume(co, L, n_args, n_results);
-    quota_switch(L);
-    return status;
-}
-
 /* lua_closethread; raises if the handler's time is over. */
 static int close_thread(lua_State *L, lua_State *co)
 {
@@ -85,16 +76,18 @@ static int resume(lua_State *L, lua_State *co, int n_args)
         return -1;
     }
     lua_xmove(L, co, n_args);
+    quota_switch(co);
     vm->resumes = &frame;
-    int status = resume_in_time(L, co, n_args, &n_results);
+    int status = lua_resume(co, L, n_args, &n_results);
     vm->resumes = frame.outer;
+    quota_switch(L);
 
     if (status == LUA_YIELD && vm->running->suspending) {
         call_own(co, true);
         return -2;
     }
-    quota_check(L);
     if (status == LUA_OK || status == LUA_YIELD) {
+        quota_check(L);
         if (!lua_checkstack(L, n_results + 1)) {
             lua_pop(co, n_results);
             lua_pushliteral(L, "too many results to resume");
@@ -104,6 +97,7 @@ static int resume(lua_State *L, lua_State *co, int n_args)
         return n_results;
     }
     lua_xmove(co, L, 1);
+    quota_check(L);
     return -1;
 }
 

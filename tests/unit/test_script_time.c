@@ -135,10 +135,265 @@ static void every_endless_handler_is_ended(void **state)
     world_end(world);
 }
 
+
+/* ---- what counts ---- */
+
+/* A party with a function busy(ms), which takes so long of the CPU. */
+#define BUSY                                                                                                 \
+    "local function busy(ms) local till = os.clock() + ms / 1000 while os.clock() < till do end end\n"       \
+    "local P = {}\n"
+
+static void waits_do_not_count(void **state)
+{
+    (void)state;
+    struct world *world = time_world(BUSY "function P:onRequest()\n"
+                                          "  for i = 1, 3 do busy(1) pcall(sleep, 50) end\n"
+                                          "  coroutine.wrap(function() sleep(50) busy(1) end)()\n"
+                                          "  return 'rested'\n"
+                                          "end\n"
+                                          "return P\n");
+    world_answered(world_answer(world_room(world, "r"), "GET /parties/main/r", NULL), 200, "rested");
+    world_quiet(world);
+    assert_int_equal(world->counters.time_errors, 0);
+    world_end(world);
+}
+
+/* Between two waits this one is never too long. */
+static void what_ran_before_a_wait_counts(void **state)
+{
+    (void)state;
+    struct world *world = time_world(BUSY "function P:onRequest(request)\n"
+                                          "  if request.subpath == '/n' then return tostring(self.n) end\n"
+                                          "  for n = 1, 100 do self.n = n busy(12) pcall(sleep, 0) end\n"
+                                          "  return 'done'\n"
+                                          "end\n"
+                                          "return P\n");
+    struct room *room = world_room(world, "r");
+
+    assert_int_equal(world_answer(room, "GET /parties/main/r", NULL)->status, 500);
+    world_logged(world, "handlerTime = 30 ms) at parties/main.lua:");
+    struct asked *asked = world_answer(room, "GET /parties/main/r/n", NULL);
+    assert_int_equal(asked->status, 200);
+    int n = atoi((char *)asked->body.data);
+    print_message("%d slices of 12 ms\n", n);
+    assert_in_range(n, 1, 50);
+    assert_int_equal(room->n_waiting, 0);
+    world_end(world);
+}
+
+/* What was stopped stays so, and what was not goes on: in the next event, with its own time. */
+static void coroutines_that_outlive_the_end(void **state)
+{
+    (void)state;
+    struct world *world =
+        time_world("local P = {}\n"
+                   "local closing = setmetatable({}, { __close = function() closed = (closed or 0) + 1 end })\n"
+                   "function P:onRequest(request)\n"
+                   "  if request.subpath == '/begin' then\n"
+                   "    self.idle = coroutine.create(function() coroutine.yield(1) coroutine.yield(2) end)\n"
+                   "    coroutine.resume(self.idle)\n"
+                   "    self.busy = coroutine.create(function()\n"
+                   "      local x <close> = closing\n"
+                   "      while true do coroutine.resume(self.idle) end\n"
+                   "    end)\n"
+                   "    self.outer = coroutine.create(function() coroutine.resume(self.busy) end)\n"
+                   "    coroutine.resume(self.outer)\n"
+                   "  end\n"
+                   "  local out = {}\n"
+                   "  for _, name in ipairs { 'idle', 'busy', 'outer' } do\n"
+                   "    out[#out + 1] = tostring(coroutine.resume(self[name]))\n"
+                   "    out[#out + 1] = tostring(coroutine.close(self[name]))\n"
+                   "  end\n"
+                   "  for i = 1, 10000 do self.i = i end\n"
+                   "  out[#out + 1] = tostring(closed)\n"
+                   "  return table.concat(out, ' ')\n"
+                   "end\n"
+                   "return P\n");
+    struct room *room = world_room(world, "r");
+
+    assert_int_equal(world_answer(room, "GET /parties/main/r/begin", NULL)->status, 500);
+    struct asked *asked = world_answer(room, "GET /parties/main/r/after", NULL);
+    world_answered(asked, 200, "false true false false false false 1");
+    assert_int_equal(world->counters.time_errors, 1);
+    world_end(world);
+}
+
+/* ---- what follows ---- */
+
+static void handlers_of_connections(void **state)
+{
+    (void)state;
+    struct world *world = time_world("local P = {}\n"
+                                     "function P:getConnectionTags(c) if c.id == 'tags' then while true do end end end\n"
+                                     "function P:onConnect(c)\n"
+                                     "  if c.id == 'connect' then while true do end end\n"
+                                     "  c:send('hello')\n"
+                                     "end\n"
+                                     "function P:onMessage(m, c)\n"
+                                     "  c:send('before')\n"
+                                     "  if m == 'loop' then while true do end end\n"
+                                     "  if m == 'timer' then party.after(0, function() while true do end end) end\n"
+                                     "end\n"
+                                     "function P:onClose() while true do end end\n"
+                                     "function P:onStop() while true do end end\n"
+                                     "return P\n");
+    struct room *room = world_room(world, "r");
+
+    world_connect(room, "tags");
+    world_settle(world);
+    world_expect(world, "tags closed 1011 Internal error");
+    world_logged(world, "\"handler\":\"getConnectionTags\"", "handlerTime");
+    world_connect(room, "connect");
+    world_settle(world);
+    world_expect(world, "connect closed 1011 Internal error");
+    world_logged(world, "\"handler\":\"onConnect\"", "handlerTime");
+
+    struct world_peer *anna = world_connect(room, "anna");
+    world_settle(world);
+    world_message(anna, "loop");
+    world_settle(world);
+    world_expect(world, "anna< hello; anna in; anna< before");
+    world_logged(world, "\"handler\":\"onMessage\"", "handlerTime");
+    world_message(anna, "timer");
+    world_wait(world, world->counters.time_errors == 4);
+    world_logged(world, "\"handler\":\"timer\"", "handlerTime");
+    world_message(anna, "x");
+    world_settle(world);
+    world_expect(world, "anna< before; anna< before");
+    world_gone(anna);
+    world_settle(world);
+    world_logged(world, "\"handler\":\"onClose\"", "handlerTime");
+    world_stop(world);
+    world_logged(world, "\"handler\":\"onStop\"", "handlerTime");
+    assert_int_equal(world->counters.time_errors, 6);
+    world_end(world);
+}
+
+/* onStart, and a file scope that goes wrong in the room alone. */
+static void starts_that_do_not_end(void **state)
+{
+    (void)state;
+    struct world *world = time_world("local P = {}\n"
+                                     "if party.id == 'scope' then while true do end end\n"
+                                     "function P:onStart() if party.id == 'start' then while true do end end end\n"
+                                     "function P:onRequest() return 'on' end\n"
+                                     "return P\n");
+    struct room *room = world_room(world, "start");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(world_answer(room, "GET /parties/main/start", NULL)->status, 500);
+    world_logged(world, "\"handler\":\"onStart\"", "handlerTime");
+    room = world_room(world, "scope");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(world_answer(room, "GET /parties/main/scope", NULL)->status, 500);
+    world_logged(world, "the party's script could not be started", "handlerTime = 30 ms) at parties/main.lua:2");
+    world_answered(world_answer(world_room(world, "other"), "GET /parties/main/other", NULL), 200, "on");
+    world_end(world);
+}
+
+/* A module that is stopped while it loads can be required again. */
+static void a_module_that_does_not_end(void **state)
+{
+    (void)state;
+    struct world *world = world_begin();
+    world->config.limits.handler_time = TIME_MS;
+    project_files_write(&world->files, "lib/slow.lua", "while not quick do end return 'loaded'");
+    project_files_write(&world->files, "parties/main.lua", "local P = {}\n"
+                                                           "function P:onRequest(request)\n"
+                                                           "  quick = request.subpath == '/quick'\n"
+                                                           "  return (require 'slow')\n"
+                                                           "end\n"
+                                                           "return P\n");
+    struct room *room = world_room(world_open(world), "r");
+    assert_int_equal(world_answer(room, "GET /parties/main/r", NULL)->status, 500);
+    world_logged(world, "handlerTime = 30 ms) at lib/slow.lua:1");
+    world_answered(world_answer(room, "GET /parties/main/r/quick", NULL), 200, "loaded");
+    world_end(world);
+}
+
+/* A party whose file scope does not end stops the start. */
+static void a_project_that_does_not_end(void **state)
+{
+    (void)state;
+    struct project_files files;
+    struct project project = {0};
+    struct config config;
+    struct buf error = {0};
+
+    project_files_init(&files);
+    config_init(&config);
+    config.limits.handler_time = TIME_MS;
+    project_files_write(&files, "parties/main.lua", "local n = 0\nwhile true do n = n + 1 end\nreturn {}");
+    assert_int_not_equal(project_open(&project, files.root, &config, &error), 0);
+    assert_int_equal(buf_append(&error, "", 1), 0);
+    assert_non_null(strstr((char *)error.data, "parties/main.lua:2: the handler's time is over"));
+    buf_fini(&error);
+    project_close(&project);
+    config_fini(&config);
+    project_files_fini(&files);
+}
+
+/* Numbers that all have one hash in stock Lua: putting so many into a table takes it ten seconds and more, and
+ * most of that in one instruction. */
+static void keys_that_collide(void **state)
+{
+    (void)state;
+    struct world *world = time_world("local P = {}\n"
+                                     "local keys = {\n"
+                                     "  ['/integers'] = function(i) return i * ((1 << 18) - 1) end,\n"
+                                     "  ['/negative'] = function(i) return -i * ((1 << 18) - 1) end,\n"
+                                     "  ['/high'] = function(i) return i << 46 end,\n"
+                                     "  ['/floats'] = function(i) return 1.0 + i * 2.0 ^ -52 end,\n"
+                                     "}\n"
+                                     "function P:onRequest(request)\n"
+                                     "  local key, t = keys[request.subpath], {}\n"
+                                     "  for i = 1, 1 << 17 do t[key(i)] = i end\n"
+                                     "  for i = 1, 1 << 17 do assert(t[key(i)] == i) end\n"
+                                     "  local n = 0\n"
+                                     "  for k, v in pairs(t) do n = n + 1 assert(key(v) == k) end\n"
+                                     "  return tostring(n)\n"
+                                     "end\n"
+                                     "return P\n");
+    static const char *const kinds[] = {"integers", "negative", "high", "floats"};
+    char path[64];
+
+    world->config.limits.handler_time = 5000;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        uint64_t began = clock_monotonic_ns();
+        snprintf(path, sizeof path, "GET /parties/main/r/%s", kinds[i]);
+        world_answered(world_answer(world_room(world, "r"), path, NULL), 200, "131072");
+        print_message("%-9s %4llu ms\n", kinds[i],
+                      (unsigned long long)((clock_monotonic_ns() - began) / NS_PER_MS));
+    }
+    world_end(world);
+}
+
+/* Nothing runs: the watchdog does not look. */
+static void the_watchdog_sleeps(void **state)
+{
+    (void)state;
+    struct world *world = time_world("return { onRequest = function() return 'on' end }");
+    struct room *room = world_room(world, "r");
+
+    for (int i = 0; i < 3; i++) {
+        world_answered(world_answer(room, "GET /parties/main/r", NULL), 200, "on");
+        world_wait(world, atomic_load(&watchdog_asleep));
+    }
+    world_end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_endless_handler_is_ended),
+        cmocka_unit_test(waits_do_not_count),
+        cmocka_unit_test(what_ran_before_a_wait_counts),
+        cmocka_unit_test(coroutines_that_outlive_the_end),
+        cmocka_unit_test(handlers_of_connections),
+        cmocka_unit_test(starts_that_do_not_end),
+        cmocka_unit_test(a_module_that_does_not_end),
+        cmocka_unit_test(a_project_that_does_not_end),
+        cmocka_unit_test(keys_that_collide),
+        cmocka_unit_test(the_watchdog_sleeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
