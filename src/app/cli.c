@@ -23,7 +23,7 @@ const char cli_help[] =
     "options of run, dev and check\n"
     "  --port N           port to listen on (1999; 0: any free one)\n"
     "  --host ADDRESS     address to listen on (127.0.0.1)\n"
-    "  --threads N        loop threads; this version runs one\n"
+    "  --threads N        loop threads (as many as there are cores)\n"
     "  --data DIR         folder for the server's data (DIR/.festa); this version stores nothing yet\n"
     "  --config FILE      configuration to read in place of DIR/festa.lua\n"
     "  --var NAME=VALUE   a variable for party.env; may be repeated\n"

@@ -1,6 +1,7 @@
 #include "app/load.h"
 
 #include "app/environment.h"
+#include "app/public_folder.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "script/config_file.h"
@@ -62,6 +63,10 @@ struct project *load_project(const struct cli *cli, struct buf *error)
     if (check_folder(cli->directory, error) == 0 && read_config(&config, cli, error) == 0 &&
         environment_collect(&env, &config, cli->directory, cli, error) == 0)
         project = project_open(cli->directory, &config, &env, error);
+    if (project && public_folder_open(project->root, &project->config, &project->public_fd, error) != 0) {
+        project_unref(project);
+        project = NULL;
+    }
     config_fini(&config);
     string_list_fini(&env);
     return project;
@@ -81,6 +86,7 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
         {"host", strcmp(config->host, running->host) != 0},
         {"port", config->port != running->port},
         {"threads", config->threads != running->threads},
+        {"ioUring", config->io_uring != running->io_uring},
         {"connections", config->limits.connections != running->limits.connections},
     };
 
@@ -95,19 +101,22 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
         config->host = xstrdup(running->host);
         config->port = running->port;
         config->threads = running->threads;
+        config->io_uring = running->io_uring;
         config->limits.connections = running->limits.connections;
     }
     buf_fini(&changed);
     return project;
 }
 
-struct project *load_nothing(const struct cli *cli, struct buf *error)
+struct project *load_nothing(const struct cli *cli, const struct buf *error)
 {
-    struct buf unsaid = {0}; /* what is wrong with the configuration was said by load_project */
+    struct buf unsaid = {0}; /* what is wrong with the folder or the configuration is in error already */
     struct config config;
 
-    if (check_folder(cli->directory, error) != 0)
+    if (check_folder(cli->directory, &unsaid) != 0) {
+        buf_fini(&unsaid);
         return NULL;
+    }
     config_init(&config);
     if (read_config(&config, cli, &unsaid) != 0) { /* it may be half read */
         config_fini(&config);
@@ -115,5 +124,5 @@ struct project *load_nothing(const struct cli *cli, struct buf *error)
         apply_flags(&config, cli);
     }
     buf_fini(&unsaid);
-    return project_empty(&config);
+    return project_empty(&config, error);
 }

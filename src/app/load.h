@@ -15,5 +15,6 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
     __attribute__((warn_unused_result));
 
 /* One without parties, with the configuration if that can be read: for `festa dev`, which waits until the
- * project is mended. NULL when the folder is not there. */
-struct project *load_nothing(const struct cli *cli, struct buf *error) __attribute__((warn_unused_result));
+ * project is mended. error is what load_project left. NULL when the folder is not there. */
+struct project *load_nothing(const struct cli *cli, const struct buf *error)
+    __attribute__((warn_unused_result));

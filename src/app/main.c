@@ -20,13 +20,13 @@ static void report(const struct project *project)
     printf("All is well.\n");
 }
 
-static int serve(const struct cli *cli, struct project *project, const struct buf *error)
+static int serve(const struct cli *cli, struct project *project)
 {
     if (log_init(2, cli->log_level, cli->log_format) != 0) {
         fputs("festa: the log can't be started\n", stderr);
         return CLI_FAILURE;
     }
-    int exit_code = server_run(project, cli, error->len > 0 ? error : NULL);
+    int exit_code = server_run(project, cli);
     log_fini();
     return exit_code;
 }
@@ -34,23 +34,22 @@ static int serve(const struct cli *cli, struct project *project, const struct bu
 /* festa run, dev and check: everything is loaded; then it is served or reported. */
 static int load_and(const struct cli *cli)
 {
-    struct buf error = {0}, other = {0};
+    struct buf error = {0};
     int exit_code;
 
     struct project *project = load_project(cli, &error);
     if (!project && cli->command == COMMAND_DEV)
-        project = load_nothing(cli, &other);
+        project = load_nothing(cli, &error);
     if (!project) {
         exit_code = fail(&error);
     } else if (cli->command == COMMAND_CHECK) {
         report(project);
         exit_code = 0;
     } else {
-        exit_code = serve(cli, project, &error);
+        exit_code = serve(cli, project);
     }
     project_unref(project);
     buf_fini(&error);
-    buf_fini(&other);
     return exit_code;
 }
 

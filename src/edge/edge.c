@@ -3,7 +3,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "edge/http_conn.h"
+#include "edge/relay.h"
+#include "edge/static_file.h"
 #include "edge/ws_socket.h"
+
+#include <errno.h>
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
                struct counters *counters, struct party *(*find_party)(void *, struct span), void *user)
@@ -17,6 +21,7 @@ void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const st
     };
     list_init(&edge->http_conns);
     list_init(&edge->sockets);
+    list_init(&edge->leaving);
     edge_adopt(edge, config, NULL);
 }
 
@@ -30,10 +35,47 @@ void edge_adopt(struct edge *edge, const struct config *config, const struct htt
     edge->broken = broken;
 }
 
+int edge_serve(struct edge *edge, int public_fd)
+{
+    static_folder_unref(edge->files);
+    edge->files = public_fd >= 0 ? static_folder_new(public_fd) : NULL;
+    return public_fd >= 0 && !edge->files ? -ENOMEM : 0;
+}
+
 void edge_fini(struct edge *edge)
 {
-    CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets));
+    CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets) && list_empty(&edge->leaving));
+    static_folder_unref(edge->files);
     buf_fini(&edge->scratch);
+}
+
+struct edge *edge_home(struct edge *edge, struct span party, struct span room)
+{
+    struct edge_team *team = edge->team;
+
+    if (!team || team->count == 1)
+        return edge;
+    return team->edges[map_hash2(party.ptr, party.len, room.ptr, room.len) % team->count];
+}
+
+void edge_request(struct edge *edge, struct party *party, const struct route *route,
+                  struct http_request *request, struct exchange *exchange)
+{
+    struct rooms *rooms = edge->rooms;
+    struct span id = {(const char *)route->room.data, route->room.len};
+    struct room *room = party && !rooms->stopping ? rooms_get(rooms, party, route->party, id) : NULL;
+
+    if (room) {
+        request->subpath = route->subpath;
+        room_request(room, request, exchange);
+        return;
+    }
+    http_request_free(request);
+    if (!party)
+        exchange->respond(exchange, http_response_text(404, "Not found"));
+    else
+        exchange->respond(exchange, http_response_text(503, rooms->stopping ? "The server is stopping"
+                                                                            : "Not enough memory"));
 }
 
 void edge_accept(struct edge *edge, struct conn *conn, bool full)
@@ -80,4 +122,5 @@ void edge_reset_all(struct edge *edge)
         if (socket->conn)
             conn_reset(socket->conn);
     }
+    relay_reset_all(edge);
 }

@@ -2,56 +2,14 @@
 
 #include "base/buf.h"
 #include "base/utf8.h"
-#include "http/field.h"
+#include "http/accept.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- which form ---- */
-
-/* Thousandths (RFC 9110 §12.4.2) of the parameters of an element; 1000 without a q. */
-static int quality_of(struct span parameters)
-{
-    const char *end = parameters.ptr + parameters.len;
-
-    for (const char *at = parameters.ptr; (at = memchr(at, ';', (size_t)(end - at))); at++) {
-        struct span rest = span_trim((struct span){at + 1, (size_t)(end - at - 1)});
-        int value = 0, scale = 1000;
-        if (rest.len < 3 || (rest.ptr[0] | 0x20) != 'q' || rest.ptr[1] != '=')
-            continue;
-        for (size_t i = 2; i < rest.len && scale > 0; i++) {
-            if (rest.ptr[i] == '.')
-                continue;
-            if (rest.ptr[i] < '0' || rest.ptr[i] > '9')
-                break;
-            value += (rest.ptr[i] - '0') * scale;
-            scale /= 10;
-        }
-        return value;
-    }
-    return 1000;
-}
-
 bool error_page_wants_html(const struct http_request *request)
 {
-    int html = 0, json = 0;
-
-    for (size_t i = 0; i < request->n_headers; i++) {
-        struct span rest = request->headers[i].value, element;
-        if (!span_equal_nocase(request->headers[i].name, SPAN("Accept")))
-            continue;
-        while (http_list_next(&rest, &element)) {
-            const char *semicolon = memchr(element.ptr, ';', element.len);
-            size_t len = semicolon ? (size_t)(semicolon - element.ptr) : element.len;
-            struct span type = span_trim((struct span){element.ptr, len});
-            struct span parameters = {element.ptr + len, element.len - len};
-            if (span_equal_nocase(type, SPAN("text/html")))
-                html = quality_of(parameters);
-            else if (span_equal_nocase(type, SPAN("application/json")))
-                json = quality_of(parameters);
-        }
-    }
-    return html > json;
+    return http_accept_weight(request, "text/html") > http_accept_weight(request, "application/json");
 }
 
 /* ---- texts ---- */
@@ -207,8 +165,8 @@ void error_page_fill(struct http_response *response, bool html)
     else
         add_json(&out, response->problem);
     struct bytes *body = bytes_copy(out.data, out.len);
-    struct bytes *headers = html ? bytes_copy(html_type, sizeof html_type - 1)
-                                 : bytes_copy(json_type, sizeof json_type - 1);
+    struct bytes *headers =
+        html ? bytes_copy(html_type, sizeof html_type - 1) : bytes_copy(json_type, sizeof json_type - 1);
     buf_fini(&out);
     if (!body || !headers) {
         bytes_unref(body);

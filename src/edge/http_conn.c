@@ -5,6 +5,9 @@
 #include "base/log.h"
 #include "edge/error_page.h"
 #include "edge/origin.h"
+#include "edge/proxy.h"
+#include "edge/relay.h"
+#include "edge/static.h"
 #include "http/writer.h"
 
 #include <stdio.h>
@@ -12,6 +15,9 @@
 
 /* Bodies up to this size are copied behind their head; larger ones are shared. */
 #define COPY_MAX 16384u
+
+/* Requests in a row for rooms of one other thread, after which the connection moves there. */
+#define AWAY_RUN 4u
 
 /* ---- life ---- */
 
@@ -94,8 +100,10 @@ static void log_answer(struct http_conn *http, int status)
     http->label.len = 0;
 }
 
-/* Head and body leave in one piece. */
-static void write_response(struct http_conn *http, const struct http_response *response, bool close)
+static void on_sent(struct body_sender *sender, bool whole);
+
+/* Head and body leave in one piece, unless the body comes in pieces: then true, and on_sent follows. */
+static bool write_response(struct http_conn *http, struct http_response *response, bool close)
 {
     struct edge *edge = http->edge;
     struct http_write_options options = {
@@ -111,29 +119,58 @@ static void write_response(struct http_conn *http, const struct http_response *r
     if (http_write_head(&edge->scratch, response, &options) != 0 ||
         (copied && buf_append(&edge->scratch, body->data, body->len) != 0)) {
         conn_reset(http->conn);
-        return;
+        return false;
     }
     if (body && !copied)
         conn_write_message(http->conn, edge->scratch.data, edge->scratch.len, body);
     else
         conn_write(http->conn, edge->scratch.data, edge->scratch.len);
+    struct http_source *source = http_write_source(response, &options);
+    if (source) {
+        response->source = NULL;
+        body_sender_start(&http->sender, http->conn, source, on_sent);
+    }
+    return source != NULL;
+}
+
+/* All of the answer was written. */
+static void finish_answer(struct http_conn *http, int status, bool close)
+{
+    log_answer(http, status);
+    if (close)
+        conn_close(http->conn);
+    else
+        enter_phase(http, HTTP_PHASE_IDLE, http->edge->config->limits.idle_timeout);
+}
+
+static void on_sent(struct body_sender *sender, bool whole)
+{
+    struct http_conn *http = container_of(sender, struct http_conn, sender);
+
+    if (!whole)
+        log_event(LOG_WARN, "a static file became shorter while it was sent",
+                  log_str("path", http->label.len ? strchr((char *)http->label.data, '\0') + 1 : ""));
+    http->phase = HTTP_PHASE_IDLE;
+    finish_answer(http, http->status, !whole || !http->keep_alive || http->edge->stopping);
+    conn_resume(http->conn);
 }
 
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close)
 {
     static struct http_response no_memory = {.status = 503};
-    const struct http_response *sent = response ? response : &no_memory;
+    struct http_response *sent = response ? response : &no_memory;
 
     close = close || http->edge->stopping;
     if (response && response->problem)
         error_page_fill(response, http->html);
     if (http->conn && http->conn->state == CONN_OPEN) {
-        write_response(http, sent, close);
-        log_answer(http, sent->status);
-        if (close)
-            conn_close(http->conn);
-        else
-            enter_phase(http, HTTP_PHASE_IDLE, http->edge->config->limits.idle_timeout);
+        if (write_response(http, sent, close)) {
+            http->keep_alive = !close;
+            http->status = sent->status;
+            enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
+        } else {
+            finish_answer(http, sent->status, close);
+        }
     }
     http->head_only = false;
     http_response_free(response);
@@ -157,7 +194,7 @@ static void on_respond(struct exchange *exchange, struct http_response *response
     http_conn_answer(http, response, !http->keep_alive);
     if (!http->conn)
         http_conn_free(http);
-    else if (!http->reading)
+    else if (!http->reading && http->phase != HTTP_PHASE_BUSY)
         conn_resume(http->conn);
 }
 
@@ -210,22 +247,33 @@ static struct http_response *options_response(void)
     return response;
 }
 
+/* The room lives on another thread: the request goes there and its answer comes back. A connection whose
+ * requests all go there moves to it; one that names a new room each time, as a proxy's does, had better stay. */
+static void send_away(struct http_conn *http, struct http_request *request, struct edge *home,
+                      struct route *route)
+{
+    if (http->away != home)
+        http->away_run = 0;
+    http->away = home;
+    if (++http->away_run > AWAY_RUN && relay_connection(http, request, home) == 0)
+        return;
+    relay_request(http, request, home, route);
+}
+
 /* The route is known, and (once there are hooks) allowed: the room gets the request. */
 static void admit(struct http_conn *http, struct http_request *request, struct party *party,
-                  const struct route *route)
+                  struct route *route)
 {
-    struct rooms *rooms = http->edge->rooms;
-    struct span id = {(const char *)route->room.data, route->room.len};
-    struct room *room = rooms->stopping ? NULL : rooms_get(rooms, party, route->party, id);
+    struct edge *edge = http->edge;
+    struct edge *home =
+        edge_home(edge, route->party, (struct span){(const char *)route->room.data, route->room.len});
 
-    if (!room) {
-        http_request_free(request);
-        on_respond(&http->exchange,
-                   http_response_text(503, rooms->stopping ? "The server is stopping" : "Not enough memory"));
+    if (home != edge) {
+        send_away(http, request, home, route);
         return;
     }
-    request->subpath = route->subpath;
-    room_request(room, request, &http->exchange);
+    http->away = NULL;
+    edge_request(edge, party, route, request, &http->exchange);
 }
 
 static void dispatch(struct http_conn *http, struct http_request *request)
@@ -234,8 +282,8 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     struct http_response *refusal = NULL;
     struct party *party = NULL;
     struct route route;
+    bool outside = false; /* of the rooms */
 
-    edge->counters->requests++;
     http->started = clock_monotonic_ns();
     http->phase = HTTP_PHASE_BUSY;
     http->deadline = UINT64_MAX;
@@ -250,10 +298,14 @@ static void dispatch(struct http_conn *http, struct http_request *request)
         refusal = options_response();
     else if (edge->config->cors && cors_is_preflight(request))
         refusal = preflight_response();
+    else if (kind == ROUTE_NONE && !edge->broken)
+        outside = true;
     else
         refusal = route_refusal(edge, kind, &route, &party);
 
-    if (refusal || !party) {
+    if (outside) {
+        static_serve(edge, request, &http->exchange);
+    } else if (refusal || !party) {
         http_request_free(request);
         on_respond(&http->exchange, refusal);
     } else {
@@ -305,7 +357,14 @@ static void on_deadline(struct conn *conn)
         break;
     case HTTP_PHASE_NEW:
     case HTTP_PHASE_IDLE: conn_close(conn); break;
-    case HTTP_PHASE_BUSY: break;
+    case HTTP_PHASE_BUSY: /* the client may be slow, but not take nothing */
+        if (body_sender_moves(&http->sender)) {
+            enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
+        } else {
+            http->edge->counters->timeouts++;
+            conn_reset(conn);
+        }
+        break;
     }
 }
 
@@ -326,11 +385,21 @@ static void on_head(struct http_conn *http, size_t rest)
         conn_write(http->conn, HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
 }
 
+void http_conn_take(struct http_conn *http, struct http_request *request)
+{
+    if (request->upgrade)
+        upgrade(http, request);
+    else
+        dispatch(http, request);
+}
+
 static void on_request(struct http_conn *http, struct http_request *request)
 {
+    http->edge->counters->requests++;
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
+    proxy_apply(http->edge->config, request);
     if (request->upgrade)
         upgrade(http, request);
     else
@@ -403,6 +472,10 @@ static void http_on_close(struct conn *conn)
 {
     struct http_conn *http = conn->user;
     http->conn = NULL;
+    if (body_sender_stop(&http->sender)) {
+        http->phase = HTTP_PHASE_IDLE;
+        log_answer(http, http->status);
+    }
     if (http->phase != HTTP_PHASE_BUSY)
         http_conn_free(http);
 }
@@ -417,6 +490,7 @@ static void http_on_overflow(struct conn *conn)
 static void http_on_drain(struct conn *conn)
 {
     struct http_conn *http = conn->user;
+    body_sender_drained(&http->sender);
     if (http->phase != HTTP_PHASE_BUSY)
         conn_resume(conn);
 }

@@ -96,5 +96,7 @@ void http_response_free(struct http_response *response)
     bytes_unref(response->reason);
     bytes_unref(response->headers);
     bytes_unref(response->body);
+    if (response->source)
+        response->source->close(response->source);
     free(response);
 }

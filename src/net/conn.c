@@ -33,6 +33,7 @@ struct conn *conn_new(struct net *net)
     conn->limit = net->queue_limit;
     conn->upcalls.fn = upcalls;
     net->n_conns++;
+    net->total->n_conns++;
     loop_hold(net->loop); /* libuv counts only what it reads or writes */
     return conn;
 }
@@ -50,7 +51,9 @@ static void on_closed(uv_handle_t *handle)
 
     net->n_conns--;
     if (conn->refused)
-        net->n_refused--;
+        net->total->n_refused--;
+    if (!conn->exported)
+        net->total->n_conns--;
     if (conn->ops)
         conn->ops->on_close(conn);
     queue_clear(&conn->queue, &net->segments);
@@ -83,6 +86,13 @@ void conn_reset(struct conn *conn)
         end(conn, true);
 }
 
+void conn_let_go(struct conn *conn)
+{
+    conn->exported = true;
+    conn->ops = NULL;
+    end(conn, false);
+}
+
 void conn_fail(struct conn *conn, int error)
 {
     if (conn->error || conn->state == CONN_CLOSED)
@@ -93,8 +103,7 @@ void conn_fail(struct conn *conn, int error)
 
 /* ---- closing in order ---- */
 
-/* Bytes that are not with the peer's kernel yet. */
-static size_t unsent(const struct conn *conn)
+size_t conn_unsent(const struct conn *conn)
 {
     int in_kernel = 0;
     ioctl(descriptor(conn), SIOCOUTQ, &in_kernel);
@@ -112,7 +121,7 @@ static void on_linger(struct timer *timer)
         return;
     }
     /* A slow peer may take as long as it needs, but one that takes nothing may not. */
-    size_t now = unsent(conn);
+    size_t now = conn_unsent(conn);
     if (now >= conn->unsent) {
         end(conn, true);
         return;
@@ -135,7 +144,7 @@ void conn_close(struct conn *conn)
         return;
     conn_group_leave(conn); /* what the group has sent to it so far it still gets */
     enter(conn, CONN_FLUSHING);
-    conn->unsent = unsent(conn);
+    conn->unsent = conn_unsent(conn);
     start_linger(conn);
     conn_mark(conn);
     /* Reads on to discard: were there unread bytes when it is closed, the kernel would send RST,

@@ -67,10 +67,14 @@ struct conn {
     bool reading;                           /* libuv reads it */
     bool ended;                             /* the peer's FIN came */
     bool refused;                           /* accepted over the limit */
+    bool exported;                          /* it goes on elsewhere: conn_move.h */
     bool waiting;                           /* a flush left something: on_drain will follow */
     bool overflowed;                        /* more than limit waited, and it has not been empty since */
     bool read_due, overflow_due, drain_due; /* upcalls */
 };
+
+/* Begins to read, once it has its owner: for those who make connections, the listener and who imports one. */
+void conn_start(struct conn *conn);
 
 /* Appends a copy of the bytes: whole messages, if conn_drop_queued is to find their edges.
  * Nothing happens unless it is CONN_OPEN. Out of memory ends the connection (on_error). */
@@ -85,6 +89,9 @@ void conn_write_message(struct conn *conn, const void *head, size_t head_len, st
 
 /* Bytes written and not yet taken by the kernel, its share of the group's log included. */
 size_t conn_pending(const struct conn *conn);
+
+/* Bytes written that are not with the peer's kernel yet. */
+size_t conn_unsent(const struct conn *conn);
 
 /* Drops what is queued but for the message that was begun (or, when none was, everything).
  * edge() is told where messages begin of which some have left, how many bytes have, and how

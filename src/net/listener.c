@@ -37,12 +37,13 @@ static void on_connection(uv_stream_t *stream, int status)
 
     if (status < 0)
         return; /* no descriptor or memory was left; libuv has turned the peer away */
-    bool full = net->n_conns - net->n_refused >= listener->max;
-    bool crowded = full && net->n_refused >= REFUSED_MAX;
     struct conn *conn = conn_new(net);
+    size_t refused = net->total->n_refused;
+    bool full = net->total->n_conns - refused > listener->max; /* with this one */
+    bool crowded = full && refused >= REFUSED_MAX;
     if (full) {
         conn->refused = true;
-        net->n_refused++;
+        net->total->n_refused++;
         net->counters->connections_refused++;
     } else {
         net->counters->connections_accepted++;
@@ -85,13 +86,50 @@ static int resolve(struct net *net, const char *host, int port, struct sockaddr_
     return rc;
 }
 
+/* Is nobody else on the address? SO_REUSEPORT would let in any program of the same user. */
+static int check_free(const struct sockaddr_storage *address)
+{
+    static const int on = 1;
+    socklen_t len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (const struct sockaddr *)address, len) != 0)
+        rc = -errno;
+    close(fd);
+    return rc;
+}
+
+static int share_port(const struct listener *listener)
+{
+    static const int on = 1;
+    uv_os_fd_t fd;
+
+    int rc = uv_fileno((const uv_handle_t *)&listener->tcp, &fd);
+    if (rc)
+        return rc;
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 ? 0 : -errno;
+}
+
+static int bind_to(struct listener *listener, const struct sockaddr_storage *address,
+                   enum listener_share share)
+{
+    int rc = share == LISTENER_FIRST ? check_free(address) : 0;
+    if (rc == 0 && share != LISTENER_ALONE)
+        rc = share_port(listener);
+    return rc ? rc : uv_tcp_bind(&listener->tcp, (const struct sockaddr *)address, 0);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     free(container_of((uv_tcp_t *)handle, struct listener, tcp));
 }
 
-struct listener *listener_open(struct net *net, const char *host, int port, int fd, uint64_t max,
-                               const struct listener_ops *ops, void *user, int *error)
+struct listener *listener_open(struct net *net, const char *host, int port, int fd, enum listener_share share,
+                               uint64_t max, const struct listener_ops *ops, void *user, int *error)
 {
     struct listener *listener = xcalloc(sizeof *listener);
     struct sockaddr_storage address = {0};
@@ -100,16 +138,20 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
     listener->ops = ops;
     listener->user = user;
     listener->max = max;
-    CHECK(uv_tcp_init(&net->loop->uv, &listener->tcp) == 0);
-    if (fd >= 0) {
-        *error = uv_tcp_open(&listener->tcp, fd);
-        if (*error)
+    /* The socket has to be there before it is bound: share_port sets an option of it. */
+    *error = fd >= 0 ? 0 : resolve(net, host, port, &address);
+    if (*error == 0)
+        *error = uv_tcp_init_ex(&net->loop->uv, &listener->tcp, fd >= 0 ? AF_UNSPEC : address.ss_family);
+    if (*error) {
+        if (fd >= 0)
             close(fd);
-    } else {
-        *error = resolve(net, host, port, &address);
-        if (*error == 0)
-            *error = uv_tcp_bind(&listener->tcp, (struct sockaddr *)&address, 0);
+        free(listener);
+        return NULL;
     }
+    if (fd < 0)
+        *error = bind_to(listener, &address, share);
+    else if ((*error = uv_tcp_open(&listener->tcp, fd)) != 0)
+        close(fd);
     if (*error == 0) /* reports EADDRINUSE, too */
         *error = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
     if (*error == 0)

@@ -8,16 +8,30 @@
 
 #define NET_LOGS 16
 
+struct batch; /* net/output.c */
+
+/* What the loop threads' connections are together. */
+struct net_total {
+    _Atomic size_t
+        n_conns; /* open ones of all threads and those between two, refused and lingering ones included */
+    _Atomic size_t n_refused; /* of those, the ones that were accepted over the limit */
+};
+
 struct net {
     struct loop *loop;
     struct loop_hook flush;
     struct list dirty_conns, dirty_groups;
     struct counters *counters;
-    size_t n_conns;     /* open ones, refused and lingering ones included */
-    size_t n_refused;   /* of those, the ones that were accepted over the limit */
-    size_t queue_limit; /* of a connection; limits.queue */
-    uint64_t linger_ms; /* how long a FIN of the peer is awaited */
-    uint64_t writes;    /* system calls that sent something, or tried to */
+    struct net_total *total;
+    struct net_total own_total; /* the total of a thread that is alone */
+    size_t n_conns;             /* open ones of this thread, refused and lingering ones included */
+    size_t queue_limit;         /* of a connection; limits.queue */
+    uint64_t linger_ms;         /* how long a FIN of the peer is awaited */
+    uint64_t writes;            /* times that the kernel was given bytes of one connection */
+    uint64_t batches;           /* times that it was given those of several together (net_use_uring) */
+    unsigned batch_min;         /* connections; fewer cost less one by one */
+    bool batch_due;             /* net_use_uring was called */
+    struct batch *batch;        /* owned; NULL: each connection is written to by itself */
     struct segment_pool segments;
     struct bytes *logs[NET_LOGS]; /* empty ones, for the groups' next turn */
     unsigned n_logs;
@@ -27,6 +41,13 @@ struct net {
  * error of write(). */
 void net_init(struct net *net, struct loop *loop, struct counters *counters, size_t queue_limit,
               uint64_t linger_ms);
+
+/* Lets it write to many connections with one system call, by io_uring, if the kernel allows it; it
+ * finds that out at the next flush, on the loop's thread. Without this it never does. */
+void net_use_uring(struct net *net);
+
+/* Counts its connections together with those of other threads; before the first one. */
+void net_share(struct net *net, struct net_total *total);
 
 /* All connections must be gone. */
 void net_fini(struct net *net);

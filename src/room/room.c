@@ -125,6 +125,10 @@ static void close_instance(struct room *room)
 
 void room_unlist(struct peer *peer)
 {
+    if (peer->connected) {
+        peer->connected = false;
+        peer->room->n_connected--;
+    }
     if (!peer->listed)
         return;
     peer->listed = false;

@@ -46,6 +46,7 @@ struct script_ops {
 
 struct room_limits {
     uint64_t events, handlers; /* waiting in one room */
+    uint64_t connections;      /* peers of one room; 0: any number */
     uint64_t idle_ms;          /* until an idle room leaves memory */
     uint64_t output;           /* bytes that a room's output may take until it has left */
 };
@@ -100,8 +101,10 @@ struct room {
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
     uint32_t n_open;           /* requests not yet answered */
     uint32_t n_peers;          /* in peers */
+    uint32_t n_connected;      /* of them, those that are not closed: NEW, or listed */
     uint32_t departures;       /* peers that have left; tells an iteration that its place is gone */
     uint32_t n_listed;         /* JOINING or OPEN: what the script sees as connected */
+    uint32_t broadcasts;       /* number of the script's last one */
     struct list peers;         /* all whose onClose is not over, in the order of arrival */
     struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */

@@ -1,6 +1,7 @@
 /* request: an HTTP request, as scripts see it. The object owns the request, so a script that keeps it
  * can read it later; its memory counts as the room's. */
 #include "script/bind.h"
+#include "script/quota.h"
 
 #include "http/field.h"
 
@@ -102,6 +103,7 @@ static struct pairs *push_pairs(lua_State *L)
 
 static int next_pair(lua_State *L, struct span *rest, struct pairs *pairs)
 {
+    quota_poll();
     int rc = http_query_next(rest, &pairs->name, &pairs->value);
     if (rc < 0)
         luaL_error(L, "not enough memory");

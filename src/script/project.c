@@ -4,11 +4,13 @@
 #include "base/check.h"
 #include "script/module.h"
 #include "script/party.h"
+#include "script/problem.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NAME_LEN_MAX 64
 #define NAME_RULE                                                                                            \
@@ -175,23 +177,35 @@ static void free_project(struct project *project)
     config_fini(&project->config);
     string_list_fini(&project->env);
     module_cache_free(project->modules);
+    http_problem_free(project->broken);
+    if (project->public_fd >= 0)
+        close(project->public_fd);
     free(project);
 }
 
-struct project *project_empty(struct config *config)
+static struct project *project_new(struct config *config)
 {
     struct project *project = xcalloc(sizeof *project);
     project->refs = 1;
+    project->public_fd = -1;
     project->modules = module_cache_new();
     project->config = *config;
     *config = (struct config){0};
     return project;
 }
 
+struct project *project_empty(struct config *config, const struct buf *why)
+{
+    struct project *project = project_new(config);
+    if (why)
+        project->broken = problem_loading((struct span){(const char *)why->data, why->len});
+    return project;
+}
+
 struct project *project_open(const char *directory, struct config *config, struct string_list *env,
                              struct buf *error)
 {
-    struct project *project = project_empty(config);
+    struct project *project = project_new(config);
     struct string_list none = {0}, *variables = env ? env : &none;
     int rc = 0;
 

@@ -32,6 +32,8 @@ struct project {
     struct config config;
     struct string_list env;       /* party.env: "NAME=value" */
     struct module_cache *modules; /* owned */
+    int public_fd;                /* owned; the folder of static files, opened by app; -1: none */
+    struct http_problem *broken;  /* owned; why it has no parties (project_empty), else NULL */
 };
 
 /* Finds and compiles parties/NAME.lua and parties/NAME/init.lua, and runs each one's file scope
@@ -42,8 +44,10 @@ struct project {
 struct project *project_open(const char *directory, struct config *config, struct string_list *env,
                              struct buf *error) __attribute__((warn_unused_result));
 
-/* One without parties, for a server whose project can't be opened yet. What config holds is its. */
-struct project *project_empty(struct config *config) __attribute__((warn_unused_result));
+/* One without parties, for a server whose project can't be opened yet; why is the text that
+ * project_open has left, or NULL. What config holds is its. */
+struct project *project_empty(struct config *config, const struct buf *why)
+    __attribute__((warn_unused_result));
 
 /* Both accept NULL. */
 struct project *project_ref(struct project *project);

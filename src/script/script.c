@@ -257,6 +257,8 @@ static void log_failure(struct task *task, const struct failure *failure, enum c
     vm->script->counters->handler_errors++;
     if (result == CALL_MEMORY)
         vm->script->counters->memory_errors++;
+    if (result == CALL_TIME)
+        vm->script->counters->time_errors++;
     log_line(LOG_ERROR, "handler failed", fields, n);
 }
 

@@ -44,6 +44,8 @@ static int vm_panic(lua_State *L)
 
 static int set_up(lua_State *L)
 {
+    lua_pushliteral(L, "handlerTime is over");
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_LATE);
     library_open_all(L);
     return 0;
 }

@@ -18,6 +18,7 @@ enum vm_slot {
     VM_LIBRARY,     /* metatable of the library tables (library.h) */
     VM_BAD_JSON,    /* the message of the last request:json() that failed */
     VM_ASIDE,       /* the modules of the version before, while the file scope of another runs */
+    VM_LATE,        /* what is raised when a handler has had its time (quota.h) */
     VM_SLOTS
 };
 

@@ -3,6 +3,7 @@
 #include "script/wait.h"
 
 #include "script/bind.h"
+#include "script/quota.h"
 #include "script/script.h"
 
 /* A coroutine of the author's that is being resumed: who waits for it to come back. Lies on the
@@ -52,6 +53,16 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
+/* lua_closethread; raises if the handler's time is over. */
+static int close_thread(lua_State *L, lua_State *co)
+{
+    quota_switch(co);
+    int status = lua_closethread(co, L);
+    quota_switch(L);
+    quota_check(L);
+    return status;
+}
+
 /* As in Lua's own library: n arguments are on L's top. Returns the number of results that it left
  * there, -1 with an error value, or -2 when a wait inside must suspend L too. */
 static int resume(lua_State *L, lua_State *co, int n_args)
@@ -65,15 +76,18 @@ static int resume(lua_State *L, lua_State *co, int n_args)
         return -1;
     }
     lua_xmove(L, co, n_args);
+    quota_switch(co);
     vm->resumes = &frame;
     int status = lua_resume(co, L, n_args, &n_results);
     vm->resumes = frame.outer;
+    quota_switch(L);
 
     if (status == LUA_YIELD && vm->running->suspending) {
         call_own(co, true);
         return -2;
     }
     if (status == LUA_OK || status == LUA_YIELD) {
+        quota_check(L);
         if (!lua_checkstack(L, n_results + 1)) {
             lua_pop(co, n_results);
             lua_pushliteral(L, "too many results to resume");
@@ -83,6 +97,7 @@ static int resume(lua_State *L, lua_State *co, int n_args)
         return n_results;
     }
     lua_xmove(co, L, 1);
+    quota_check(L);
     return -1;
 }
 
@@ -133,7 +148,7 @@ static int finish_wrap(lua_State *L, lua_State *co, int n)
         return n;
     int status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) { /* it raised: its variables are closed */
-        status = lua_closethread(co, L);
+        status = close_thread(L, co);
         lua_xmove(co, L, 1);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -239,7 +254,7 @@ static int coroutine_close(lua_State *L)
         return luaL_error(L, "cannot close a coroutine that waits");
     if (status != DEAD && status != SUSPENDED)
         return luaL_error(L, "cannot close a %s coroutine", status == RUNNING ? "running" : "normal");
-    if (lua_closethread(co, L) == LUA_OK) {
+    if (close_thread(L, co) == LUA_OK) {
         lua_pushboolean(L, 1);
         return 1;
     }

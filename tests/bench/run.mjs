@@ -13,12 +13,13 @@ import { figures, faults, medians, modeTable, summary } from "./harness/report.m
 import { installPackages, launch, servers } from "./harness/servers.mjs";
 
 const PEERS = ["festa", "floor", "ws", "bun"];
+const KNOWN = [...PEERS, "festa2"]; // Festa on two threads: only when it is asked for
 const USAGE = `usage: node tests/bench/run.mjs [options]
   --rounds N     how often each server is measured in each mode (3); medians are shown
   --secs S       seconds of each measurement (3), after a warm-up of a third of that
   --quick        one round of one second: whether it works, not what it costs
   --modes A,B    ${Object.keys(MODES).join(",")}
-  --peers A,B    ${PEERS.join(",")}
+  --peers A,B    ${KNOWN.join(",")}; ${PEERS.join(",")} if not given
   --festa FILE   the binary to measure (build/release/festa)
   --json FILE    all runs and medians`;
 
@@ -33,8 +34,8 @@ function positive(name, text) {
     return value;
 }
 
-function chosen(name, text, known) {
-    const names = text === undefined ? known : text.split(",");
+function chosen(name, text, known, usual = known) {
+    const names = text === undefined ? usual : text.split(",");
     const unknown = names.find((one) => !known.includes(one));
     if (unknown !== undefined) wrongUsage(`--${name}: no "${unknown}"; there are ${known.join(", ")}`);
     return names;
@@ -61,7 +62,7 @@ function options() {
         rounds: Math.ceil(positive("rounds", values.rounds ?? (values.quick ? 1 : 3))),
         secs: positive("secs", values.secs ?? (values.quick ? 1 : 3)),
         modes: chosen("modes", values.modes, Object.keys(MODES)),
-        peers: chosen("peers", values.peers, PEERS),
+        peers: chosen("peers", values.peers, KNOWN, PEERS),
         festa: resolve(values.festa ?? join(ROOT, "build", "release", "festa")),
         json: values.json,
     };
@@ -82,13 +83,19 @@ async function load(program, core, args) {
     }
 }
 
+/** Where a server runs: on its core, one that is spread on the load's too; null: anywhere. */
+function coresOf(server, cores) {
+    if (!cores) return null;
+    return server.spread ? `${cores.server},${cores.load}` : cores.server;
+}
+
 /**
  * One server, freshly started, in one mode: { raw, others }. `others` is the CPU, in cores, that programs
  * other than the server and the load took meanwhile.
  */
 async function measure(bench, server, mode) {
     const { cores, programs, options: { secs } } = bench;
-    const instance = await launch(server, cores?.server ?? null);
+    const instance = await launch(server, coresOf(server, cores));
     try {
         // the soft-interrupt thread of the server's core works for the server: its CPU counts as the server's
         const pids = [instance.pid, ...(bench.softInterrupts ? [bench.softInterrupts] : [])].join(",");
@@ -115,7 +122,7 @@ async function measure(bench, server, mode) {
 }
 
 /** The servers that can be measured: present, and behaving as the benchmark's parties. */
-async function usable(known, names, core, failures) {
+async function usable(known, names, cores, failures) {
     const ready = [];
     const { WebSocket } = await import("ws").catch(() => ({}));
     for (const name of names) {
@@ -126,7 +133,7 @@ async function usable(known, names, core, failures) {
         }
         try {
             if (server.rooms && WebSocket) {
-                const instance = await launch(server, core);
+                const instance = await launch(server, coresOf(server, cores));
                 await check(WebSocket, instance.port).finally(instance.stop);
             }
             const state = !server.rooms ? "ready" : WebSocket ? "answers as it should" : "not checked";
@@ -196,7 +203,7 @@ async function main() {
     const bench = {
         options: opts, programs, cores, servers: known,
         softInterrupts: cores && softInterruptThread(cores.server),
-        peers: await usable(known, opts.peers, cores?.server ?? null, failures),
+        peers: await usable(known, opts.peers, cores, failures),
     };
     const count = opts.modes.length * bench.peers.length * opts.rounds;
     console.log(`${count} runs, about ${Math.ceil((count * (1.5 * opts.secs + 1)) / 60)} min`);

@@ -344,6 +344,7 @@ static inline void world_open(struct world *world)
     const struct limits *limits = &world->config.limits;
     const struct room_limits room_limits = {.events = limits->events,
                                             .handlers = limits->handlers,
+                                            .connections = limits->connections_per_room,
                                             .idle_ms = limits->idle_room,
                                             .output = limits->room_memory};
     int error = 0;
@@ -353,7 +354,7 @@ static inline void world_open(struct world *world)
     rooms_init(&world->rooms, &world->loop, &script_ops, world, &room_limits, &world->counters);
     edge_init(&world->edge, &world->net, &world->rooms, &world->config, &world->counters, world_find_party,
               world);
-    world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, 1000, &ops, world, &error);
+    world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, 1000, &ops, world, &error);
     assert_non_null(world->listener);
 }
 

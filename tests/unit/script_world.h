@@ -560,6 +560,7 @@ static inline struct world *world_begin(void)
     assert_non_null(world);
     project_files_init(&world->files);
     config_init(&world->config);
+    world->config.limits.handler_time = 60000; /* for Lua that checks itself, and sanitizers */
     list_init(&world->peers);
     list_init(&world->asked);
     world->log = memfd_create("log", MFD_CLOEXEC);

@@ -31,6 +31,7 @@ static void defaults_are_those_of_the_documentation(void **state)
     assert_int_equal(config.port, 1999);
     assert_int_equal(config.threads, 0);
     assert_false(config.single_page_app || config.cors || config.deflate || config.reject_with_close);
+    assert_true(config.io_uring);
     assert_false(config.any_origin || config.allowed_origins_set);
     assert_int_equal(config.allowed_origins.count + config.subprotocols.count + config.vars.count, 0);
 
@@ -41,7 +42,7 @@ static void defaults_are_those_of_the_documentation(void **state)
         {"message", 1048576},     {"body", 10485760},     {"url", 8192},           {"headers", 16384},
         {"headerTimeout", 10000}, {"bodyTimeout", 60000}, {"idleTimeout", 75000},  {"queue", 4194304},
         {"events", 1024},         {"handlers", 256},      {"pingInterval", 30000}, {"handlerTime", 250},
-        {"roomMemory", 33554432}, {"idleRoom", 600000},
+        {"stuckTime", 10000},     {"roomMemory", 33554432}, {"idleRoom", 600000},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         assert_int_equal(limit(&config, want[i].name), want[i].value);

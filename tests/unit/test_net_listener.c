@@ -24,10 +24,44 @@ static const struct listener_ops ops = {.on_accept = world_on_accept};
 static struct listener *open_at(const char *host, int port, int fd, int *error)
 {
     *error = 1;
-    return listener_open(&world.net, host, port, fd, 3, &ops, &world, error);
+    return listener_open(&world.net, host, port, fd, LISTENER_ALONE, 3, &ops, &world, error);
 }
 
 /* ---- where ---- */
+
+static struct listener *share(int port, enum listener_share how, int *error)
+{
+    *error = 1;
+    return listener_open(&world.net, "127.0.0.1", port, -1, how, 3, &ops, &world, error);
+}
+
+static void several_may_share_a_port(void **state)
+{
+    int error;
+    (void)state;
+    struct listener *first = share(0, LISTENER_FIRST, &error);
+    assert_non_null(first);
+    struct listener *second = share(listener_port(first), LISTENER_FURTHER, &error);
+    assert_non_null(second);
+    assert_int_equal(listener_port(second), listener_port(first));
+    listener_close(first);
+    listener_close(second);
+}
+
+static void but_not_with_another_program(void **state)
+{
+    int error;
+    (void)state;
+    struct listener *first = share(0, LISTENER_FIRST, &error);
+    assert_non_null(first);
+    assert_null(share(listener_port(first), LISTENER_FIRST, &error)); /* the same program, started again */
+    assert_int_equal(error, -EADDRINUSE);
+    assert_null(share(listener_port(first), LISTENER_ALONE, &error));
+    assert_int_equal(error, -EADDRINUSE);
+    assert_null(share(world.port, LISTENER_FIRST, &error));
+    assert_int_equal(error, -EADDRINUSE);
+    listener_close(first);
+}
 
 static void a_port_in_use_is_an_error(void **state)
 {
@@ -205,7 +239,7 @@ static void the_limit_of_connections(void **state)
         WAIT(&world, refused[i]->closes == 1);
         side_free(refused[i]);
     }
-    assert_int_equal(world.net.n_refused, 0);
+    assert_int_equal(world.net.total->n_refused, 0);
     for (int i = 0; i < 3; i++)
         hang_up(sides[i], fds[i]);
 }
@@ -254,6 +288,8 @@ static void no_descriptor_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(several_may_share_a_port), TEST(what_is_no_host_is_an_error),
+        TEST(but_not_with_another_program), TEST(what_is_no_host_is_an_error),
         TEST(a_port_in_use_is_an_error), TEST(what_is_no_host_is_an_error),
         TEST(a_name_is_looked_up),       TEST(ipv6),
         TEST(an_inherited_descriptor),   TEST(no_delay_is_set),

@@ -66,8 +66,9 @@ function ratio(of, to) {
     return (of / to).toFixed(of / to < 0.1 ? 3 : 2);
 }
 
-function columns(mode) {
-    const against = (name, title) => THIRD.map((other) => [
+function columns(mode, all) {
+    const others = all.festa2 ? [...THIRD, "festa"] : THIRD;
+    const against = (name, title) => others.map((other) => [
         `${title} ÷ ${other}`, (row, all) => ratio(row[name], all[other]?.[name]),
     ]);
     const memory = [
@@ -100,7 +101,7 @@ function table(head, rows) {
 
 /** The table of one mode; `faulty` are lines about runs that were not sound. */
 export function modeTable(name, mode, all, faulty) {
-    const cells = columns(mode);
+    const cells = columns(mode, all);
     const rows = Object.entries(all).map(([peer, row]) => cells.map(([, cell]) => cell(row, all, peer)));
     const head = cells.map(([title]) => title);
     return [`${name}: ${mode.title}`, table(head, rows), ...faulty.map((line) => `  ${line}`)].join("\n");

@@ -40,21 +40,24 @@ function lack(file, hint = "") {
 
 /**
  * The servers by name. Each has `command(port, data)`, `version()`, `missing` (why it cannot be started,
- * or null) and `rooms` (false: the floor, which has none).
+ * or null), `rooms` (false: the floor, which has none) and `spread` (it runs on the load's core too).
  */
 export function servers({ festa, floor }) {
     const architecture = process.arch === "arm64" ? "aarch64" : process.arch;
     const bun = join(MODULES, "@oven", `bun-linux-${architecture}`, "bin", "bun");
+    const ours = (threads) => ({
+        command: (port, data) => [
+            festa, "run", join(BENCH, "project"), "--port", String(port), "--host", "127.0.0.1",
+            "--threads", String(threads), "--data", data, "--log-level", "warn",
+        ],
+        version: () => spawnSync(festa, ["version"], { encoding: "utf8" }).stdout?.trim() || null,
+        rooms: true,
+        spread: threads > 1,
+        missing: lack(festa, " (build it first)"),
+    });
     return {
-        festa: {
-            command: (port, data) => [
-                festa, "run", join(BENCH, "project"), "--port", String(port), "--host", "127.0.0.1",
-                "--threads", "1", "--data", data, "--log-level", "warn",
-            ],
-            version: () => spawnSync(festa, ["version"], { encoding: "utf8" }).stdout?.trim() || null,
-            rooms: true,
-            missing: lack(festa, " (build it first)"),
-        },
+        festa: ours(1),
+        festa2: ours(2),
         floor: {
             command: (port) => [floor, String(port), "cork"],
             version: () => null,

@@ -16,6 +16,9 @@ import { openSocket, upgrade } from "./websocket.mjs";
 export const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 export const FESTA = resolve(process.env.FESTA_BIN ?? join(REPOSITORY, "build/release/festa"));
 
+// Two, so that rooms, requests and sockets meet across threads; a test may say otherwise in its args.
+const THREADS = process.env.FESTA_TEST_THREADS ?? "2";
+
 const SANITIZER = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
 
 export function assertNoSanitizerReport(text) {
@@ -273,6 +276,7 @@ export async function startServer(files, options = {}) {
     ...["--port", String(port)],
     ...["--host", "127.0.0.1"],
     ...["--data", project.data],
+    ...["--threads", THREADS],
     ...["--log-format", "json"],
     ...["--log-level", level],
     ...args,
