@@ -149,8 +149,14 @@ static void watch_signals(struct server *server)
     }
 }
 
+/* A SIGHUP that comes now, as when a terminal is closed, is not to end what ends by itself. */
 static void unwatch_signals(struct server *server)
 {
+    sigset_t late;
+
+    sigemptyset(&late);
+    sigaddset(&late, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &late, NULL);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
 }

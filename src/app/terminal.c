@@ -268,9 +268,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         terminal->ops->quit(terminal->user);
         return;
     }
-    if (n > 0 && buf->base[0] == '\033') /* an arrow or the like: its letters are no keys */
-        return;
-    for (ssize_t i = 0; i < n; i++)
+    for (ssize_t i = 0; i < n && buf->base[i] != '\033'; i++) /* an arrow or the like: its letters are no keys */
         on_key(terminal, buf->base[i]);
 }
 

@@ -20,8 +20,9 @@ struct ws_socket {
     uint64_t opened;     /* ms of loop_now */
     uint64_t held_since; /* ms of loop_now: the room could take nothing, so nothing was read; 0: it can */
     struct rate messages, bytes, control; /* of what the client sends; control: pings and pongs */
-    uint8_t unanswered;                   /* pings in a row that nothing came after */
-    bool accepted;                        /* the 101 has left, or may leave */
+    uint8_t deflate;     /* bits of the window to compress with; 0: nothing is compressed, either way */
+    uint8_t unanswered;  /* pings in a row that nothing came after */
+    bool accepted;       /* the 101 has left, or may leave */
     bool closing;        /* a close frame of ours was written; the timer waits for its answer */
     bool ended;          /* its end was told to the room */
     uint16_t close_code; /* of that frame */
@@ -29,8 +30,9 @@ struct ws_socket {
 
 /* What upgrade.c has found out; the strings are its own. */
 struct ws_opening {
-    char *id, *uri; /* NULL: there was no memory for it */
-    char *answer;   /* the 101 */
+    char *id, *uri;  /* NULL: there was no memory for it */
+    char *answer;    /* the 101 */
+    uint8_t deflate; /* bits of the window to compress with; 0: nothing is compressed */
     const char *remote;
 };
 

@@ -205,6 +205,11 @@ static void read_io_uring(struct reading *r, const char *key)
     read_flag(r, key, &r->config->io_uring);
 }
 
+static void read_deflate(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->deflate);
+}
+
 /* "*", or what a browser sends: scheme://host[:port] */
 static bool origin_valid(const char *text)
 {
@@ -396,7 +401,7 @@ static const struct key keys[] = {
     {"ioUring", read_io_uring},
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
-    {"deflate", read_later_flag},
+    {"deflate", read_deflate},
     {"tls", complain_later},
     {"trustedProxies", read_proxies},
     {"rejectWithClose", read_later_flag},

@@ -10,24 +10,31 @@ static char *copy_span(struct span text)
     return text.len > 0 ? strndup(text.ptr, text.len) : NULL;
 }
 
-/* Takes "FILE:LINE: " off the front of a text: false when it doesn't begin so. */
+/* Does a line begin with "FILE:LINE: "? Then that is the place, and rest what stands behind it. */
 static bool take_place(struct http_problem *problem, const char *text, const char **rest)
 {
     int line = code_error_line(text, rest);
-    if (line == 0)
-        return false;
     const char *newline = strchr(text, '\n');
-    if (newline && newline < *rest)
-        return false;
     char number[16];
+
     snprintf(number, sizeof number, ":%d:", line);
     const char *end = strstr(text, number);
-    if (!end || end >= *rest)
+    if (line == 0 || !end || (newline && newline < *rest))
         return false;
-    free(problem->file);
     problem->file = strndup(text, (size_t)(end - text));
     problem->line = line;
     return true;
+}
+
+/* The first place in a traceback that is a script's. */
+static void find_place(struct http_problem *problem)
+{
+    const char *at = problem->traceback, *rest;
+
+    while (at && !take_place(problem, at, &rest)) {
+        at = strchr(at, '\n');
+        at += at != NULL;
+    }
 }
 
 static void read_source(struct http_problem *problem, const struct project *project)
@@ -54,8 +61,8 @@ struct http_problem *problem_raised(const struct project *project, const char *t
     problem->traceback = copy_span(traceback);
     if (problem->message && take_place(problem, problem->message, &rest))
         memmove(problem->message, rest, strlen(rest) + 1);
-    else if (problem->traceback)
-        (void)take_place(problem, problem->traceback, &rest);
+    else
+        find_place(problem);
     read_source(problem, project);
     return problem;
 }

@@ -242,6 +242,20 @@ void project_unref(struct project *project)
         free_project(project);
 }
 
+static bool same_strings(const struct string_list *list, const struct string_list *other)
+{
+    bool same = list->count == other->count;
+    for (size_t i = 0; i < list->count && same; i++)
+        same = strcmp(list->items[i], other->items[i]) == 0;
+    return same;
+}
+
+bool party_same(const struct party *party, const struct party *other)
+{
+    return code_same(party->code, other->code) && same_strings(&party->project->env, &other->project->env) &&
+           modules_same(party, other);
+}
+
 struct party *project_party(const struct project *project, struct span name)
 {
     size_t low = 0, high = project->n_parties;

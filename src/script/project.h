@@ -56,6 +56,10 @@ void project_unref(struct project *project);
 /* NULL when there is none. */
 struct party *project_party(const struct project *project, struct span name);
 
+/* Would a room notice that its party is another version: its script, the modules that it has required so
+ * far, its variables? */
+bool party_same(const struct party *party, const struct party *other);
+
 /* The code of a module that a party requires by this name: lib/NAME.lua, or NAME.lua in the
  * party's own folder, where "." in the name separates folders; "/" does too. Compiled at first use, in any
  * thread; it is the project's and stays as long. On error NULL, and error says why: no such

@@ -421,12 +421,17 @@ static void *script_open(void *user, struct room *room)
     return vm;
 }
 
-/* The room's party has another version: its script takes over, or the one before goes on. */
+/* The room's party has another version: its script takes over, and true; or the one before goes on, since
+ * it is the same or the new one raises. */
 static bool take_over(struct vm *vm)
 {
     struct buf error = {0};
     int line;
 
+    if (party_same(vm->party, vm->room->party)) {
+        vm_rebase(vm, vm->room->party);
+        return false;
+    }
     int rc = vm_reload(vm, vm->room->party, &error, &line);
     if (rc != 0)
         http_problem_free(load_failed("the party's new script could not be started; the one before goes on",
@@ -507,7 +512,7 @@ static void script_run(void *instance, struct event *event)
     } else if (event->kind == EVENT_TIMER) {
         result = timer_run(vm, event->handle);
     } else if (event->kind == EVENT_RELOAD && !take_over(vm)) {
-        room_event_done(vm->room, event, OUTCOME_FAILED);
+        room_event_done(vm->room, event, OUTCOME_DONE);
         vm_ran(vm);
         return;
     } else if (unhandled(vm, &entries[event->kind])) {

@@ -239,6 +239,16 @@ static int take_modules_back(lua_State *L)
     return forget_modules_aside(L);
 }
 
+void vm_rebase(struct vm *vm, struct party *party)
+{
+    struct party *before = vm->party;
+
+    vm->limit = vm->script->config->limits.room_memory;
+    vm->party = party;
+    project_ref(party->project);
+    project_unref(before->project);
+}
+
 int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
 {
     struct party *before = vm->party;
@@ -255,11 +265,9 @@ int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
     lift_limit(vm);
     (void)call_protected(vm, rc == 0 ? forget_modules_aside : take_modules_back, NULL);
     vm->limit = limit;
-    vm->party = rc == 0 ? party : before;
-    if (rc == 0) {
-        project_ref(party->project);
-        project_unref(before->project);
-    }
+    vm->party = before;
+    if (rc == 0)
+        vm_rebase(vm, party);
     return rc;
 }
 

@@ -60,6 +60,9 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
  * party's file, if known. */
 int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
 
+/* The VM's party is another version in which nothing differs that the script could notice. */
+void vm_rebase(struct vm *vm, struct party *party);
+
 /* Another version of the party takes over in the same VM: its file scope runs, with modules of its own, and
  * self finds the table that it returns. What self holds stays; what waits goes on in the code before. On
  * error as vm_load, and that code is still the party. Not while the VM runs. */

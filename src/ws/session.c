@@ -1,12 +1,14 @@
 /* The protocol of ws/session.h. Data frames are looked at in pieces, as they arrive; what is
  * kept of them between two calls is the head of the current frame and, of a message that is
- * not whole, its bytes. */
+ * not whole, its bytes (which are compressed, maybe). */
 #include "ws/session.h"
 
 #include "base/utf8.h"
 #include "ws/control.h"
+#include "ws/deflate.h"
 #include "ws/mask.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,6 +49,7 @@ void ws_session_fini(struct ws_session *session)
 void ws_thread_fini(void)
 {
     ws_control_fini();
+    ws_deflate_fini();
 }
 
 /* ---- sending ---- */
@@ -139,6 +142,20 @@ static void take_control(struct ws_session *session, const uint8_t *frame, size_
 
 /* ---- data frames ---- */
 
+/* False: there would be more of the message than may be; the session has failed. */
+static bool check_size(struct ws_session *session, const struct ws_head *head)
+{
+    bool first = head->opcode != WS_CONTINUATION, compressed = first ? head->compressed : session->compressed;
+    uint64_t max = compressed ? ws_deflate_bound(session->max_message) : session->max_message;
+
+    if (session->close_sent || head->payload_len <= max - session->message.len)
+        return true;
+    ws_session_fail(session, CLOSE_TOO_LARGE, "%s is too large: %" PRIu64 " > %" PRIu64,
+                    compressed ? "Compressed message" : "Message", session->message.len + head->payload_len,
+                    max);
+    return false;
+}
+
 /* False: it may not come here, or is too large; the session has failed. */
 static bool begin_data(struct ws_session *session, const struct ws_head *head)
 {
@@ -150,13 +167,11 @@ static bool begin_data(struct ws_session *session, const struct ws_head *head)
         ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "New message before the end of a fragmented one");
         return false;
     }
-    if (!session->close_sent && head->payload_len > session->max_message - session->message.len) {
-        ws_session_fail(session, CLOSE_TOO_LARGE, "Message is too large: %" PRIu64 " > %" PRIu64,
-                        session->message.len + head->payload_len, session->max_message);
+    if (!check_size(session, head))
         return false;
-    }
     if (head->opcode != WS_CONTINUATION) {
         session->opcode = head->opcode;
+        session->compressed = head->compressed;
         session->utf8 = UTF8_ACCEPT;
         session->empty = 0;
     }
@@ -192,7 +207,7 @@ static uint8_t *extend_message(struct ws_session *session, size_t len)
 /* Unmasks into dst. False: it is text and can't become valid, or isn't at its end. */
 static bool decode(struct ws_session *session, uint8_t *dst, const uint8_t *src, size_t len, bool last)
 {
-    if (session->opcode == WS_BINARY) {
+    if (session->opcode == WS_BINARY || session->compressed) {
         ws_unmask(dst, src, len, session->mask);
         return true;
     }
@@ -200,15 +215,45 @@ static bool decode(struct ws_session *session, uint8_t *dst, const uint8_t *src,
     return last ? session->utf8 == UTF8_ACCEPT : session->utf8 != UTF8_REJECT;
 }
 
-/* The callback may close or end the session: what it is given belongs to neither by then. */
+/* The message is over, with these bytes of it to hand up. */
+static void hand_up(struct ws_session *session, const uint8_t *data, size_t len)
+{
+    bool binary = session->opcode == WS_BINARY;
+
+    session->opcode = 0;
+    session->ops->on_message(session, data, len, binary);
+}
+
+static void hand_up_inflated(struct ws_session *session, const uint8_t *data, size_t len)
+{
+    struct buf message = ws_inflate_take();
+    int rc = ws_inflate(&message, data, len, session->max_message);
+
+    if (rc == -EMSGSIZE)
+        ws_session_fail(session, CLOSE_TOO_LARGE, "Message is too large: %zu > %" PRIu64, message.len,
+                        session->max_message);
+    else if (rc == -EBADMSG)
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Compressed message is not valid");
+    else if (rc)
+        ws_session_fail(session, CLOSE_INTERNAL_ERROR, "Not enough memory for the message");
+    else if (session->opcode == WS_TEXT && !utf8_valid(message.data, message.len))
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Text is not valid UTF-8");
+    else
+        hand_up(session, message.data, message.len);
+    ws_inflate_give(&message);
+}
+
+/* The callback may close or end the session: what it is given belongs to neither by then. Strictly an
+ * empty message takes a byte when compressed (RFC 7692 §7.2.3.6), but none can't mean anything else. */
 static void deliver(struct ws_session *session, const uint8_t *data, size_t len)
 {
     struct buf message = session->message;
-    bool binary = session->opcode == WS_BINARY;
 
     session->message = (struct buf){0};
-    session->opcode = 0;
-    session->ops->on_message(session, data, len, binary);
+    if (session->compressed && len > 0)
+        hand_up_inflated(session, data, len);
+    else
+        hand_up(session, data, len);
     buf_fini(&message);
 }
 
@@ -251,7 +296,7 @@ static size_t take_frame(struct ws_session *session, uint8_t *data, size_t len)
 {
     struct ws_head head;
     const char *error;
-    int rc = ws_head_read(&head, data, len, &error);
+    int rc = ws_head_read(&head, data, len, session->deflate, &error);
 
     if (rc < 0)
         ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "%s", error);

@@ -2,8 +2,10 @@
  * timers: the owner feeds it, sends what it writes, and ends the connection when told.
  *
  * Data frames are unmasked in place and checked in words, as they arrive; a message that lies
- * whole in the caller's buffer is handed up from there, without a copy. Control frames go
- * through wslay's frame codec, of which each thread has one. An idle session owns no memory. */
+ * whole in the caller's buffer is handed up from there, without a copy. A compressed one is kept as
+ * it comes and inflated when it is whole, so that what a session holds is what its client has sent.
+ * Control frames go through wslay's frame codec, of which each thread has one. An idle session owns
+ * no memory. */
 #pragma once
 
 #include "base/buf.h"
@@ -44,7 +46,7 @@ struct ws_ops {
 /* Zeroed memory plus ws_session_init. */
 struct ws_session {
     const struct ws_ops *ops;
-    uint64_t max_message; /* bytes of a message, all fragments together */
+    uint64_t max_message; /* bytes of a message, all fragments together, inflated */
     uint64_t frame_left;  /* bytes of the current data frame's payload still to come; 0: between frames */
     struct buf message;   /* what came of a message that is not whole yet; owned */
     uint8_t mask[4];      /* key of the current frame, turned to where its payload goes on */
@@ -52,6 +54,8 @@ struct ws_session {
     uint8_t opcode;       /* WS_TEXT or WS_BINARY of the message under way; 0: none */
     uint16_t empty;       /* fragments without payload of that message */
     bool fin;             /* the current frame is its message's last */
+    bool deflate;         /* permessage-deflate was negotiated; the owner's to set */
+    bool compressed;      /* the message under way is */
     bool close_sent;      /* nothing but the peer's close is of interest any more */
     bool close_received;  /* it came, or the session failed or was ended: nothing is read any more */
 };
@@ -82,5 +86,6 @@ void ws_session_pong(struct ws_session *session, const void *payload, size_t len
 void ws_session_fail(struct ws_session *session, uint16_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The calling thread's wslay context, made at first use, is freed. For tests and thread ends. */
+/* The calling thread's wslay context and zlib streams, made at first use, are freed. For tests and
+ * thread ends. */
 void ws_thread_fini(void);

@@ -182,12 +182,39 @@ static void what_cors_adds(void **state)
     }
 }
 
+static void in_dev_pages_of_this_machine_are_let_in(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"http://localhost:5173", "127.0.0.1:1999", true},
+        {"https://localhost", "127.0.0.1:1999", true},
+        {"http://LocalHost:1", "192.0.2.7:1999", true},
+        {"http://127.0.0.1:8080", "localhost:1999", true},
+        {"http://[::1]:8080", "localhost:1999", true},
+        {"http://192.0.2.7:1999", "192.0.2.7:1999", true}, /* the same host */
+        {"http://localhost.example:5173", "localhost:1999", false},
+        {"http://localhost@example.org", "localhost:1999", false},
+        {"http://127.0.0.1.example", "localhost:1999", false},
+        {"ftp://localhost", "localhost:1999", false},
+        {"null", "localhost:1999", false},
+        {"localhost", "localhost:1999", false},
+        {"http://example.org", "localhost:1999", false},
+    };
+    struct config config = {.dev = true};
+    ASSERT_ROWS(&config, rows);
+    config.allowed_origins_set = true; /* besides those of the list */
+    assert_true(allowed(&config, "http://localhost:5173", "x"));
+    config.dev = false;
+    assert_false(allowed(&config, "http://localhost:5173", "x"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_list_it_is_the_same_host),
         cmocka_unit_test(with_a_list_it_is_those_of_the_list),
         cmocka_unit_test(a_star_lets_everybody_in),
+        cmocka_unit_test(in_dev_pages_of_this_machine_are_let_in),
         cmocka_unit_test(what_is_a_preflight),
         cmocka_unit_test(what_cors_adds),
     };

@@ -41,8 +41,9 @@ static void every_key(void **state)
         "local port = 80 * 100\n"
         "return {\n"
         "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = true,\n"
-        "  cors = true, ioUring = false, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
-        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
+        "  cors = true, ioUring = false, allowedOrigins = { 'https://example.com', 'http://localhost:8080' "
+        "},\n"
+        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = true, tls = nil,\n"
         "  trustedProxies = { '10.0.0.0/8', '2001:db8::1', 'loopback' }, rejectWithClose = false, crons = "
         "{},\n"
         "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
@@ -57,8 +58,8 @@ static void every_key(void **state)
     assert_string_equal(config.public_folder, "www");
     assert_true(config.public_set && config.single_page_app);
     assert_true(config.cors);
-    assert_false(config.io_uring);
-    assert_false(config.deflate || config.reject_with_close);
+    assert_true(config.deflate);
+    assert_false(config.io_uring || config.reject_with_close);
     assert_true(config.allowed_origins_set && !config.any_origin);
     assert_int_equal(config.allowed_origins.count, 2);
     assert_string_equal(config.allowed_origins.items[1], "http://localhost:8080");
@@ -191,7 +192,6 @@ static void mistakes(void **state)
         {"return { limits = { message = '1mb' } }",
          "limits.message is a whole number from 1 to 4294967296, not \"1mb\""},
         /* later versions */
-        {"return { deflate = true }", "deflate is not available yet in this version"},
         {"return { deflate = 1 }", "deflate is true or false"},
         {"return { singlePageApp = 'yes' }", "singlePageApp is true or false, not \"yes\""},
         {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},
