@@ -237,14 +237,8 @@ static void one_pong_waits_for_a_client_that_does_not_read(void **state)
 
 static void expect_full(struct world *world, const char *id)
 {
-    struct client client = client_open(world, false);
-    char text[512];
+    struct client client = socket_ask(world, id, false);
 
-    snprintf(text, sizeof text,
-             "GET /party/r?_pk=%s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-             id);
-    client_send(world, &client, text);
     expect_bytes(world, &client, "HTTP/1.1 503 Service Unavailable\r\n");
     WAIT(world, (client_read(&client, SIZE_MAX), client.ended));
     assert_non_null(memmem(client.in.data, client.in.len,
