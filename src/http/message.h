@@ -71,22 +71,24 @@ struct http_problem {
 };
 
 /* NULL when there is no memory. */
-struct http_problem *http_problem_copy(const struct http_problem *problem) __attribute__((warn_unused_result));
+struct http_problem *http_problem_copy(const struct http_problem *problem)
+    __attribute__((warn_unused_result));
 
 /* Accepts NULL. */
 void http_problem_free(struct http_problem *problem);
 
 /* A response, whole but for a body that comes in pieces. */
 struct http_response {
-    int status;            /* 200 to 599 */
-    struct bytes *reason;  /* owned; NULL: the status's own phrase */
-    struct bytes *headers; /* owned; whole lines "Name: value\r\n", already checked, none of those that
-                            * the writer adds (writer.h) but Content-Type; NULL: none */
-    struct bytes *body;    /* owned; NULL: empty */
-    bool has_type;         /* headers holds a Content-Type */
-    struct http_problem *problem; /* owned; shown in the place of the body, in the form that the client
-                                   * prefers; NULL: none */
-    struct http_source *source;   /* owned; the body comes from here, and body is NULL; else NULL */
+    int status;           /* 200 to 599 */
+    struct bytes *reason; /* owned; NULL: the status's own phrase */
+    /* Owned; whole lines "Name: value\r\n", already checked, none of those that the writer adds (writer.h) but
+     * Content-Type; NULL: none. */
+    struct bytes *headers;
+    struct bytes *body; /* owned; NULL: empty */
+    bool has_type;      /* headers holds a Content-Type */
+    /* Owned; shown in the place of the body, in the form that the client prefers; NULL: none. */
+    struct http_problem *problem;
+    struct http_source *source; /* owned; the body comes from here, and body is NULL; else NULL */
 };
 
 /* Empty with a status. NULL when there is no memory. */

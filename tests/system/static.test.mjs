@@ -569,6 +569,34 @@ describe("the folder of static files", () => {
     }
   });
 
+  it("is another one after a reload that names it, also for connections that are open", async (t) => {
+    const server = await serverFor(t, { "parties/main.lua": ECHO, "public/index.html": HOME, "web/a.txt": "a", "web/404.html": "lost" });
+    const connection = await server.connect();
+    const ask = async (path) => {
+      connection.send({ path, headers: { Accept: "text/html" } });
+      const { status, text } = await connection.response();
+      return `${status} ${text}`;
+    };
+    const reload = async (settings, msg) => {
+      const from = server.lines.length;
+      await writeFile(join(server.project.directory, "festa.lua"), config(settings));
+      server.signal("SIGHUP");
+      return server.waitForLog((line) => msg.test(line.msg), "the reload", { from });
+    };
+    assert.equal(await ask("/"), `200 ${HOME}`);
+    await reload({ public: "web" }, /^reloaded/);
+    await poll(async () => ((await ask("/a.txt")) === "200 a" ? true : undefined), "the other folder");
+    assert.equal(await ask("/"), "404 lost");
+    for (const folder of ["nowhere", "parties"]) {
+      const { error } = await reload({ public: folder }, /could not be loaded/);
+      assert.match(error, new RegExp(`public = "${folder}"`));
+      assert.equal(await ask("/a.txt"), "200 a", "the folder before goes on");
+    }
+    await reload({ public: "public", singlePageApp: true }, /reloaded/);
+    await poll(async () => ((await ask("/some/where")) === `200 ${HOME}` ? true : undefined), "the first folder");
+    connection.destroy();
+  });
+
   it("serves what is put there later", async (t) => {
     const server = await serverFor(t, { "parties/main.lua": ECHO, "public/a.txt": "a" });
     const folder = join(server.project.directory, "public");
