@@ -80,7 +80,8 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .handlers = limits->handlers,
                                 .connections = limits->connections_per_room,
                                 .idle_ms = limits->idle_room,
-                                .output = limits->room_memory};
+                                .output = limits->room_memory,
+                                .inbox = limits->room_memory};
 }
 
 static void serve_files(struct worker *worker, const struct project *project)

@@ -346,7 +346,8 @@ static inline void world_open(struct world *world)
                                             .handlers = limits->handlers,
                                             .connections = limits->connections_per_room,
                                             .idle_ms = limits->idle_room,
-                                            .output = limits->room_memory};
+                                            .output = limits->room_memory,
+                                            .inbox = limits->room_memory};
     int error = 0;
 
     assert_int_equal(loop_init(&world->loop), 0);
