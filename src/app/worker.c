@@ -86,7 +86,8 @@ static int worker_init(struct worker *worker, struct workers *all)
     const struct room_limits room_limits = {.events = limits->events,
                                             .handlers = limits->handlers,
                                             .idle_ms = limits->idle_room,
-                                            .output = limits->room_memory};
+                                            .output = limits->room_memory,
+                                            .inbox = limits->room_memory};
 
     int rc = loop_init(&worker->loop);
     if (rc != 0) {

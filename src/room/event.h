@@ -50,6 +50,9 @@ struct event {
 /* A zeroed event of this kind. NULL: no memory. */
 struct event *event_new(enum event_kind kind) __attribute__((warn_unused_result));
 
+/* Bytes of what a client sent that it holds. */
+size_t event_size(const struct event *event);
+
 /* Frees it with all that it owns. An exchange that was not answered is answered with 500.
  * Accepts NULL. */
 void event_free(struct event *event);

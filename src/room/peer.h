@@ -108,5 +108,8 @@ static inline bool peer_close_code_valid(int64_t code)
 int peer_set_names(struct peer *peer, const char *id, const char *uri, const char *remote)
     __attribute__((warn_unused_result));
 
-/* Replaces the tags by n copies. 0 or -ENOMEM (then nothing changed). */
+/* Bytes that its tags take. */
+size_t peer_tags_size(const struct peer *peer);
+
+/* Replaces the tags by n copies; their room's account (held) knows. 0 or -ENOMEM (then nothing changed). */
 int peer_set_tags(struct peer *peer, const struct span *tags, size_t n) __attribute__((warn_unused_result));

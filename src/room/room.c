@@ -58,6 +58,22 @@ static bool event_counts(const struct event *event)
     return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT;
 }
 
+static void count_in(struct room *room, const struct event *event)
+{
+    if (!event_counts(event))
+        return;
+    room->n_events++;
+    room->inbox_size += event_size(event);
+}
+
+static void count_out(struct room *room, const struct event *event)
+{
+    if (!event_counts(event))
+        return;
+    room->n_events--;
+    room->inbox_size -= event_size(event);
+}
+
 /* Copies what is the sender's. Without memory, the text of an error or a close is left out; false: it
  * is a message, which is lost then, and its sender is to be told so. */
 static bool keep_data(struct event *event)
@@ -84,8 +100,7 @@ void room_post(struct room *room, struct event *event)
     }
     list_push(&room->inbox, &event->link);
     list_remove(&room->in_idle);
-    if (event_counts(event))
-        room->n_events++;
+    count_in(room, event);
     if (now) {
         room_step(room);
         note_direct(room->rooms);
@@ -144,6 +159,7 @@ void room_part(struct peer *peer)
     if (peer->object)
         room->rooms->script->forget(room->instance, peer);
     peer->object = NULL;
+    room->held -= peer_tags_size(peer);
     peer->room = NULL;
     room->n_peers--;
     room->departures++;
@@ -316,8 +332,7 @@ static void fail_start(struct room *room)
     if (!link)
         return;
     struct event *event = container_of(link, struct event, link);
-    if (event_counts(event))
-        room->n_events--;
+    count_out(room, event);
     struct http_response *failure = event->failure;
     event->failure = NULL;
     if (!failure)
@@ -342,14 +357,44 @@ static void fail_start(struct room *room)
     room_turn_end(room);
 }
 
+/* Those who are connected to the old VM go: the new one does not know them. */
+static void restart(struct room *room)
+{
+    static const char reason[] = "Internal error";
+
+    room->rooms->counters->rooms_restarted++;
+    room_turn_begin(room);
+    list_each_safe(it, &room->peers) {
+        struct peer *peer = container_of(it, struct peer, link);
+        if (peer->state == PEER_NEW)
+            continue;
+        room_close_peer(peer, 1011, reason, sizeof reason - 1);
+        room_part(peer);
+    }
+    room_turn_end(room);
+    close_instance(room);
+    room->state = ROOM_NEW;
+    room_schedule(room);
+}
+
+void room_restart(struct room *room)
+{
+    room->restarting = true;
+}
+
 /* What a step of the script has decided about the room itself is carried out when the script
  * is no longer running. */
 static void after_step(struct room *room)
 {
+    bool restarting = room->restarting;
+
+    room->restarting = false;
     if (room->start_failed) {
         room->start_failed = false;
         close_instance(room);
         fail_start(room);
+    } else if (restarting && room->instance && room->state != ROOM_STOPPING) {
+        restart(room);
     }
     room_resume_peers(room);
     room_settle(room);
@@ -389,8 +434,7 @@ void room_step(struct room *room)
         room->wake_next = false;
     } else if (inbox) {
         event = container_of(list_pop(&room->inbox), struct event, link);
-        if (event_counts(event))
-            room->n_events--;
+        count_out(room, event);
         room->wake_next = true;
     }
     if (event) {
@@ -447,6 +491,7 @@ static void refuse_queued(struct room *room)
         event_free(event);
     }
     room->n_events = 0;
+    room->inbox_size = 0;
 }
 
 void room_remove(struct room *room)

@@ -45,6 +45,7 @@ struct room_limits {
     uint64_t events, handlers; /* waiting in one room */
     uint64_t idle_ms;          /* until an idle room leaves memory */
     uint64_t output;           /* bytes that a room's output may take until it has left */
+    uint64_t inbox;            /* bytes of messages and bodies waiting in one room; 0: any number */
 };
 
 enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };
@@ -87,11 +88,14 @@ struct room {
     bool start_failed;   /* onStart raised in this step */
     bool stopped;        /* onStop is over; the room leaves when what it wrote is durable */
     bool wake_next;      /* the inbox was served last */
+    bool restarting;     /* room_restart was called in this step */
     struct map_node by_key;
     struct list in_all, in_ready, in_idle;
     struct list inbox; /* of struct event, but for WAKE */
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
+    size_t inbox_size; /* bytes that those hold */
+    size_t held;       /* bytes that its peers hold for the script: their tags */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
     uint32_t n_open;           /* requests not yet answered */
@@ -196,6 +200,11 @@ void room_wait_end(struct room *room);
 void room_timer_due(struct room *room, void *handle);
 /* Takes back a WAKE or TIMER event that still waits in the inbox. */
 void room_forget_handle(struct room *room, void *handle);
+
+/* The VM is of no use any more: when the script returns it is closed, without onStop. Who is connected is
+ * closed with 1011, without onClose; handlers that wait are dropped, their requests answered with 500. What
+ * waits in the inbox gets a fresh VM. */
+void room_restart(struct room *room);
 
 /* A reason to stay in memory, and its end. */
 void room_hold(struct room *room);

@@ -9,7 +9,8 @@
 static bool room_full(const struct room *room)
 {
     const struct room_limits *limits = &room->rooms->limits;
-    return room->rooms->stopping || room->n_events >= limits->events || room->n_waiting >= limits->handlers;
+    return room->rooms->stopping || room->n_events >= limits->events ||
+           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers;
 }
 
 static struct http_response *unavailable(struct room *room)
@@ -72,7 +73,8 @@ void room_resume_peers(struct room *room)
 {
     struct list waiting, *link;
 
-    if (list_empty(&room->blocked) || room_full(room) || room->n_events > room->rooms->limits.events / 2)
+    if (list_empty(&room->blocked) || room_full(room) || room->n_events > room->rooms->limits.events / 2 ||
+        (room->rooms->limits.inbox > 0 && room->inbox_size > room->rooms->limits.inbox / 2))
         return;
     list_init(&waiting);
     list_splice(&waiting, &room->blocked); /* whoever finds it full again comes back there */

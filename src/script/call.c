@@ -157,8 +157,7 @@ static enum call_result run(struct task *task, int n_args)
     if (result != CALL_DONE)
         close_variables(task, late);
     task_put(task, result == CALL_DONE);
-    if (result == CALL_MEMORY) /* the next handler is to find what this one has left */
-        vm_collect(vm);
+    vm_account(vm, result == CALL_MEMORY); /* the next handler is to find what this one has left */
     return result;
 }
 
@@ -169,7 +168,7 @@ enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction en
     if (!task) {
         struct task none = {.vm = vm, .handler = handler, .event = event, .data = data};
         done(&none, CALL_MEMORY);
-        vm_collect(vm);
+        vm_account(vm, true);
         return CALL_MEMORY;
     }
     task->handler = handler;

@@ -86,6 +86,7 @@ static int connect_tagged(lua_State *L, int status, lua_KContext context)
         struct span tags[PEER_TAGS_MAX];
         size_t n;
         tags_check(L, CONNECT_RESULT, tags, &n);
+        vm_demand(L, PEER_TAGS_MAX * (PEER_TAG_LEN_MAX + 1));
         if (peer_set_tags(vm_of(L)->running->event->peer, tags, n) != 0)
             return luaL_error(L, "not enough memory");
     }

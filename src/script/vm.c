@@ -12,6 +12,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define PAUSE 200 /* Lua's own: a cycle begins when twice as much is used as after the last one */
+
+size_t vm_memory(const struct vm *vm)
+{
+    return vm->used + (vm->room ? vm->room->held : 0);
+}
+
 /* The VM's account: what Lua holds, against the room's limit. A block that gets smaller is
  * never refused. */
 static void *vm_alloc(void *user, void *block, size_t old_size, size_t new_size)
@@ -21,7 +28,7 @@ static void *vm_alloc(void *user, void *block, size_t old_size, size_t new_size)
     if (!block)
         old_size = 0; /* Lua gives the type of the object there */
     if (new_size > old_size) {
-        if (vm->used + (new_size - old_size) > vm->limit)
+        if (vm_memory(vm) + (new_size - old_size) > vm->limit)
             return NULL;
         uint64_t n = ++vm->n_allocations;
         if (vm->fail_at > 0 && (n == vm->fail_at || n == vm->fail_at + 1))
@@ -44,8 +51,11 @@ static int vm_panic(lua_State *L)
 
 static int set_up(lua_State *L)
 {
-    lua_pushliteral(L, "handlerTime is over");
-    lua_rawseti(L, LUA_REGISTRYINDEX, VM_LATE);
+    static const char *const texts[] = {"handlerTime is over", "C stack overflow", "error in error handling"};
+    for (int i = 0; i < VM_TEXTS; i++) {
+        lua_pushstring(L, texts[i]);
+        lua_rawseti(L, LUA_REGISTRYINDEX, VM_LATE + i);
+    }
     library_open_all(L);
     return 0;
 }
@@ -61,6 +71,8 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
     vm->limit = script->config->limits.room_memory;
     list_init(&vm->tasks);
     list_init(&vm->timers);
+    list_init(&vm->held);
+    vm->pause = PAUSE;
     vm->L = lua_newstate(vm_alloc, vm);
     if (!vm->L) {
         free(vm);
@@ -145,11 +157,58 @@ int vm_load(struct vm *vm, struct buf *error, int *line)
     return -EINVAL;
 }
 
-/* How many VMs of a thread stay as they are after they ran, and how much larger than after it
- * was last tidied up one may be without being tidied up again. */
-#define WARM_MAX 256u
-#define COLD_SLACK 2048u
-#define COLD_MAX ((size_t)256 * 1024) /* a larger one is left to its own collector: it would take long */
+/* ---- memory that C holds ---- */
+
+void vm_demand(lua_State *L, size_t bytes)
+{
+    struct vm *vm = vm_of(L);
+
+    if (vm_memory(vm) + bytes <= vm->limit)
+        return;
+    lua_gc(L, LUA_GCCOLLECT);
+    if (vm_memory(vm) + bytes > vm->limit)
+        lua_newuserdatauv(L, vm->limit, 0); /* can't be had: this is how C raises Lua's error for memory */
+}
+
+static void held_end(struct vm *vm, struct held *held)
+{
+    list_remove(&held->link);
+    held->release(vm, held);
+    free(held);
+}
+
+void *held_push(lua_State *L, int n, size_t size, void (*release)(struct vm *vm, struct held *held))
+{
+    static const char type[] = "held";
+    static const luaL_Reg metamethods[] = {{"__gc", held_gc}, {NULL, NULL}};
+    struct vm *vm = vm_of(L);
+
+    struct held **box = lua_newuserdatauv(L, sizeof *box, n);
+    *box = NULL;
+    bind_metatable(L, type, metamethods);
+    lua_setmetatable(L, -2);
+    struct held *held = calloc(1, size);
+    if (!held)
+        luaL_error(L, "not enough memory");
+    held->release = release;
+    list_push(&vm->held, &held->link);
+    *box = held;
+    return held;
+}
+
+void *held_of(lua_State *L, int index)
+{
+    return *(struct held **)lua_touserdata(L, index);
+}
+
+int held_gc(lua_State *L)
+{
+    struct held **box = lua_touserdata(L, 1);
+    if (*box)
+        held_end(vm_of(L), *box);
+    *box = NULL;
+    return 0;
+}
 
 static int collect(lua_State *L)
 {
@@ -172,6 +231,49 @@ void vm_collect(struct vm *vm)
     (void)call_protected(vm, collect, NULL);
     vm->limit = limit;
 }
+
+/* ---- the collector's pace, and the room's end ---- */
+
+#define MEMORY_ERRORS 3 /* in a row, and the room is restarted */
+
+/* Near the limit the next cycle is to begin before the limit is reached, and not because of it. */
+static void set_pace(struct vm *vm)
+{
+    size_t used = vm_memory(vm);
+    int pause = used > vm->limit / 2 ? (int)(vm->limit / 100 * 90 / (used / 100 + 1)) : PAUSE;
+
+    if (pause > PAUSE)
+        pause = PAUSE;
+    if (pause != vm->pause)
+        lua_gc(vm->L, LUA_GCINC, pause, 0, 0);
+    vm->pause = pause;
+}
+
+void vm_account(struct vm *vm, bool no_memory)
+{
+    if (vm_memory(vm) > vm->limit / 2 || vm->pause != PAUSE)
+        set_pace(vm);
+    if (!no_memory) {
+        vm->memory_errors = 0;
+        return;
+    }
+    vm_collect(vm);
+    vm->memory_errors++;
+    size_t used = vm_memory(vm);
+    if (!vm->room || !vm->loaded || (used < vm->limit - vm->limit / 20 && vm->memory_errors < MEMORY_ERRORS))
+        return;
+    log_event(LOG_ERROR, "the room is restarted: its memory stays used up (roomMemory)",
+              log_str("party", vm->party->name), log_str("room", vm->room->id), log_int("used", (int64_t)used),
+              log_int("limit", (int64_t)vm->limit));
+    vm->memory_errors = 0;
+    room_restart(vm->room);
+}
+
+/* How many VMs of a thread stay as they are after they ran, and how much larger than after it
+ * was last tidied up one may be without being tidied up again. */
+#define WARM_MAX 256u
+#define COLD_SLACK 2048u
+#define COLD_MAX ((size_t)256 * 1024) /* a larger one is left to its own collector: it would take long */
 
 static void tidy_up(struct vm *vm)
 {
@@ -211,6 +313,8 @@ void vm_free(struct vm *vm)
     call_drop_spare(vm);
     lift_limit(vm);
     lua_close(vm->L); /* scripts have no finalizers: this runs ours alone */
+    while (!list_empty(&vm->held))
+        held_end(vm, container_of(vm->held.next, struct held, link));
     CHECK(vm->used == 0);
     free(vm);
 }

@@ -53,6 +53,23 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
+enum coroutine_status { RUNNING, DEAD, SUSPENDED, NORMAL };
+
+static enum coroutine_status status_of(lua_State *L, lua_State *co)
+{
+    lua_Debug ar;
+    if (L == co)
+        return RUNNING;
+    switch (lua_status(co)) {
+    case LUA_YIELD: return SUSPENDED;
+    case LUA_OK:
+        if (lua_getstack(co, 0, &ar))
+            return NORMAL;
+        return lua_gettop(co) == 0 ? DEAD : SUSPENDED;
+    default: return DEAD;
+    }
+}
+
 /* lua_closethread; raises if the handler's time is over. */
 static int close_thread(lua_State *L, lua_State *co)
 {
@@ -106,6 +123,14 @@ static int resume_checked(lua_State *L, lua_State *co, int n_args)
     if (call_owns(co)) {
         lua_pushliteral(L, "cannot resume a coroutine that waits");
         return -1;
+    }
+    /* lua_resume says these too, but makes the text outside of any protection: without memory for that the
+     * process would end. */
+    switch (status_of(L, co)) {
+    case SUSPENDED: break;
+    case DEAD: lua_pushliteral(L, "cannot resume dead coroutine"); return -1;
+    case RUNNING:
+    case NORMAL: lua_pushliteral(L, "cannot resume non-suspended coroutine"); return -1;
     }
     return resume(L, co, n_args);
 }
@@ -219,23 +244,6 @@ static int coroutine_isyieldable(lua_State *L)
     lua_State *co = optional_coroutine(L);
     lua_pushboolean(L, !call_owns(co) && lua_isyieldable(co));
     return 1;
-}
-
-enum coroutine_status { RUNNING, DEAD, SUSPENDED, NORMAL };
-
-static enum coroutine_status status_of(lua_State *L, lua_State *co)
-{
-    lua_Debug ar;
-    if (L == co)
-        return RUNNING;
-    switch (lua_status(co)) {
-    case LUA_YIELD: return SUSPENDED;
-    case LUA_OK:
-        if (lua_getstack(co, 0, &ar))
-            return NORMAL;
-        return lua_gettop(co) == 0 ? DEAD : SUSPENDED;
-    default: return DEAD;
-    }
 }
 
 static int coroutine_status(lua_State *L)

@@ -329,7 +329,8 @@ static inline void world_open(struct world *world)
     const struct room_limits room_limits = {.events = limits->events,
                                             .handlers = limits->handlers,
                                             .idle_ms = limits->idle_room,
-                                            .output = limits->room_memory};
+                                            .output = limits->room_memory,
+                                            .inbox = limits->room_memory};
     int error = 0;
 
     assert_int_equal(loop_init(&world->loop), 0);

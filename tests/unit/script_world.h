@@ -499,7 +499,8 @@ static inline void world_begin_rooms(struct world *world)
     struct room_limits limits = {.events = world->config.limits.events,
                                  .handlers = world->config.limits.handlers,
                                  .idle_ms = world->config.limits.idle_room,
-                                 .output = world->config.limits.room_memory};
+                                 .output = world->config.limits.room_memory,
+                                 .inbox = world->config.limits.room_memory};
     world->empty = false;
     rooms_init(&world->rooms, &world->loop, &world->ops, &world->script, &limits, &world->counters);
 }
