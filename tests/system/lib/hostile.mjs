@@ -10,7 +10,7 @@ import { poll } from "./wait.mjs";
 
 export const FOLDER = join(REPOSITORY, "tests/hostile");
 
-const TEXTS = ["tries", "must", "trigger", "expect", "says", "limits", "room"];
+const TEXTS = ["tries", "must", "trigger", "expect", "says", "limits", "room", "text", "type"];
 const NUMBERS = ["rooms", "clients", "deaf", "events", "parallel", "body", "watch"];
 
 // The head of a script: "-- key: value", continued by lines that are indented. See README.md there.
@@ -64,6 +64,9 @@ async function listen(socket, heard) {
   }
 }
 
+// As many bytes as the head says of its text, again and again.
+const bodyOf = (head) => (head.body ? Buffer.alloc(head.body, head.text ?? "x") : undefined);
+
 // Each does what the head asks for in one room, and returns the outcomes; heard takes what else came.
 const TRIGGERS = {
   // A request to /attack?n=1, then the next; parallel of them at once.
@@ -72,8 +75,8 @@ const TRIGGERS = {
     for (let n = 1; n <= head.events; n++) {
       const some = count(head.parallel, async () => {
         const method = head.body ? "POST" : "GET";
-        const body = head.body ? Buffer.alloc(head.body, "x") : undefined;
-        const response = await server.request(`${PATH}/${room}/attack?n=${n}`, { method, body, ms: LONG });
+        const headers = head.type ? { "Content-Type": head.type } : {};
+        const response = await server.request(`${PATH}/${room}/attack?n=${n}`, { method, headers, body: bodyOf(head), ms: LONG });
         outcomes.push(`${response.status} ${response.text.slice(0, 2000)}`);
         heard.push(response.text, JSON.stringify(response.lines));
       });
@@ -117,7 +120,7 @@ const TRIGGERS = {
     const clients = await Promise.all(count(head.parallel, () => server.connect()));
     for (const client of clients) {
       client.pause();
-      client.send({ method: "POST", path: `${PATH}/${room}/attack?n=1`, body: Buffer.alloc(head.body ?? 0, "x") });
+      client.send({ method: "POST", path: `${PATH}/${room}/attack?n=1`, body: bodyOf(head) });
     }
     return ["sent"];
   },

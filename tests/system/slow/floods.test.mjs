@@ -231,6 +231,7 @@ describe("floods", () => {
         seconds.toFixed(1).padStart(6),
         echo.p50.toFixed(1).padStart(8),
         echo.p99.toFixed(0).padStart(8),
+        echo.work.toFixed(0).padStart(8),
         echo.max.toFixed(0).padStart(8),
         (grown / MiB).toFixed(1).padStart(8),
         String(Math.round(most)).padStart(6),
@@ -238,7 +239,7 @@ describe("floods", () => {
       ].join(""),
     );
     console.log(
-      [`${"flood".padEnd(24)}     s     p50     p99     max   grown  most  (echo of another room in ms, memory in MiB)`, ...rows].join("\n"),
+      [`${"flood".padEnd(24)}     s     p50     p99    work     max   grown  most  (echo of another room in ms, memory in MiB)`, ...rows].join("\n"),
     );
   });
 });

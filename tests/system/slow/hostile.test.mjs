@@ -19,7 +19,7 @@ import { poll, within } from "../lib/wait.mjs";
 const MiB = 1024 * 1024;
 const HANDLER_TIME = 250; // ms, the default
 const BAR = HANDLER_TIME + 150; // ms that another room's answer may take
-const NOISE = 10; // times the bar is what fails: others use this machine too
+const NOISE = 10; // times the bar is a hang
 const ROOM_MEMORY = 8 * MiB; // unless the script's head says otherwise
 const MEMORY_SLACK = 16 * MiB;
 const AGAIN = 15_000; // ms until a room must serve again
@@ -33,6 +33,9 @@ const chosen = process.env.FESTA_HOSTILE?.split(",");
 const scripts = (await readScripts()).filter(({ name }) => !chosen || chosen.includes(name));
 const attack = await readFile(join(FOLDER, "lib/attack.lua"), "utf8");
 const table = [];
+
+// ms that another room's client waited, at p99, for which the server is to blame (see echo.mjs).
+const waited = ({ echo }) => Math.min(echo.p99, echo.work);
 
 // A project with the script in it, and what it must not see: a file beside the project, a variable of
 // the process, what another room was told.
@@ -143,7 +146,7 @@ async function runAtLoad(script, row) {
       const args = [command, project.directory, ...(command === "run" ? ["--port", "0", "--data", project.data] : [])];
       const from = performance.now();
       const { code, stdout, stderr } = await runFesta(args, { env: project.env, ms: PATIENCE });
-      row.echo = { n: 0, p50: 0, p99: 0, max: performance.now() - from };
+      row.echo = { n: 0, p50: 0, p99: 0, work: 0, max: performance.now() - from };
       row.outcome = `exit ${code}`;
       assert.ok(fits(script.expect, `exit ${code}`), `"${script.expect}" was expected, ${row.outcome} came\n${stderr}`);
       assert.ok(stdout.length + stderr.length < 64 * 1024, `${stdout.length + stderr.length} bytes are said`);
@@ -167,7 +170,7 @@ describe("hostile scripts", () => {
           const most = row.memory * script.rooms + MEMORY_SLACK;
           assert.ok(row.grown <= most, `memory grew by ${(row.grown / MiB).toFixed(1)} MiB, more than ${most / MiB}`);
         }
-        assert.ok(row.echo.p99 < PATIENCE, `an echo took ${row.echo.p99} ms`);
+        if (!sanitized) assert.ok(waited(row) < BAR * 2, `an echo took ${waited(row).toFixed(0)} ms`);
       } catch (error) {
         row.failed = error.message.split("\n")[0];
         throw error;
@@ -182,18 +185,19 @@ describe("hostile scripts", () => {
         name.padEnd(28),
         pad(echo?.p50.toFixed(1) ?? "", 7),
         pad(echo?.p99.toFixed(0) ?? "", 7),
+        pad(echo?.work.toFixed(0) ?? "", 7),
         pad(echo?.max.toFixed(0) ?? "", 7),
         pad(grown === undefined ? "" : (grown / MiB).toFixed(1), 7),
         pad(`${(memory * rooms) / MiB}`, 5),
-        failed ? ` FAILED: ${failed}` : echo?.p99 > BAR ? ` over ${BAR} ms` : "",
+        failed ? ` FAILED: ${failed}` : waited({ echo }) > BAR ? ` over ${BAR} ms` : "",
         ` ${outcome.replace(/\s+/g, " ")}`,
       ].join(" "),
     );
     const failed = table.filter((row) => row.failed).map((row) => row.name);
-    const slow = table.filter((row) => !row.failed && row.echo.p99 > BAR).map((row) => row.name);
+    const slow = table.filter((row) => !row.failed && waited(row) > BAR).map((row) => row.name);
     console.log(
       [
-        `${"script".padEnd(28)}     p50     p99     max   grown   cap  (echo of another room in ms, memory in MiB)`,
+        `${"script".padEnd(28)}     p50     p99    work     max   grown   cap  (echo of another room in ms, memory in MiB)`,
         ...lines,
         `${table.length} scripts, ${failed.length} failed${failed.length ? `: ${failed.join(" ")}` : ""}`,
         `over ${BAR} ms at p99: ${slow.join(" ") || "none"}`,
