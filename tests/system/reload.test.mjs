@@ -52,7 +52,7 @@ describe("festa dev", () => {
     socket.text("one");
     assert.equal(await socket.message(), "1: one");
     const line = await reload(server, () => write(server, "parties/main.lua", versioned(2)));
-    assert.equal(line.rooms, 1);
+    assert.equal(line.parties, 1);
     assert.equal(await socket.message(), "now 2");
     socket.text("two");
     assert.equal(await socket.message(), "2: two");
@@ -217,7 +217,7 @@ describe("festa dev", () => {
     const from = server.lines.length;
     await reload(server, () => write(server, "festa.lua", config({ port: 1, threads: 2, limits: { connections: 5, body: 1 } })));
     const line = await server.waitForLog((l) => l.level === "warn", "a warning", { from });
-    assert.equal(line.keys, "threads, connections"); // --port wins over port
+    assert.equal(line.keys, "connections"); // flags win over port and threads
     assert.equal((await server.request("/party/a", { method: "POST", body: "12" })).status, 413);
   });
 
