@@ -1,14 +1,24 @@
 #include "edge/ws_socket.h"
 
+#include "base/check.h"
 #include "base/log.h"
+#include "edge/error_page.h"
 #include "edge/origin.h"
 #include "http/writer.h"
 #include "net/conn_group.h"
+#include "ws/deflate.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* Pings in a row without any sign of life after which a peer is given up. */
 #define PINGS_MAX 2u
+
+/* Bytes to be written from which on only the newest ping is answered. */
+#define PONGS_MAX (128u * 1024)
+
+/* Pings and pongs of a client in a second. */
+#define CONTROL_PER_SECOND 10000u
 
 static struct ws_socket *of_peer(const struct peer *peer)
 {
@@ -110,9 +120,16 @@ static void begin_closing(struct ws_socket *socket, uint16_t code)
 
 /* ---- what the room wants (struct peer_kind) ---- */
 
+/* Those of a room's sockets that are sent the same bytes. */
+struct ws_variant {
+    struct conn_group conns; /* net is NULL until one joins */
+    struct ws_variant *next; /* owned */
+    uint8_t deflate;         /* as in struct ws_socket */
+};
+
 struct ws_group {
     struct peer_group base;
-    struct conn_group conns;
+    struct ws_variant plain; /* one for each window follows */
 };
 
 static struct peer_group *ws_group_open(struct room *room)
@@ -124,19 +141,75 @@ static struct peer_group *ws_group_open(struct room *room)
     return &group->base;
 }
 
+static void variant_fini(struct ws_variant *variant)
+{
+    while (variant->conns.net && !list_empty(&variant->conns.members))
+        conn_group_leave(container_of(variant->conns.members.next, struct conn, member));
+    conn_group_fini(&variant->conns);
+}
+
 static void ws_group_close(struct peer_group *base)
 {
     struct ws_group *group = container_of(base, struct ws_group, base);
-    while (group->conns.net && !list_empty(&group->conns.members))
-        conn_group_leave(container_of(group->conns.members.next, struct conn, member));
-    if (group->conns.net)
-        conn_group_fini(&group->conns);
+    struct ws_variant *variant;
+
+    while ((variant = group->plain.next) != NULL) {
+        group->plain.next = variant->next;
+        variant_fini(variant);
+        free(variant);
+    }
+    variant_fini(&group->plain);
     free(group);
+}
+
+/* The connections of a socket's variant, which is made for the first one. */
+static struct conn_group *variant_for(struct ws_group *group, const struct ws_socket *socket)
+{
+    struct ws_variant *variant = &group->plain;
+
+    while (variant && variant->deflate != socket->deflate)
+        variant = variant->next;
+    if (!variant) {
+        variant = xcalloc(sizeof *variant);
+        variant->deflate = socket->deflate;
+        variant->next = group->plain.next;
+        group->plain.next = variant;
+    }
+    if (!variant->conns.net)
+        conn_group_init(&variant->conns, socket->edge->net);
+    return &variant->conns;
+}
+
+static enum ws_opcode opcode_of(bool binary)
+{
+    return binary ? WS_BINARY : WS_TEXT;
 }
 
 static size_t frame_head(uint8_t head[WS_HEAD_MAX], const struct bytes *data, bool binary)
 {
-    return ws_frame_head(head, binary ? WS_BINARY : WS_TEXT, data->len);
+    return ws_frame_head(head, opcode_of(binary), false, data->len);
+}
+
+/* A compressed message as a whole frame; NULL: it goes out as it is. */
+static const uint8_t *compress(uint8_t window, const struct bytes *data, bool binary, size_t *len)
+{
+    return window ? ws_deflate_frame(opcode_of(binary), window, data->data, data->len, len) : NULL;
+}
+
+static void variant_send(struct ws_variant *variant, const struct bytes *data, bool binary,
+                         struct conn *const *without, size_t n_without)
+{
+    uint8_t head[WS_HEAD_MAX];
+    size_t len;
+
+    if (!variant->conns.net || list_empty(&variant->conns.members))
+        return;
+    const uint8_t *frame = compress(variant->deflate, data, binary, &len);
+    if (frame)
+        conn_group_write(&variant->conns, frame, len, "", 0, without, n_without);
+    else
+        conn_group_write(&variant->conns, head, frame_head(head, data, binary), data->data, data->len,
+                         without, n_without);
 }
 
 static void ws_group_send(struct peer_group *base, struct bytes *data, bool binary,
@@ -144,11 +217,8 @@ static void ws_group_send(struct peer_group *base, struct bytes *data, bool bina
 {
     struct ws_group *group = container_of(base, struct ws_group, base);
     struct conn *few[16], **conns = few;
-    uint8_t head[WS_HEAD_MAX];
     size_t n = 0;
 
-    if (!group->conns.net) /* nobody has joined */
-        return;
     if (n_without > sizeof few / sizeof *few) {
         conns = malloc(n_without * sizeof(struct conn *));
         if (!conns) { /* rather nobody than the wrong ones */
@@ -160,7 +230,8 @@ static void ws_group_send(struct peer_group *base, struct bytes *data, bool bina
         if (without[i]->kind == base->kind && of_peer(without[i])->conn)
             conns[n++] = of_peer(without[i])->conn;
     }
-    conn_group_write(&group->conns, head, frame_head(head, data, binary), data->data, data->len, conns, n);
+    for (struct ws_variant *variant = &group->plain; variant; variant = variant->next)
+        variant_send(variant, data, binary, conns, n);
     if (conns != few)
         free(conns);
 }
@@ -183,9 +254,7 @@ static void ws_join(struct peer *peer, struct peer_group *base)
     if (!is_open(socket))
         return;
     write_answer(socket);
-    if (!group->conns.net)
-        conn_group_init(&group->conns, socket->edge->net);
-    conn_group_join(&group->conns, socket->conn);
+    conn_group_join(variant_for(group, socket), socket->conn);
 }
 
 /* The names of party and room for the log, since the socket may outlive the room. NULL: no memory. */
@@ -241,6 +310,8 @@ static void ws_refuse(struct peer *peer, struct http_response *response)
         struct http_write_options options = {.close = true,
                                              .extra = cors_headers(socket->edge->config, response)};
         scratch->len = 0;
+        if (response->problem)
+            error_page_fill(response, false);
         log_event(LOG_INFO, "socket refused", log_text("path", path_of(peer->uri)),
                   log_int("status", response->status));
         if (http_write_head(scratch, response, &options) == 0) {
@@ -261,8 +332,14 @@ static void ws_send(struct peer *peer, struct bytes *data, bool binary)
 {
     struct ws_socket *socket = of_peer(peer);
     uint8_t head[WS_HEAD_MAX];
+    size_t len;
 
-    if (is_open(socket) && !socket->session.close_sent)
+    if (!is_open(socket) || socket->session.close_sent)
+        return;
+    const uint8_t *frame = compress(socket->deflate, data, binary, &len);
+    if (frame)
+        conn_write(socket->conn, frame, len);
+    else
         conn_write_message(socket->conn, head, frame_head(head, data, binary), data);
 }
 
@@ -302,6 +379,7 @@ static void ws_free(struct peer *peer)
     free(socket->answer);
     free(socket->place);
     free(socket->close_reason);
+    bytes_unref(socket->pong);
     free(socket);
 }
 
@@ -322,6 +400,84 @@ static const struct peer_kind ws_kind = {
 
 /* ---- what the client sends (struct ws_ops) ---- */
 
+/* While the room could take nothing, what came waited, and is no fault of the client's. */
+static void excuse_pause(struct ws_socket *socket, uint64_t now)
+{
+    const struct limits *limits = &socket->edge->config->limits;
+
+    if (limits->messages_per_second != LIMIT_NONE)
+        rate_excuse(&socket->messages, limits->messages_per_second, socket->held_since, now);
+    if (limits->bytes_per_second != LIMIT_NONE)
+        rate_excuse(&socket->bytes, limits->bytes_per_second, socket->held_since, now);
+    socket->held_since = 0;
+}
+
+static void session_on_payload(struct ws_session *session, size_t len, bool last)
+{
+    struct ws_socket *socket = of_session(session);
+    const struct limits *limits = &socket->edge->config->limits;
+    if (limits->messages_per_second == LIMIT_NONE && limits->bytes_per_second == LIMIT_NONE) {
+        socket->held_since = 0;
+        return;
+    }
+
+    uint64_t now = loop_now(socket->edge->net->loop), over;
+    if (socket->held_since)
+        excuse_pause(socket, now);
+    if (limits->bytes_per_second != LIMIT_NONE &&
+        (over = rate_take(&socket->bytes, limits->bytes_per_second, now, len)) != 0)
+        ws_session_fail(session, 1008, "Too many bytes: %" PRIu64 " > %" PRIu64 " (bytesPerSecond)", over,
+                        limits->bytes_per_second);
+    else if (last && limits->messages_per_second != LIMIT_NONE &&
+             (over = rate_take(&socket->messages, limits->messages_per_second, now, 1)) != 0)
+        ws_session_fail(session, 1008, "Too many messages: %" PRIu64 " > %" PRIu64 " (messagesPerSecond)",
+                        over, limits->messages_per_second);
+}
+
+/* False: it was one too many. */
+static bool count_control(struct ws_socket *socket)
+{
+    uint64_t now = loop_now(socket->edge->net->loop);
+    uint64_t over = rate_take(&socket->control, CONTROL_PER_SECOND, now, 1);
+
+    if (over)
+        ws_session_fail(&socket->session, 1008, "Too many pings and pongs: %" PRIu64 " > %u in a second",
+                        over, CONTROL_PER_SECOND);
+    return over == 0;
+}
+
+/* The newest ping is the one to be answered: an older one that waits need not be (RFC 6455 §5.5.3). */
+static void session_on_ping(struct ws_session *session, const uint8_t *payload, size_t len)
+{
+    struct ws_socket *socket = of_session(session);
+
+    if (!count_control(socket))
+        return;
+    bytes_unref(socket->pong);
+    socket->pong = NULL;
+    if (socket->conn->waiting || conn_pending(socket->conn) > PONGS_MAX)
+        socket->pong = bytes_copy(payload, len); /* without memory for it no pong: the next ping gets one */
+    else
+        ws_session_pong(session, payload, len);
+}
+
+static void session_on_pong(struct ws_session *session)
+{
+    count_control(of_session(session));
+}
+
+/* Answers the ping that waits, unless what was written before still does. */
+static void answer_ping(struct ws_socket *socket)
+{
+    struct bytes *pong = socket->pong;
+
+    if (!pong || socket->conn->waiting)
+        return;
+    socket->pong = NULL;
+    ws_session_pong(&socket->session, pong->data, pong->len);
+    bytes_unref(pong);
+}
+
 static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
 {
     room_message(&of_session(session)->peer, data, len, binary);
@@ -332,6 +488,8 @@ static bool session_ready(struct ws_session *session)
     struct ws_socket *socket = of_session(session);
     if (socket->closing || room_peer_ready(&socket->peer))
         return true;
+    if (!socket->held_since)
+        socket->held_since = loop_now(socket->edge->net->loop);
     conn_pause(socket->conn);
     return false;
 }
@@ -346,7 +504,10 @@ static void session_on_close(struct ws_session *session, uint16_t code, const ch
 static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)
 {
     struct ws_socket *socket = of_session(session);
-    socket->edge->counters->sockets_protocol_errors++;
+    if (code == 1008)
+        socket->edge->counters->sockets_over_rate++;
+    else
+        socket->edge->counters->sockets_protocol_errors++;
     silence(socket);
     room_error(&socket->peer, text);
     report_end(socket, code, text, strlen(text), false);
@@ -362,6 +523,9 @@ static void session_write(struct ws_session *session, const void *data, size_t l
 
 static const struct ws_ops session_ops = {
     .on_message = session_on_message,
+    .on_payload = session_on_payload,
+    .on_ping = session_on_ping,
+    .on_pong = session_on_pong,
     .on_close = session_on_close,
     .on_fail = session_on_fail,
     .write = session_write,
@@ -374,7 +538,14 @@ static size_t ws_on_read(struct conn *conn, uint8_t *data, size_t len)
 {
     struct ws_socket *socket = conn->user;
     socket->unanswered = 0;
-    return ws_session_feed(&socket->session, data, len);
+    size_t used = ws_session_feed(&socket->session, data, len);
+    answer_ping(socket);
+    return used;
+}
+
+static void ws_on_drain(struct conn *conn)
+{
+    answer_ping(conn->user);
 }
 
 static void ws_on_end(struct conn *conn)
@@ -423,6 +594,7 @@ static const struct conn_ops ws_conn_ops = {
     .on_end = ws_on_end,
     .on_error = ws_on_error,
     .on_overflow = ws_on_overflow,
+    .on_drain = ws_on_drain,
     .on_close = ws_on_close,
 };
 
@@ -441,6 +613,7 @@ struct ws_socket *ws_socket_new(struct edge *edge, const struct ws_opening *open
     socket->peer.kind = &ws_kind;
     socket->peer.refs = 1;
     socket->edge = edge;
+    socket->deflate = opening->deflate;
     return socket;
 }
 
@@ -450,6 +623,7 @@ void ws_socket_attach(struct ws_socket *socket, struct conn *conn)
 
     socket->conn = conn;
     ws_session_init(&socket->session, &session_ops, edge->config->limits.message);
+    socket->session.deflate = socket->deflate > 0;
     list_push(&edge->sockets, &socket->link);
     conn_set_owner(conn, &ws_conn_ops, socket);
     conn_hold(conn);

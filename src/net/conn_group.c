@@ -85,9 +85,14 @@ void conn_group_flush(struct conn_group *group)
     list_each(link, &group->members) {
         struct conn *conn = container_of(link, struct conn, member);
         if (conn_group_pending(conn) > 0 || list_linked(&conn->dirty))
-            conn_flush(conn);
-        conn->group_from = 0;
+            batch_flush(conn);
     }
+}
+
+void conn_group_flushed(struct conn_group *group)
+{
+    list_each(link, &group->members)
+        container_of(link, struct conn, member)->group_from = 0;
     net_log_give(group->net, group->log);
     group->log = NULL;
 }

@@ -11,6 +11,9 @@
 #define LOG_CAP_MIN 4096u
 #define LOG_CAP_KEPT 65536u
 
+/* Fewer sends than these cost less one by one. */
+#define BATCH_MIN 3u
+
 /* Groups come first: each member's share of the log leaves together with its own queue. It
  * matters, too, that no log is appended to between the first write and its own flush: a write
  * that is under way may read from it. */
@@ -18,10 +21,22 @@ void net_flush(struct net *net)
 {
     struct list *link;
 
-    while ((link = list_pop(&net->dirty_groups)) != NULL)
-        conn_group_flush(container_of(link, struct conn_group, dirty));
+    if (net->batch_due) {
+        net->batch_due = false;
+        batch_open(net);
+    }
+    list_each(group, &net->dirty_groups)
+        conn_group_flush(container_of(group, struct conn_group, dirty));
     while ((link = list_pop(&net->dirty_conns)) != NULL)
-        conn_flush(container_of(link, struct conn, dirty));
+        batch_flush(container_of(link, struct conn, dirty));
+    batch_leave(net);
+    while ((link = list_pop(&net->dirty_groups)) != NULL)
+        conn_group_flushed(container_of(link, struct conn_group, dirty));
+}
+
+void net_use_uring(struct net *net)
+{
+    net->batch_due = true;
 }
 
 static bool on_flush(struct loop_hook *hook)
@@ -54,6 +69,7 @@ void net_init(struct net *net, struct loop *loop, struct counters *counters, siz
         .counters = counters,
         .queue_limit = queue_limit,
         .linger_ms = linger_ms,
+        .batch_min = BATCH_MIN,
     };
     net->total = &net->own_total;
     list_init(&net->dirty_conns);
@@ -74,6 +90,7 @@ void net_fini(struct net *net)
     CHECK(net->n_conns == 0);
     CHECK(list_empty(&net->dirty_groups));
     loop_hook_remove(&net->flush);
+    batch_close(net);
     segment_pool_fini(&net->segments);
     while (net->n_logs > 0)
         bytes_unref(net->logs[--net->n_logs]);

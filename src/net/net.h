@@ -8,6 +8,8 @@
 
 #define NET_LOGS 16
 
+struct batch; /* net/output.c */
+
 /* What the loop threads' connections are together. */
 struct net_total {
     _Atomic size_t
@@ -25,7 +27,11 @@ struct net {
     size_t n_conns;             /* open ones of this thread, refused and lingering ones included */
     size_t queue_limit;         /* of a connection; limits.queue */
     uint64_t linger_ms;         /* how long a FIN of the peer is awaited */
-    uint64_t writes;            /* system calls that sent something, or tried to */
+    uint64_t writes;            /* times that the kernel was given bytes of one connection */
+    uint64_t batches;           /* times that it was given those of several together (net_use_uring) */
+    unsigned batch_min;         /* connections; fewer cost less one by one */
+    bool batch_due;             /* net_use_uring was called */
+    struct batch *batch;        /* owned; NULL: each connection is written to by itself */
     struct segment_pool segments;
     struct bytes *logs[NET_LOGS]; /* empty ones, for the groups' next turn */
     unsigned n_logs;
@@ -35,6 +41,10 @@ struct net {
  * error of write(). */
 void net_init(struct net *net, struct loop *loop, struct counters *counters, size_t queue_limit,
               uint64_t linger_ms);
+
+/* Lets it write to many connections with one system call, by io_uring, if the kernel allows it; it
+ * finds that out at the next flush, on the loop's thread. Without this it never does. */
+void net_use_uring(struct net *net);
 
 /* Counts its connections together with those of other threads; before the first one. */
 void net_share(struct net *net, struct net_total *total);

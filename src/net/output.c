@@ -1,15 +1,20 @@
 /* The writing half of a connection: conn_write and its kin fill the queue, conn_flush empties
- * it as far as the kernel takes it. Makes no upcalls: what its owner has to know is told
- * later in the turn. */
+ * it as far as the kernel takes it, batch_flush does so together with others. Makes no upcalls:
+ * what its owner has to know is told later in the turn. */
 #include "base/check.h"
+#include "base/log.h"
 #include "net/private.h"
+#include "net/uring.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Pieces of one system call. */
+/* Pieces of one send. */
 #define FLUSH_PIECES 64u
+
+/* Pieces of a batch. */
+#define BATCH_PIECES (2 * URING_SENDS)
 
 /* What is handed to libuv at once when the kernel takes no more. It stays there until it is
  * written, so this is not all of a long queue. */
@@ -107,50 +112,63 @@ static void take(struct conn *conn, size_t len)
     conn->group_from += len - own;
 }
 
-/* Bytes that the kernel took, or a negative errno. libuv has nothing of this connection in its queue, so
- * this does not overtake it; its own uv_try_write costs a twentieth of a broadcast more. */
-static ssize_t send_pieces(const struct conn *conn, const uv_buf_t *pieces, unsigned n)
+/* What is to leave next: of its own, then of the group's log. */
+static unsigned front(const struct conn *conn, struct iovec *pieces, size_t *len)
 {
-    ssize_t sent;
-    uv_os_fd_t fd;
+    size_t from_log = conn_group_pending(conn);
+    /* uv_buf_t is made to be a struct iovec on Unix. */
+    unsigned n = queue_front(&conn->queue, (uv_buf_t *)(void *)pieces, FLUSH_PIECES, SIZE_MAX, len);
 
-    int rc = uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
-    if (rc)
-        return rc;
-    if (n == 1) {
-        sent = send(fd, pieces[0].base, pieces[0].len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } else { /* uv_buf_t is made to be a struct iovec on Unix */
-        struct msghdr message = {.msg_iov = (struct iovec *)(void *)pieces, .msg_iovlen = n};
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (from_log > 0 && n < FLUSH_PIECES) { /* then that is all of the queue */
+        pieces[n++] = (struct iovec){conn->group->log->data + conn->group_from, from_log};
+        *len += from_log;
     }
-    return sent < 0 ? -errno : sent;
+    return n;
+}
+
+/* libuv has nothing of this connection in its queue, so this does not overtake it; its own
+ * uv_try_write costs a twentieth of a broadcast more. */
+static void send_alone(struct sending *sending)
+{
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+    if (sending->n_pieces == 1) {
+        sending->result = send(sending->fd, sending->pieces->iov_base, sending->pieces->iov_len, flags);
+    } else {
+        struct msghdr message = {.msg_iov = sending->pieces, .msg_iovlen = sending->n_pieces};
+        sending->result = sendmsg(sending->fd, &message, flags);
+    }
+    if (sending->result < 0)
+        sending->result = -errno;
+}
+
+/* After a send of len bytes. 1: it took them all, 0: it takes no more, or a negative errno. */
+static int sent(struct conn *conn, ssize_t result, size_t len)
+{
+    conn->net->writes++;
+    if (result == -EAGAIN || result == -EINTR)
+        return 0;
+    if (result < 0)
+        return (int)result;
+    take(conn, (size_t)result);
+    return (size_t)result == len;
 }
 
 /* Writes until all is written (1), or the kernel takes no more (0), or a negative errno. */
-static int write_now(struct conn *conn)
+static int write_now(struct conn *conn, int fd)
 {
-    for (;;) {
-        uv_buf_t pieces[FLUSH_PIECES];
-        size_t len, from_log = conn_group_pending(conn);
-        unsigned n = queue_front(&conn->queue, pieces, FLUSH_PIECES, SIZE_MAX, &len);
+    int rc = 1;
 
-        if (from_log > 0 && n < FLUSH_PIECES) { /* then that is all of the queue */
-            pieces[n].base = (char *)conn->group->log->data + conn->group_from;
-            pieces[n++].len = from_log;
-            len += from_log;
-        }
-        if (n == 0)
+    while (rc == 1) {
+        struct iovec pieces[FLUSH_PIECES];
+        size_t len;
+        struct sending sending = {.fd = fd, .pieces = pieces, .n_pieces = front(conn, pieces, &len)};
+        if (sending.n_pieces == 0)
             return 1;
-        ssize_t sent = send_pieces(conn, pieces, n);
-        conn->net->writes++;
-        if (sent == -EAGAIN || sent == -EINTR)
-            return 0;
-        if (sent < 0)
-            return (int)sent;
-        take(conn, (size_t)sent);
-        if ((size_t)sent < len)
-            return 0;
+        send_alone(&sending);
+        rc = sent(conn, sending.result, len);
     }
+    return rc;
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -210,13 +228,10 @@ static void after_flush(struct conn *conn)
     }
 }
 
-void conn_flush(struct conn *conn)
+/* Its turn to write is over: rc is 1 (or nothing was tried), 0 when the kernel takes no more, or a
+ * negative errno. */
+static void settle(struct conn *conn, int rc)
 {
-    list_remove(&conn->dirty);
-    if (conn->state >= CONN_LINGERING || conn->error)
-        return;
-    bool free_to_write = !conn->held && conn->in_flight == 0;
-    int rc = free_to_write ? write_now(conn) : 1;
     if (rc >= 0) {
         int sealed = conn_group_seal(conn);
         if (sealed)
@@ -228,4 +243,117 @@ void conn_flush(struct conn *conn)
         conn_fail(conn, rc);
     else
         after_flush(conn);
+}
+
+/* Takes it off the list of what is to be flushed. Its descriptor if it may write now, or -1. */
+static int flush_begin(struct conn *conn)
+{
+    uv_os_fd_t fd;
+
+    list_remove(&conn->dirty);
+    if (conn->state >= CONN_LINGERING || conn->error)
+        return -1;
+    int rc = conn->held || conn->in_flight > 0 ? 1 : uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
+    if (rc == 0)
+        return fd;
+    settle(conn, rc);
+    return -1;
+}
+
+void conn_flush(struct conn *conn)
+{
+    int fd = flush_begin(conn);
+    if (fd >= 0)
+        settle(conn, write_now(conn, fd));
+}
+
+/* ---- the batch ---- */
+
+/* The first sends of several connections, which leave together. Nobody writes between the
+ * first batch_flush and batch_leave, so what the pieces point at stays where it is. */
+struct batch {
+    struct uring *uring;
+    unsigned n, n_pieces;
+    struct sending sends[URING_SENDS];
+    struct conn *conns[URING_SENDS];
+    size_t lens[URING_SENDS];
+    struct iovec pieces[BATCH_PIECES];
+};
+
+void batch_open(struct net *net)
+{
+    int error = 0;
+    struct uring *uring = uring_open(&error);
+
+    if (uring) {
+        net->batch = xcalloc(sizeof *net->batch);
+        net->batch->uring = uring;
+    } else {
+        log_event(LOG_DEBUG, "no io_uring: each socket is sent to by itself",
+                  log_str("error", uv_strerror(error)));
+    }
+}
+
+void batch_close(struct net *net)
+{
+    if (!net->batch)
+        return;
+    CHECK(net->batch->n == 0);
+    uring_close(net->batch->uring);
+    free(net->batch);
+    net->batch = NULL;
+}
+
+void batch_leave(struct net *net)
+{
+    struct batch *batch = net->batch;
+    bool works = true;
+
+    if (!batch || batch->n == 0)
+        return;
+    if (batch->n >= net->batch_min) {
+        works = uring_send(batch->uring, batch->sends, batch->n);
+        net->batches++;
+    }
+    for (unsigned i = 0; i < batch->n; i++) {
+        struct conn *conn = batch->conns[i];
+        struct sending *sending = &batch->sends[i];
+        if (sending->result == SENDING_DUE)
+            send_alone(sending);
+        int rc = sent(conn, sending->result, batch->lens[i]);
+        settle(conn, rc == 1 ? write_now(conn, sending->fd) : rc);
+    }
+    batch->n = batch->n_pieces = 0;
+    if (!works) {
+        log_line(LOG_WARN, "io_uring has failed: each socket is sent to by itself from here on", NULL, 0);
+        batch_close(net);
+    }
+}
+
+static void batch_add(struct conn *conn, int fd)
+{
+    struct batch *batch = conn->net->batch;
+    struct sending *sending = &batch->sends[batch->n];
+
+    *sending = (struct sending){.fd = fd, .pieces = batch->pieces + batch->n_pieces, .result = SENDING_DUE};
+    sending->n_pieces = front(conn, sending->pieces, &batch->lens[batch->n]);
+    if (sending->n_pieces == 0) {
+        settle(conn, 1);
+        return;
+    }
+    batch->conns[batch->n++] = conn;
+    batch->n_pieces += sending->n_pieces;
+    if (batch->n == URING_SENDS || batch->n_pieces > BATCH_PIECES - FLUSH_PIECES)
+        batch_leave(conn->net);
+}
+
+void batch_flush(struct conn *conn)
+{
+    if (!conn->net->batch) {
+        conn_flush(conn);
+        return;
+    }
+    int fd = flush_begin(conn);
+    if (fd >= 0)
+        batch_add(conn, fd);
 }

@@ -37,6 +37,15 @@ void conn_mark(struct conn *conn);
  * no more. */
 void conn_flush(struct conn *conn);
 
+/* Opens the ring with which connections are flushed together, if there can be one. */
+void batch_open(struct net *net);
+void batch_close(struct net *net);
+
+/* Like conn_flush, but it may be done only when the batch is full, or by batch_leave: until
+ * then nobody may write to any connection or group. */
+void batch_flush(struct conn *conn);
+void batch_leave(struct net *net);
+
 /* ---- conn_group.c ---- */
 
 /* Bytes of the group's log that it has yet to send. */
@@ -46,5 +55,7 @@ size_t conn_group_pending(const struct conn *conn);
  * 0 or -ENOMEM. */
 int conn_group_seal(struct conn *conn) __attribute__((warn_unused_result));
 
-/* Flushes every member, and empties the log. */
+/* Flushes every member, in two steps: batch_flush for each, and after batch_leave the log is
+ * emptied. */
 void conn_group_flush(struct conn_group *group);
+void conn_group_flushed(struct conn_group *group);

@@ -14,6 +14,7 @@ enum event_kind {
     EVENT_REQUEST, /* request, exchange: onRequest */
     EVENT_TIMER,   /* handle: the script's own timer is due */
     EVENT_WAKE,    /* handle: a handler that waited may go on */
+    EVENT_RELOAD,  /* the room's party has another version: its script takes over, onReload */
     EVENT_STOP,    /* the room is about to leave memory: onStop */
 };
 

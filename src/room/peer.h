@@ -69,6 +69,7 @@ struct peer {
     uint8_t state;         /* enum peer_state */
     bool connecting;       /* its connect event runs or waits: its close event comes after it */
     bool close_reported;   /* its close event was posted, or will be when it is no longer connecting */
+    bool connected;        /* counted in room->n_connected: NEW, or listed */
     bool listed;           /* in peers_by_id, and counted in room->n_listed: JOINING or OPEN */
     struct list link;      /* in room->peers while room is set, in the order of arrival */
     struct list waiting;   /* in room->blocked while it wants kind->resume */

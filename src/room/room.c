@@ -25,7 +25,8 @@ static bool inbox_open(const struct room *room)
 
 void room_schedule(struct room *room)
 {
-    bool has_work = !list_empty(&room->wakes) || (!list_empty(&room->inbox) && inbox_open(room));
+    bool has_work = !list_empty(&room->wakes) ||
+                    ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
     if (!has_work || list_linked(&room->in_ready))
         return;
     list_push(&room->rooms->ready, &room->in_ready);
@@ -36,7 +37,8 @@ void room_schedule(struct room *room)
 static bool may_run_now(struct room *room)
 {
     struct rooms *rooms = room->rooms;
-    if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || !inbox_open(room))
+    if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || room->reload_due ||
+        !inbox_open(room))
         return false;
     if (rooms->turn != rooms->loop->turn) {
         rooms->turn = rooms->loop->turn;
@@ -119,7 +121,7 @@ static void close_instance(struct room *room)
     room->rooms->script->close(instance);
     room->rooms->counters->rooms_stopped++;
     room->n_waiting = room->n_holds = room->n_open = 0;
-    room->input_closed = false;
+    room->input_closed = room->reload_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
     struct list *link;
@@ -138,6 +140,10 @@ static void close_instance(struct room *room)
 
 void room_unlist(struct peer *peer)
 {
+    if (peer->connected) {
+        peer->connected = false;
+        peer->room->n_connected--;
+    }
     if (!peer->listed)
         return;
     peer->listed = false;
@@ -193,6 +199,16 @@ static void connect_done(struct room *room, struct event *event, enum outcome ou
     }
 }
 
+void room_fail_start(struct room *room, struct http_response *response)
+{
+    struct event *first = container_of(room->inbox.next, struct event, link);
+
+    if (list_empty(&room->inbox) || first->failure)
+        http_response_free(response);
+    else
+        first->failure = response;
+}
+
 void room_event_done(struct room *room, struct event *event, enum outcome outcome)
 {
     switch ((enum event_kind)event->kind) {
@@ -201,11 +217,8 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
             room->state = ROOM_RUNNING;
         } else {
             room->start_failed = true;
-            if (!list_empty(&room->inbox)) {
-                struct event *first = container_of(room->inbox.next, struct event, link);
-                first->failure = event->failure;
-                event->failure = NULL;
-            }
+            room_fail_start(room, event->failure);
+            event->failure = NULL;
         }
         break;
     case EVENT_CONNECT: connect_done(room, event, outcome); break;
@@ -215,6 +228,7 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_ERROR:
     case EVENT_REQUEST:
     case EVENT_TIMER:
+    case EVENT_RELOAD:
     case EVENT_WAKE: break;
     }
     if (event->exchange) /* the handler ended without an answer: only a failure of ours can do that */
@@ -319,6 +333,7 @@ static void run_event(struct room *room, struct event *event)
     case EVENT_START:
     case EVENT_ERROR:
     case EVENT_REQUEST:
+    case EVENT_RELOAD:
     case EVENT_STOP: script->run(room->instance, event); break;
     }
 }
@@ -429,7 +444,9 @@ void room_step(struct room *room)
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);
-    if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
+    if (room->reload_due && inbox_open(room) && (event = event_new(EVENT_RELOAD)) != NULL)
+        room->reload_due = false;
+    else if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
         event = container_of(list_pop(&room->wakes), struct event, link);
         room->wake_next = false;
     } else if (inbox) {

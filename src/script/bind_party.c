@@ -262,7 +262,7 @@ const luaL_Reg party_functions[] = {
 
 static void push_env(lua_State *L)
 {
-    const struct string_list *env = &vm_of(L)->script->project->env;
+    const struct string_list *env = &vm_of(L)->party->project->env;
     lua_createtable(L, 0, (int)env->count);
     for (size_t i = 0; i < env->count; i++) {
         const char *equals = strchr(env->items[i], '=');

@@ -385,6 +385,22 @@ void library_fill(lua_State *L, int index)
     }
 }
 
+void library_renew(lua_State *L, enum library_index index, const char *name)
+{
+    struct vm *vm = vm_of(L);
+    int library = (int)index;
+    struct member member = member_named(library, name);
+
+    if (!vm->libraries[library] || !was_given(vm, library, member.index))
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SLOTS + library);
+    lua_pushstring(L, name);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    vm->given[library] &= ~((uint64_t)1 << member.index);
+}
+
 bool library_is_globals(lua_State *L, int index)
 {
     return library_at(L, index) == LIBRARY_GLOBALS;

@@ -56,6 +56,10 @@ void library_fill(lua_State *L, int index);
  * its own member of this name is not given any more. */
 void library_replace(lua_State *L, int index);
 
+/* The library's member of this name is made for each VM (party.env) and has changed: the script gets it anew
+ * when it asks again. */
+void library_renew(lua_State *L, enum library_index library, const char *name);
+
 /* Is the value at index _G, still as the host made it? */
 bool library_is_globals(lua_State *L, int index);
 

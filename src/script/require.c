@@ -83,7 +83,7 @@ static void push_chunk(lua_State *L)
 
     struct buf *error = push_buf(L);
     name.ptr = lua_tolstring(L, NAME, &name.len);
-    const struct code *code = project_module(vm->script->project, vm->party, name, error);
+    const struct code *code = project_module(vm->party, name, error);
     if (!code) {
         lua_pushlstring(L, (const char *)error->data, error->len);
         luaL_error(L, "%s", lua_tostring(L, -1));

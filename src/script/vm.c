@@ -67,6 +67,7 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
         return NULL;
     vm->script = script;
     vm->party = party;
+    project_ref(party->project);
     vm->room = room;
     vm->limit = script->config->limits.room_memory;
     list_init(&vm->tasks);
@@ -75,6 +76,7 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
     vm->pause = PAUSE;
     vm->L = lua_newstate(vm_alloc, vm);
     if (!vm->L) {
+        project_unref(party->project);
         free(vm);
         return NULL;
     }
@@ -93,7 +95,41 @@ struct load {
     int *line;
 };
 
-/* Keeps what the file scope returned as the party, and makes self: state that indexes it. */
+/* Does the metatable at the top lead to the party of the version before? */
+static bool leads_to_party(lua_State *L)
+{
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_PARTY);
+    bool leads = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return leads;
+}
+
+/* The party at the top becomes what self finds, which is made if it isn't there. A metatable that the script
+ * has given to self stays if it leads to the party. Nothing changes if this raises. */
+static void put_behind_self(lua_State *L)
+{
+    int party = lua_gettop(L);
+
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, LUA_REGISTRYINDEX, VM_SELF);
+    }
+    if (!lua_getmetatable(L, -1) || !leads_to_party(L)) {
+        lua_settop(L, party + 1);
+        lua_createtable(L, 0, 1);
+    }
+    lua_pushliteral(L, "__index");
+    lua_pushvalue(L, party);
+    lua_rawset(L, -3);
+    lua_setmetatable(L, -2);
+    lua_settop(L, party);
+}
+
+/* Keeps what the file scope returned as the party. */
 static int adopt_party(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -102,12 +138,7 @@ static int adopt_party(lua_State *L, int status, lua_KContext context)
     if (lua_type(L, -1) != LUA_TTABLE)
         return luaL_error(L, "%s:%d: must return the party, a table of handlers, at its end; it returned %s",
                           vm->party->code->name, vm->party->code->lines, luaL_typename(L, -1));
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushvalue(L, -3);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, -2);
-    lua_rawseti(L, LUA_REGISTRYINDEX, VM_SELF);
+    put_behind_self(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, VM_PARTY);
     return 0;
 }
@@ -142,19 +173,26 @@ static void file_scope_done(struct task *task, enum call_result result)
     failure_fini(&failure);
 }
 
-int vm_load(struct vm *vm, struct buf *error, int *line)
+/* Runs the file scope of vm->party, in which there is no room. */
+static int load_party(struct vm *vm, struct buf *error, int *line)
 {
     struct load load = {.error = error, .line = line};
 
     *line = 0;
+    vm->loaded = false;
     if (call_start(vm, "file scope", enter_file_scope, NULL, &load, file_scope_done) == CALL_DONE &&
-        load.result == 1) {
-        vm->loaded = true;
+        load.result == 1)
         return 0;
-    }
     if (error->len == 0)
         (void)!buf_printf(error, "not enough memory to load %s", vm->party->code->name);
     return -EINVAL;
+}
+
+int vm_load(struct vm *vm, struct buf *error, int *line)
+{
+    int rc = load_party(vm, error, line);
+    vm->loaded = rc == 0;
+    return rc;
 }
 
 /* ---- memory that C holds ---- */
@@ -232,6 +270,66 @@ void vm_collect(struct vm *vm)
     vm->limit = limit;
 }
 
+/* ---- another version ---- */
+
+/* false in the place of a table keeps the key, so that the way back needs no memory. */
+static int set_modules_aside(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_MODULES);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_ASIDE);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_MODULES);
+    library_renew(L, LIBRARY_PARTY, "env");
+    return 0;
+}
+
+static int forget_modules_aside(lua_State *L)
+{
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_ASIDE);
+    return 0;
+}
+
+static int take_modules_back(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_ASIDE);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_MODULES);
+    library_renew(L, LIBRARY_PARTY, "env");
+    return forget_modules_aside(L);
+}
+
+void vm_rebase(struct vm *vm, struct party *party)
+{
+    struct party *before = vm->party;
+
+    vm->limit = vm->script->config->limits.room_memory;
+    vm->party = party;
+    project_ref(party->project);
+    project_unref(before->project);
+}
+
+int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
+{
+    struct party *before = vm->party;
+    int rc = -ENOMEM;
+
+    *line = 0;
+    vm->limit = vm->script->config->limits.room_memory;
+    if (call_protected(vm, set_modules_aside, NULL) == 0) {
+        vm->party = party;
+        rc = load_party(vm, error, line);
+        vm->loaded = true;
+    }
+    size_t limit = vm->limit;
+    lift_limit(vm);
+    (void)call_protected(vm, rc == 0 ? forget_modules_aside : take_modules_back, NULL);
+    vm->limit = limit;
+    vm->party = before;
+    if (rc == 0)
+        vm_rebase(vm, party);
+    return rc;
+}
+
 /* ---- the collector's pace, and the room's end ---- */
 
 #define MEMORY_ERRORS 3 /* in a row, and the room is restarted */
@@ -263,8 +361,8 @@ void vm_account(struct vm *vm, bool no_memory)
     if (!vm->room || !vm->loaded || (used < vm->limit - vm->limit / 20 && vm->memory_errors < MEMORY_ERRORS))
         return;
     log_event(LOG_ERROR, "the room is restarted: its memory stays used up (roomMemory)",
-              log_str("party", vm->party->name), log_str("room", vm->room->id), log_int("used", (int64_t)used),
-              log_int("limit", (int64_t)vm->limit));
+              log_str("party", vm->party->name), log_str("room", vm->room->id),
+              log_int("used", (int64_t)used), log_int("limit", (int64_t)vm->limit));
     vm->memory_errors = 0;
     room_restart(vm->room);
 }
@@ -316,6 +414,7 @@ void vm_free(struct vm *vm)
     while (!list_empty(&vm->held))
         held_end(vm, container_of(vm->held.next, struct held, link));
     CHECK(vm->used == 0);
+    project_unref(vm->party->project);
     free(vm);
 }
 

@@ -17,6 +17,7 @@ enum vm_slot {
     VM_MODULES,     /* name → what require returned */
     VM_LIBRARY,     /* metatable of the library tables (library.h) */
     VM_BAD_JSON,    /* the message of the last request:json() that failed */
+    VM_ASIDE,       /* the modules of the version before, while the file scope of another runs */
     VM_LATE,        /* what is raised when a handler has had its time (quota.h); and two texts that Lua makes
                      * outside of any protection, which costs no memory when they are there already */
     VM_SLOTS = VM_LATE + 3
@@ -29,14 +30,14 @@ enum vm_slot {
 
 struct vm {
     struct script *script;
-    struct party *party;
-    struct room *room; /* NULL in a VM that only checks a script */
-    lua_State *L;      /* the main thread: for the host alone, no script code runs on it */
-    size_t used;       /* bytes of the VM, and what C holds for it (vm_charge) */
-    size_t limit;      /* of these, together with what the room's peers hold */
-    int memory_errors; /* handlers in a row that found no memory */
-    int pause;         /* the collector's, in percent */
-    struct list held;  /* of struct held */
+    struct party *party;                 /* whose script runs; with a reference to its project */
+    struct room *room;                   /* NULL in a VM that only checks a script */
+    lua_State *L;                        /* the main thread: for the host alone, no script code runs on it */
+    size_t used;                         /* bytes of the VM, and what C holds for it (vm_charge) */
+    size_t limit;                        /* of these, together with what the room's peers hold */
+    int memory_errors;                   /* handlers in a row that found no memory */
+    int pause;                           /* the collector's, in percent */
+    struct list held;                    /* of struct held */
     bool loaded;                         /* the file scope is over: handlers run, and may wait */
     struct list warm;                    /* in script->warm: the VMs that ran last */
     size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
@@ -64,6 +65,15 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
  * a negative code; error (appended) has message and traceback, and *line the line in the
  * party's file, if known. */
 int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
+
+/* The VM's party is another version in which nothing differs that the script could notice. */
+void vm_rebase(struct vm *vm, struct party *party);
+
+/* Another version of the party takes over in the same VM: its file scope runs, with modules of its own, and
+ * self finds the table that it returns. What self holds stays; what waits goes on in the code before. On
+ * error as vm_load, and that code is still the party. Not while the VM runs. */
+int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
+    __attribute__((warn_unused_result));
 
 /* Collects all garbage, and ends what C objects of the script hold, which Lua does not do when it has no
  * memory left. Not while the VM runs. */
@@ -103,7 +113,7 @@ static inline void vm_discharge(struct vm *vm, size_t bytes)
  * always call a finalizer (no memory for its stack, too deep in calls), and never tries again. The owner's
  * own struct begins with it. */
 struct held {
-    struct list link; /* in vm->held */
+    struct list link;                                  /* in vm->held */
     void (*release)(struct vm *vm, struct held *held); /* frees what it owns, but not itself */
 };
 

@@ -80,10 +80,12 @@ return {
   port = 1999, host = "127.0.0.1", threads = 1,
   public = "public", singlePageApp = false,
   cors = false, allowedOrigins = { "https://app.example" }, subprotocols = { "a", "b" }, deflate = false,
+  ioUring = true,
   vars = { GREETING = "hi" },
   limits = { message = 1024 * 1024 },
 }
 `,
+      "public/index.html": "",
     });
     await accepts({ "festa.lua": config({ limits: LIMITS }) });
     for (const [name, value] of Object.entries(LIMITS)) await accepts({ "festa.lua": config({ limits: { [name]: value } }) });

@@ -38,6 +38,18 @@
         }                                                                                                    \
     } while (0)
 
+/* Runs the array of tests twice: each connection written to by itself, and all by io_uring where the
+ * kernel allows it. */
+static bool world_uses_uring;
+#define RUN_BOTH_WAYS(tests) run_both_ways(tests, sizeof(tests) / sizeof *(tests))
+static inline int run_both_ways(const struct CMUnitTest *tests, size_t n)
+{
+    world_uses_uring = false;
+    int failed = _cmocka_run_group_tests("one by one", tests, n, NULL, NULL);
+    world_uses_uring = true;
+    return failed + _cmocka_run_group_tests("by io_uring", tests, n, NULL, NULL);
+}
+
 struct side;
 
 struct world {
@@ -166,6 +178,9 @@ static inline void world_open(struct world *world, size_t queue_limit, uint64_t 
     *world = (struct world){0};
     assert_int_equal(loop_init(&world->loop), 0);
     net_init(&world->net, &world->loop, &world->counters, queue_limit, linger_ms);
+    if (world_uses_uring)
+        net_use_uring(&world->net);
+    world->net.batch_min = 1;
     world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, max, &ops, world, &error);
     assert_non_null(world->listener);
     world->port = listener_port(world->listener);

@@ -31,6 +31,7 @@ static void defaults_are_those_of_the_documentation(void **state)
     assert_int_equal(config.port, 1999);
     assert_int_equal(config.threads, 0);
     assert_false(config.single_page_app || config.cors || config.deflate || config.reject_with_close);
+    assert_true(config.io_uring);
     assert_false(config.any_origin || config.allowed_origins_set);
     assert_int_equal(config.allowed_origins.count + config.subprotocols.count + config.vars.count, 0);
 

@@ -724,5 +724,5 @@ int main(void)
         TEST(it_knows_its_peer),
     };
     alarm(300);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_BOTH_WAYS(tests);
 }

@@ -605,5 +605,5 @@ int main(void)
         TEST(a_thousand_members),
     };
     alarm(300);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_BOTH_WAYS(tests);
 }

@@ -173,5 +173,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_written_leaves_first, fresh, done),
         cmocka_unit_test_setup_teardown(one_that_has_to_write_stays_until_it_has, fresh, done),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_BOTH_WAYS(tests);
 }

@@ -561,5 +561,5 @@ int main(void)
         TEST(no_memory_for_it_is_an_error),
     };
     alarm(300);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_BOTH_WAYS(tests);
 }

@@ -334,5 +334,5 @@ int main(void)
         cmocka_unit_test(every_life_ends_once),
     };
     alarm(600);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_BOTH_WAYS(tests);
 }

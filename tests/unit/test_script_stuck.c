@@ -34,8 +34,8 @@ static void run_child(int fd)
     dup2(fd, STDERR_FILENO);
     alarm(120); /* if it is not ended */
     script_driver_init(&driver, NULL);
-    driver.config.limits.handler_time = 20;
-    driver.config.limits.stuck_time = 100;
+    driver.project->config.limits.handler_time = 20;
+    driver.project->config.limits.stuck_time = 100;
     struct vm *vm = vm_new(&driver.script, &driver.party, NULL);
     if (vm)
         call_start(vm, "onMessage", never_asks, NULL, NULL, ignore_end);
