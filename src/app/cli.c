@@ -15,11 +15,12 @@ const char cli_help[] =
     "\n"
     "commands\n"
     "  run [DIR]     serves the project in DIR (default: this folder)\n"
+    "  dev [DIR]     serves it for its author: takes over what is saved, shows errors\n"
     "  check [DIR]   loads configuration, parties and modules, and reports, without serving\n"
     "  help          this text\n"
     "  version       the version\n"
     "\n"
-    "options of run and check\n"
+    "options of run, dev and check\n"
     "  --port N           port to listen on (1999; 0: any free one)\n"
     "  --host ADDRESS     address to listen on (127.0.0.1)\n"
     "  --threads N        loop threads (as many as there are cores)\n"
@@ -31,6 +32,7 @@ const char cli_help[] =
     "\n"
     "examples\n"
     "  festa run\n"
+    "  festa dev my-app --host 0.0.0.0\n"
     "  festa run my-app --port 8080 --host 0.0.0.0 --var GREETING=hi\n";
 
 /* From 256, since getopt tells letters by the same number. */
@@ -170,7 +172,7 @@ static int parse_option(struct cli *cli, int option, const char *value)
 
 static int parse_command(struct cli *cli, const char *name)
 {
-    static const char *const names[] = {"run", "check", "help", "version", NULL};
+    static const char *const names[] = {"run", "dev", "check", "help", "version", NULL};
     for (int i = 0; names[i]; i++) {
         if (strcmp(name, names[i]) == 0) {
             cli->command = (enum command)i;

@@ -4,7 +4,7 @@
 #include "base/config.h"
 #include "base/log.h"
 
-enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_HELP, COMMAND_VERSION };
+enum command { COMMAND_RUN, COMMAND_DEV, COMMAND_CHECK, COMMAND_HELP, COMMAND_VERSION };
 
 /* What the arguments say; what they don't say is NULL, -1 or empty. */
 struct cli {

@@ -1,30 +1,45 @@
 #include "app/server.h"
 
+#include "app/load.h"
+#include "app/terminal.h"
+#include "app/watch.h"
 #include "app/worker.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
+/* All of this is of the first thread. */
 struct server {
+    const struct cli *cli;
+    struct project *project; /* a reference: the version that is served */
     struct workers workers;
-    uv_signal_t signals[3]; /* on the first thread's loop */
-    bool stopping;          /* a signal came */
+    uv_signal_t signals[3];
+    struct watch *watch; /* of festa dev, as is the next */
+    struct terminal *terminal;
+    bool failed;   /* what is on disk did not load */
+    bool stopping; /* a signal came */
 };
 
-static void on_signal(uv_signal_t *handle, int number)
+static struct loop *loop_of(struct server *server)
 {
-    struct server *server = handle->data;
+    return &server->workers.items[0].loop;
+}
 
-    if (number == SIGHUP) {
-        log_line(LOG_WARN, "SIGHUP: this version can't reload; restart the server", NULL, 0);
-        return;
-    }
+/* ---- stopping ---- */
+
+/* Begins to stop; the second time it ends the process. */
+static void stop(void *user)
+{
+    struct server *server = user;
+
     if (server->stopping) {
         log_line(LOG_WARN, "stopped at once by a second signal", NULL, 0);
         log_fini();
+        terminal_restore();
         _exit(1);
     }
     server->stopping = true;
@@ -32,56 +47,173 @@ static void on_signal(uv_signal_t *handle, int number)
     workers_stop(&server->workers);
 }
 
+/* ---- saying where ---- */
+
+/* A line for each party that was not there before (may be NULL). */
+static void say_new_parties(const struct server *server, const struct project *before)
+{
+    for (size_t i = 0; i < server->project->n_parties; i++) {
+        const char *name = server->project->parties[i]->name;
+        char url[512], room[1024];
+        if (before && project_party(before, span_of(name)))
+            continue;
+        terminal_url(url, server->project->config.host, workers_port(&server->workers));
+        snprintf(room, sizeof room, "%s/parties/%s/:room", url, name);
+        log_event(LOG_INFO, "party", log_str("party", name), log_str("url", room));
+    }
+}
+
+static void say_where(const struct server *server)
+{
+    const struct config *config = &server->project->config;
+    char url[512];
+
+    terminal_url(url, config->host, workers_port(&server->workers));
+    log_event(LOG_INFO, "listening", log_str("url", url),
+              log_int("parties", (int64_t)server->project->n_parties),
+              log_int("threads", server->workers.count),
+              log_int("connections", (int64_t)config->limits.connections));
+    say_new_parties(server, NULL);
+}
+
+/* ---- reloading ---- */
+
+static void adopt(struct server *server, struct project *project)
+{
+    project_unref(server->project);
+    server->project = project_ref(project);
+    workers_adopt(&server->workers, project);
+}
+
+/* What is on disk does not load: the version before goes on. If there never was one, clients are told why. */
+static void reload_failed(struct server *server, const struct buf *error)
+{
+    counters_of(&server->workers)->reloads_failed++;
+    server->failed = true;
+    log_event(LOG_ERROR, "the project could not be loaded again; the version before goes on",
+              log_text("error", (struct span){(const char *)error->data, error->len}));
+    if (!server->project->broken)
+        return;
+    struct project *nothing = load_nothing(server->cli, error);
+    if (nothing)
+        adopt(server, nothing);
+    project_unref(nothing);
+}
+
+/* Reads the project again. */
+static void reload(void *user)
+{
+    struct server *server = user;
+    uint64_t began = clock_monotonic_ns();
+    struct buf error = {0};
+
+    if (server->stopping)
+        return;
+    struct project *before = project_ref(server->project);
+    struct project *project = load_again(server->cli, &before->config, &error);
+    if (project) {
+        counters_of(&server->workers)->reloads++;
+        adopt(server, project);
+        log_event(LOG_INFO, server->failed ? "mended and reloaded" : "reloaded",
+                  log_int("parties", (int64_t)project->n_parties),
+                  log_real("ms", (double)((clock_monotonic_ns() - began) / 1000) / 1000.0));
+        say_new_parties(server, before);
+        server->failed = false;
+    } else {
+        reload_failed(server, &error);
+    }
+    project_unref(project);
+    project_unref(before);
+    buf_fini(&error);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    if (number == SIGHUP)
+        reload(handle->data);
+    else
+        stop(handle->data);
+}
+
 static void watch_signals(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uv_signal_t *handle = &server->signals[i];
-        CHECK(uv_signal_init(&server->workers.items[0].loop.uv, handle) == 0);
+        CHECK(uv_signal_init(&loop_of(server)->uv, handle) == 0);
         handle->data = server;
         CHECK(uv_signal_start(handle, on_signal, numbers[i]) == 0);
         uv_unref((uv_handle_t *)handle);
     }
 }
 
+/* A SIGHUP that comes now, as when a terminal is closed, is not to end what ends by itself. */
 static void unwatch_signals(struct server *server)
 {
+    sigset_t late;
+
+    sigemptyset(&late);
+    sigaddset(&late, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &late, NULL);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
 }
 
-static void say_where(const struct workers *workers)
-{
-    const struct config *config = workers->config;
-    const struct project *project = workers->project;
-    const char *v6 = strchr(config->host, ':') ? "[" : "";
-    char url[512];
+/* ---- serving ---- */
 
-    snprintf(url, sizeof url, "http://%s%s%s:%d", v6, config->host, *v6 ? "]" : "",
-             listener_port(workers->items[0].listener));
-    log_event(LOG_INFO, "listening", log_str("url", url), log_int("parties", (int64_t)project->n_parties),
-              log_int("threads", workers->count),
-              log_int("connections", (int64_t)config->limits.connections));
-    for (size_t i = 0; i < project->n_parties; i++) {
-        char room[1024];
-        snprintf(room, sizeof room, "%s/parties/%s/:room", url, project->parties[i]->name);
-        log_event(LOG_INFO, "party", log_str("party", project->parties[i]->name), log_str("url", room));
-    }
+static void say_broken(const struct http_problem *problem)
+{
+    struct buf text = {0};
+
+    if (problem->file)
+        (void)!buf_printf(&text, "%s:%d: ", problem->file, problem->line);
+    (void)!buf_printf(&text, "%s\n%s", problem->message ? problem->message : "",
+                      problem->source ? problem->source : "");
+    log_event(LOG_ERROR, "the project can't be loaded; it will be when it is mended",
+              log_text("error", (struct span){(const char *)text.data, text.len}));
+    buf_fini(&text);
 }
 
-int server_run(struct project *project, const struct config *config)
+/* What festa dev has besides. */
+static void begin_dev(struct server *server)
 {
-    struct server server = {0};
+    static const struct terminal_ops ops = {.reload = reload, .quit = stop};
+    const struct cli *cli = server->cli;
+
+    server->watch = watch_open(loop_of(server), cli->directory, cli->config_path, reload, server);
+    server->failed = server->project->broken != NULL;
+    if (server->failed)
+        say_broken(server->project->broken);
+    server->terminal = terminal_open(loop_of(server), server->project->config.host,
+                                     workers_port(&server->workers), &ops, server);
+}
+
+static void serve(struct server *server)
+{
+    watch_signals(server);
+    if (server->cli->command == COMMAND_DEV)
+        begin_dev(server);
+    say_where(server);
+    workers_run(&server->workers);
+    log_line(LOG_INFO, "stopped", NULL, 0);
+    watch_close(server->watch);
+    terminal_close(server->terminal);
+    unwatch_signals(server);
+}
+
+int server_run(struct project *project, const struct cli *cli)
+{
+    struct server server = {.cli = cli, .project = project_ref(project)};
     int exit_code = 1;
 
-    if (workers_init(&server.workers, project, config) == 0 && workers_listen(&server.workers) == 0) {
-        watch_signals(&server);
-        say_where(&server.workers);
-        workers_run(&server.workers);
-        unwatch_signals(&server);
-        log_line(LOG_INFO, "stopped", NULL, 0);
+    if (workers_init(&server.workers, project) == 0 &&
+        workers_listen(&server.workers, &project->config) == 0) {
+        serve(&server);
         exit_code = 0;
     }
     workers_fini(&server.workers);
+    project_unref(server.project);
     return exit_code;
 }

@@ -1,10 +1,11 @@
-/* The composition root: puts a loop, its sockets, rooms and scripts together, serves until a signal
- * comes, and takes them apart in order. */
+/* The composition root: starts the loop threads, serves until a signal comes, and takes a project over that
+ * has changed. */
 #pragma once
 
-#include "base/config.h"
+#include "app/cli.h"
 #include "script/project.h"
 
-/* Serves the project. Returns the process's exit code: 0 after SIGTERM or SIGINT, 1 when it could
- * not start (said on stderr). A second signal ends the process at once, with 1. */
-int server_run(struct project *project, const struct config *config);
+/* Serves the project, which the command line names; it is loaded again by SIGHUP and, in festa dev, when it has
+ * changed. Returns the process's exit code: 0 after SIGTERM or SIGINT, 1 when it could not start (said on
+ * stderr). A second signal ends the process at once, with 1. */
+int server_run(struct project *project, const struct cli *cli);

@@ -1,6 +1,7 @@
 #include "app/worker.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "ws/session.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ static void on_rooms_empty(void *user)
     worker->closing = true;
     worker->all->n_closing++;
     edge_stop_sockets(&worker->edge);
-    timer_start(&worker->loop, &worker->deadline, worker->all->config->limits.close_timeout + LINGER_MS);
+    timer_start(&worker->loop, &worker->deadline, worker->edge.config->limits.close_timeout + LINGER_MS);
     loop_keep_turning(&worker->loop);
 }
 
@@ -62,7 +63,7 @@ static void on_stop(struct loop_message *message)
     listener_close(worker->listener);
     worker->listener = NULL;
     edge_stop_http(&worker->edge);
-    rooms_stop(&worker->rooms, worker->all->config->limits.stop_timeout, on_rooms_empty, worker);
+    rooms_stop(&worker->rooms, worker->edge.config->limits.stop_timeout, on_rooms_empty, worker);
 }
 
 void workers_stop(struct workers *workers)
@@ -71,22 +72,69 @@ void workers_stop(struct workers *workers)
         loop_post(&workers->items[i].loop, &workers->items[i].stop);
 }
 
-/* ---- one thread ---- */
+/* ---- another version of the project ---- */
 
-static struct party *find_party(void *user, struct span name)
+static struct room_limits room_limits_of(const struct limits *limits)
 {
-    const struct worker *worker = user;
-    return project_party(worker->all->project, name);
+    return (struct room_limits){.events = limits->events,
+                                .handlers = limits->handlers,
+                                .connections = limits->connections_per_room,
+                                .idle_ms = limits->idle_room,
+                                .output = limits->room_memory,
+                                .inbox = limits->room_memory};
 }
 
-static int worker_init(struct worker *worker, struct workers *all)
+static void serve_files(struct worker *worker, const struct project *project)
 {
-    const struct config *config = all->config;
-    const struct limits *limits = &config->limits;
-    const struct room_limits room_limits = {.events = limits->events,
-                                            .handlers = limits->handlers,
-                                            .idle_ms = limits->idle_room,
-                                            .output = limits->room_memory};
+    if (edge_serve(&worker->edge, project->public_fd) != 0)
+        log_line(LOG_ERROR, "no static files are served: there is no memory or no descriptor", NULL, 0);
+}
+
+struct adoption {
+    struct loop_message message;
+    struct worker *worker;
+    struct project *project; /* a reference */
+};
+
+static void on_adopt(struct loop_message *message)
+{
+    struct adoption *adoption = container_of(message, struct adoption, message);
+    struct worker *worker = adoption->worker;
+    struct project *project = adoption->project;
+    struct room_limits limits = room_limits_of(&project->config.limits);
+    struct project *before = project_ref(worker->script.project); /* while edge has its configuration */
+
+    script_adopt(&worker->script, project);
+    edge_adopt(&worker->edge, &project->config, project->broken);
+    serve_files(worker, project);
+    rooms_reload(&worker->rooms, &limits, script_find_party, &worker->script);
+    project_unref(before);
+    project_unref(project);
+    free(adoption);
+}
+
+void workers_adopt(struct workers *workers, struct project *project)
+{
+    for (unsigned i = 0; i < workers->count; i++) {
+        struct adoption *adoption = xcalloc(sizeof *adoption);
+        *adoption = (struct adoption){.message = {.fn = on_adopt},
+                                      .worker = &workers->items[i],
+                                      .project = project_ref(project)};
+        loop_post(&workers->items[i].loop, &adoption->message);
+    }
+}
+
+struct counters *counters_of(struct workers *workers)
+{
+    return &workers->items[0].counters;
+}
+
+/* ---- one thread ---- */
+
+static int worker_init(struct worker *worker, struct workers *all, struct project *project)
+{
+    const struct config *config = &project->config;
+    const struct room_limits room_limits = room_limits_of(&config->limits);
 
     int rc = loop_init(&worker->loop);
     if (rc != 0) {
@@ -98,11 +146,11 @@ static int worker_init(struct worker *worker, struct workers *all)
     worker->deadline.fn = on_deadline;
     worker->stop.fn = on_stop;
     worker->finish.fn = on_finish;
-    net_init(&worker->net, &worker->loop, &worker->counters, (size_t)limits->queue, LINGER_MS);
+    net_init(&worker->net, &worker->loop, &worker->counters, (size_t)config->limits.queue, LINGER_MS);
     net_share(&worker->net, &all->total);
     if (config->io_uring)
         net_use_uring(&worker->net);
-    rc = script_init(&worker->script, all->project, config, &worker->loop, &worker->counters);
+    rc = script_init(&worker->script, project, &worker->loop, &worker->counters);
     if (rc != 0) {
         fputs("festa: not enough memory\n", stderr);
         net_fini(&worker->net);
@@ -110,7 +158,10 @@ static int worker_init(struct worker *worker, struct workers *all)
         return rc;
     }
     rooms_init(&worker->rooms, &worker->loop, &script_ops, &worker->script, &room_limits, &worker->counters);
-    edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, find_party, worker);
+    edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
+              &worker->script);
+    edge_adopt(&worker->edge, config, project->broken);
+    serve_files(worker, project);
     worker->edge.team = &all->team;
     loop_hook_add(&worker->loop.work, &worker->watch);
     return 0;
@@ -152,18 +203,18 @@ static unsigned thread_count(const struct config *config)
     return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
 }
 
-int workers_init(struct workers *workers, struct project *project, const struct config *config)
+int workers_init(struct workers *workers, struct project *project)
 {
-    unsigned wanted = thread_count(config);
+    unsigned wanted = thread_count(&project->config);
 
-    *workers = (struct workers){.project = project, .config = config};
+    *workers = (struct workers){0};
     workers->items = calloc(wanted, sizeof *workers->items);
     workers->edges = calloc(wanted, sizeof *workers->edges);
     CHECK(workers->items && workers->edges);
     workers->team.edges = workers->edges;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
-        int rc = worker_init(worker, workers);
+        int rc = worker_init(worker, workers, project);
         if (rc != 0)
             return rc;
         workers->edges[workers->count++] = &worker->edge;
@@ -190,10 +241,9 @@ static void say_why(const struct config *config, int error)
                 uv_strerror(error));
 }
 
-int workers_listen(struct workers *workers)
+int workers_listen(struct workers *workers, const struct config *config)
 {
     static const struct listener_ops ops = {.on_accept = on_accept};
-    const struct config *config = workers->config;
     enum listener_share share = workers->count == 1 ? LISTENER_ALONE : LISTENER_FIRST;
     int port = config->port;
 
@@ -210,6 +260,11 @@ int workers_listen(struct workers *workers)
         share = LISTENER_FURTHER;
     }
     return 0;
+}
+
+int workers_port(const struct workers *workers)
+{
+    return listener_port(workers->items[0].listener);
 }
 
 void workers_run(struct workers *workers)

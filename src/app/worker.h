@@ -1,5 +1,5 @@
 /* A loop thread with all that lives on it: connections, rooms and their scripts. Threads share what is
- * immutable (project, configuration) and meet in their loops' inboxes alone. */
+ * immutable (a version of the project) and meet in their loops' inboxes alone. */
 #pragma once
 
 #include "base/config.h"
@@ -15,8 +15,6 @@ struct worker;
 
 /* All loop threads of the process. */
 struct workers {
-    struct project *project;
-    const struct config *config;
     struct worker *items; /* owned; the first one runs on the main thread */
     unsigned count;
     struct edge **edges; /* owned; of team */
@@ -42,19 +40,28 @@ struct worker {
     bool closing;                     /* the rooms are gone; connections are being closed */
 };
 
-/* As many threads as the configuration says, each ready to listen. 0, or a negative code after it was said on
- * stderr why not. project and config stay the caller's and are to outlive them. */
-int workers_init(struct workers *workers, struct project *project, const struct config *config)
-    __attribute__((warn_unused_result));
+/* As many threads as the project's configuration says. 0, or a negative code after it was said on stderr why
+ * not. */
+int workers_init(struct workers *workers, struct project *project) __attribute__((warn_unused_result));
 
 /* Each listens on the configured address. 0, or a negative code after it was said on stderr why not. */
-int workers_listen(struct workers *workers) __attribute__((warn_unused_result));
+int workers_listen(struct workers *workers, const struct config *config) __attribute__((warn_unused_result));
+
+/* The port that they listen on. */
+int workers_port(const struct workers *workers);
+
+/* Another version of the project counts for all that comes from here on: each thread takes it over in its
+ * turn, and holds it for as long as it needs it. From the first one's thread, as is the next. */
+void workers_adopt(struct workers *workers, struct project *project);
+
+/* The first one's, for what the process counts. */
+struct counters *counters_of(struct workers *workers);
 
 /* Runs them all, the first one on the calling thread, until workers_stop has ended them. Where a thread can't be
  * made, says so on stderr and exits. */
 void workers_run(struct workers *workers);
 
-/* Ends them in order: nothing more is accepted, rooms stop, sockets are closed. From the first one's thread. */
+/* Ends them in order: nothing more is accepted, rooms stop, sockets are closed. */
 void workers_stop(struct workers *workers);
 
 /* Frees what workers_init made, whether they ran or not. */

@@ -44,10 +44,36 @@ void config_fini(struct config *config)
         return;
     free(config->host);
     free(config->public_folder);
+    free(config->trusted_proxies);
     string_list_fini(&config->allowed_origins);
     string_list_fini(&config->subprotocols);
     string_list_fini(&config->vars);
     *config = (struct config){0};
+}
+
+bool config_trust(struct config *config, const char *text)
+{
+    static const struct {
+        const char *name, *range;
+    } named[] = {
+        {"loopback", "127.0.0.0/8"},  {"loopback", "::1"},           {"private", "10.0.0.0/8"},
+        {"private", "172.16.0.0/12"}, {"private", "192.168.0.0/16"}, {"private", "fc00::/7"},
+    };
+    struct address_range range;
+    bool known = false;
+
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        if (strcmp(named[i].name, text) == 0)
+            known = config_trust(config, named[i].range);
+    }
+    if (known || !address_range_parse(span_of(text), &range))
+        return known;
+    struct address_range *ranges =
+        reallocarray(config->trusted_proxies, config->n_trusted_proxies + 1, sizeof *ranges);
+    CHECK(ranges != NULL);
+    ranges[config->n_trusted_proxies++] = range;
+    config->trusted_proxies = ranges;
+    return true;
 }
 
 void string_list_add(struct string_list *list, const char *item)

@@ -5,7 +5,7 @@
  * where a limit's name, default and range stand. */
 #pragma once
 
-#include "base/span.h"
+#include "base/address.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,11 +26,17 @@
     X("stopTimeout", stop_timeout, 10 * 1000, 1, 86400000,                                                   \
       "ms for handlers to finish when the server stops")                                                     \
     X("connections", connections, LIMIT_NONE, 1, 1ull << 32, "connections of the process")                   \
+    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32, "WebSockets of one room")       \
+    X("messagesPerSecond", messages_per_second, LIMIT_NONE, 1, 1ull << 32,                                   \
+      "messages of one WebSocket in a second")                                                               \
+    X("bytesPerSecond", bytes_per_second, LIMIT_NONE, 1, 1ull << 40, "bytes of them in a second")            \
     X("queue", queue, 4 * 1024 * 1024, 1024, 1ull << 40, "bytes waiting for one connection")                 \
     X("events", events, 1024, 1, 1 << 20, "events waiting in a room's inbox")                                \
     X("handlers", handlers, 256, 1, 1 << 20, "handlers of a room that wait")                                 \
     X("pingInterval", ping_interval, 30 * 1000, 1, 86400000, "ms between the server's pings")                \
     X("handlerTime", handler_time, 250, 1, 86400000, "ms of Lua without a wait")                             \
+    X("stuckTime", stuck_time, 10 * 1000, 1, 86400000,                                                       \
+      "ms beyond handlerTime until a handler that nothing stops ends the server")                            \
     X("roomMemory", room_memory, 32 * 1024 * 1024, 64 * 1024, 1ull << 40, "bytes of a room's VM")            \
     X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")
 
@@ -57,12 +63,16 @@ struct config {
     char *host;          /* owned; an address or a name; "127.0.0.1" */
     int port;            /* 1999; 0: any free one */
     int threads;         /* 0: as many as cores */
-    char *public_folder; /* owned; "public" */
+    char *public_folder; /* owned; "public"; relative to the project's root */
+    bool public_set;     /* it was configured, so it must be there */
     bool single_page_app, cors, deflate, reject_with_close;
-    bool io_uring;                      /* true: used where the kernel allows it */
-    bool any_origin;                    /* allowedOrigins has "*" */
+    bool io_uring;   /* true: used where the kernel allows it */
+    bool dev;        /* festa dev: errors are shown, and pages of this machine may connect from any port */
+    bool any_origin; /* allowedOrigins has "*" */
     struct string_list allowed_origins; /* none: the same host, or no Origin at all */
     bool allowed_origins_set;
+    struct address_range *trusted_proxies; /* owned; whose word counts on the client for whom they speak */
+    size_t n_trusted_proxies;
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
     struct limits limits;
@@ -73,6 +83,10 @@ void config_init(struct config *config);
 
 /* Frees what it owns. Accepts a zeroed one. */
 void config_fini(struct config *config);
+
+/* Adds to the trusted proxies: an address, a range in the form of address_range_parse, "loopback" (127.0.0.0/8 and
+ * ::1) or "private" (RFC 1918, and fc00::/7 of RFC 4193). False: it is none of these. */
+bool config_trust(struct config *config, const char *text);
 
 /* Adds a copy. */
 void string_list_add(struct string_list *list, const char *item);

@@ -16,6 +16,7 @@
     X(sockets_closed, "WebSockets closed, for any reason")                                                   \
     X(sockets_refused, "upgrades refused")                                                                   \
     X(sockets_protocol_errors, "WebSockets closed because the client broke RFC 6455")                        \
+    X(sockets_over_rate, "WebSockets closed because they sent too much in a second")                         \
     X(sockets_slow, "connections closed because too much waited for them")                                   \
     X(sockets_dead, "WebSockets closed because pings were not answered")                                     \
     X(timeouts, "connections closed because a head, body or close did not come in time")                     \
@@ -23,8 +24,12 @@
     X(messages_dropped, "messages of closing or closed connections that were dropped")                       \
     X(rooms_started, "rooms made")                                                                           \
     X(rooms_stopped, "rooms that left memory")                                                               \
+    X(rooms_restarted, "rooms restarted because their memory stayed used up")                                                               \
     X(handler_errors, "handlers that ended with an error")                                                   \
-    X(memory_errors, "handlers that ended because a room's memory was used up")
+    X(memory_errors, "handlers that ended because a room's memory was used up")                              \
+    X(time_errors, "handlers that ended because they ran for too long")                                      \
+    X(reloads, "versions of the project taken over")                                                         \
+    X(reloads_failed, "versions of the project that did not load")
 
 struct counters {
 #define X(name, help) uint64_t name;

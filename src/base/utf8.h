@@ -14,5 +14,8 @@ uint32_t utf8_feed(uint32_t state, const void *data, size_t len);
 /* Is it a whole number of valid characters? */
 bool utf8_valid(const void *data, size_t len);
 
+/* Is there a control character (C0, DEL, C1) in valid UTF-8? */
+bool utf8_has_control(const char *text, size_t len);
+
 /* The largest length <= max that does not cut a character of valid UTF-8. */
 size_t utf8_cut(const char *text, size_t len, size_t max);

@@ -4,7 +4,10 @@
 #include "base/log.h"
 #include "edge/http_conn.h"
 #include "edge/relay.h"
+#include "edge/static_file.h"
 #include "edge/ws_socket.h"
+
+#include <errno.h>
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
                struct counters *counters, struct party *(*find_party)(void *, struct span), void *user)
@@ -12,22 +15,37 @@ void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const st
     *edge = (struct edge){
         .net = net,
         .rooms = rooms,
-        .config = config,
         .counters = counters,
         .find_party = find_party,
         .user = user,
-        .http_limits = {.url = (size_t)config->limits.url,
-                        .headers = (size_t)config->limits.headers,
-                        .body = (size_t)config->limits.body},
     };
     list_init(&edge->http_conns);
     list_init(&edge->sockets);
     list_init(&edge->leaving);
+    edge_adopt(edge, config, NULL);
+}
+
+void edge_adopt(struct edge *edge, const struct config *config, const struct http_problem *broken)
+{
+    edge->config = config;
+    edge->http_limits = (struct http_limits){.url = (size_t)config->limits.url,
+                                             .headers = (size_t)config->limits.headers,
+                                             .body = (size_t)config->limits.body};
+    edge->net->queue_limit = (size_t)config->limits.queue;
+    edge->broken = broken;
+}
+
+int edge_serve(struct edge *edge, int public_fd)
+{
+    static_folder_unref(edge->files);
+    edge->files = public_fd >= 0 ? static_folder_new(public_fd) : NULL;
+    return public_fd >= 0 && !edge->files ? -ENOMEM : 0;
 }
 
 void edge_fini(struct edge *edge)
 {
     CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets) && list_empty(&edge->leaving));
+    static_folder_unref(edge->files);
     buf_fini(&edge->scratch);
 }
 

@@ -11,6 +11,7 @@
 #include "room/room.h"
 
 struct edge;
+struct static_folder; /* static_file.h */
 
 /* The edges of all loop threads. A room lives on one of them, by the hash of its party and id. */
 struct edge_team {
@@ -34,6 +35,8 @@ struct edge {
     struct list leaving;    /* connections that move to another thread once what waits has left (relay.c) */
     struct buf scratch;     /* a response's head while it is written */
     bool stopping;          /* answers end their connections */
+    struct static_folder *files;       /* a reference; public/; NULL: no files are served */
+    const struct http_problem *broken; /* why there are no parties: what everybody is answered; or NULL */
 };
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
@@ -46,6 +49,14 @@ struct edge *edge_home(struct edge *edge, struct span party, struct span room);
  * (the project has changed meanwhile). The request is the callee's. The exchange is answered in any case. */
 void edge_request(struct edge *edge, struct party *party, const struct route *route,
                   struct http_request *request, struct exchange *exchange);
+
+/* Another version of the configuration counts from here on; it must stay until the next one. broken, which
+ * must too, is why there are no parties; NULL: there are. edge_init begins with none. */
+void edge_adopt(struct edge *edge, const struct config *config, const struct http_problem *broken);
+
+/* Static files come from the folder behind this descriptor from here on, which stays the caller's; -1: there
+ * are none. 0, or -ENOMEM; then there are none. */
+int edge_serve(struct edge *edge, int public_fd) __attribute__((warn_unused_result));
 
 /* All connections must be gone. */
 void edge_fini(struct edge *edge);

@@ -3,8 +3,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "edge/error_page.h"
 #include "edge/origin.h"
+#include "edge/proxy.h"
 #include "edge/relay.h"
+#include "edge/static.h"
 #include "http/writer.h"
 
 #include <stdio.h>
@@ -97,8 +100,10 @@ static void log_answer(struct http_conn *http, int status)
     http->label.len = 0;
 }
 
-/* Head and body leave in one piece. */
-static void write_response(struct http_conn *http, const struct http_response *response, bool close)
+static void on_sent(struct body_sender *sender, bool whole);
+
+/* Head and body leave in one piece, unless the body comes in pieces: then true, and on_sent follows. */
+static bool write_response(struct http_conn *http, struct http_response *response, bool close)
 {
     struct edge *edge = http->edge;
     struct http_write_options options = {
@@ -114,27 +119,58 @@ static void write_response(struct http_conn *http, const struct http_response *r
     if (http_write_head(&edge->scratch, response, &options) != 0 ||
         (copied && buf_append(&edge->scratch, body->data, body->len) != 0)) {
         conn_reset(http->conn);
-        return;
+        return false;
     }
     if (body && !copied)
         conn_write_message(http->conn, edge->scratch.data, edge->scratch.len, body);
     else
         conn_write(http->conn, edge->scratch.data, edge->scratch.len);
+    struct http_source *source = http_write_source(response, &options);
+    if (source) {
+        response->source = NULL;
+        body_sender_start(&http->sender, http->conn, source, on_sent);
+    }
+    return source != NULL;
+}
+
+/* All of the answer was written. */
+static void finish_answer(struct http_conn *http, int status, bool close)
+{
+    log_answer(http, status);
+    if (close)
+        conn_close(http->conn);
+    else
+        enter_phase(http, HTTP_PHASE_IDLE, http->edge->config->limits.idle_timeout);
+}
+
+static void on_sent(struct body_sender *sender, bool whole)
+{
+    struct http_conn *http = container_of(sender, struct http_conn, sender);
+
+    if (!whole)
+        log_event(LOG_WARN, "a static file became shorter while it was sent",
+                  log_str("path", http->label.len ? strchr((char *)http->label.data, '\0') + 1 : ""));
+    http->phase = HTTP_PHASE_IDLE;
+    finish_answer(http, http->status, !whole || !http->keep_alive || http->edge->stopping);
+    conn_resume(http->conn);
 }
 
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close)
 {
     static struct http_response no_memory = {.status = 503};
-    const struct http_response *sent = response ? response : &no_memory;
+    struct http_response *sent = response ? response : &no_memory;
 
     close = close || http->edge->stopping;
+    if (response && response->problem)
+        error_page_fill(response, http->html);
     if (http->conn && http->conn->state == CONN_OPEN) {
-        write_response(http, sent, close);
-        log_answer(http, sent->status);
-        if (close)
-            conn_close(http->conn);
-        else
-            enter_phase(http, HTTP_PHASE_IDLE, http->edge->config->limits.idle_timeout);
+        if (write_response(http, sent, close)) {
+            http->keep_alive = !close;
+            http->status = sent->status;
+            enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
+        } else {
+            finish_answer(http, sent->status, close);
+        }
     }
     http->head_only = false;
     http_response_free(response);
@@ -158,11 +194,19 @@ static void on_respond(struct exchange *exchange, struct http_response *response
     http_conn_answer(http, response, !http->keep_alive);
     if (!http->conn)
         http_conn_free(http);
-    else if (!http->reading)
+    else if (!http->reading && http->phase != HTTP_PHASE_BUSY)
         conn_resume(http->conn);
 }
 
 /* ---- requests ---- */
+
+static struct http_response *broken_response(const struct http_problem *broken)
+{
+    struct http_response *response = http_response_text(500, "The project can't be loaded");
+    if (response)
+        response->problem = http_problem_copy(broken);
+    return response;
+}
 
 struct http_response *route_refusal(struct edge *edge, enum route_kind kind, const struct route *route,
                                     struct party **party)
@@ -170,6 +214,8 @@ struct http_response *route_refusal(struct edge *edge, enum route_kind kind, con
     char text[512];
 
     *party = NULL;
+    if (edge->broken)
+        return broken_response(edge->broken);
     if (kind == ROUTE_NONE)
         return http_response_text(404, "Not found");
     *party = edge->find_party(edge->user, route->party);
@@ -236,6 +282,7 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     struct http_response *refusal = NULL;
     struct party *party = NULL;
     struct route route;
+    bool outside = false; /* of the rooms */
 
     http->started = clock_monotonic_ns();
     http->phase = HTTP_PHASE_BUSY;
@@ -243,6 +290,7 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     http->head_only = span_equal(request->method, SPAN("HEAD"));
     http->keep_alive = request->keep_alive;
     http->old = request->minor == 0;
+    http->html = edge->config->dev && error_page_wants_html(request);
 
     enum route_kind kind = route_path(request->path, &route);
     label_request(http, request, &route);
@@ -250,10 +298,14 @@ static void dispatch(struct http_conn *http, struct http_request *request)
         refusal = options_response();
     else if (edge->config->cors && cors_is_preflight(request))
         refusal = preflight_response();
+    else if (kind == ROUTE_NONE && !edge->broken)
+        outside = true;
     else
         refusal = route_refusal(edge, kind, &route, &party);
 
-    if (refusal || !party) {
+    if (outside) {
+        static_serve(edge, request, &http->exchange);
+    } else if (refusal || !party) {
         http_request_free(request);
         on_respond(&http->exchange, refusal);
     } else {
@@ -305,7 +357,14 @@ static void on_deadline(struct conn *conn)
         break;
     case HTTP_PHASE_NEW:
     case HTTP_PHASE_IDLE: conn_close(conn); break;
-    case HTTP_PHASE_BUSY: break;
+    case HTTP_PHASE_BUSY: /* the client may be slow, but not take nothing */
+        if (body_sender_moves(&http->sender)) {
+            enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
+        } else {
+            http->edge->counters->timeouts++;
+            conn_reset(conn);
+        }
+        break;
     }
 }
 
@@ -328,7 +387,6 @@ static void on_head(struct http_conn *http, size_t rest)
 
 void http_conn_take(struct http_conn *http, struct http_request *request)
 {
-    memcpy(http->remote, request->remote, sizeof http->remote);
     if (request->upgrade)
         upgrade(http, request);
     else
@@ -341,6 +399,7 @@ static void on_request(struct http_conn *http, struct http_request *request)
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
+    proxy_apply(http->edge->config, request);
     if (request->upgrade)
         upgrade(http, request);
     else
@@ -413,6 +472,10 @@ static void http_on_close(struct conn *conn)
 {
     struct http_conn *http = conn->user;
     http->conn = NULL;
+    if (body_sender_stop(&http->sender)) {
+        http->phase = HTTP_PHASE_IDLE;
+        log_answer(http, http->status);
+    }
     if (http->phase != HTTP_PHASE_BUSY)
         http_conn_free(http);
 }
@@ -427,6 +490,7 @@ static void http_on_overflow(struct conn *conn)
 static void http_on_drain(struct conn *conn)
 {
     struct http_conn *http = conn->user;
+    body_sender_drained(&http->sender);
     if (http->phase != HTTP_PHASE_BUSY)
         conn_resume(conn);
 }

@@ -1,6 +1,7 @@
 /* An HTTP connection: one request at a time is read, given to its room, and answered. */
 #pragma once
 
+#include "edge/body_sender.h"
 #include "edge/edge.h"
 
 enum http_phase {
@@ -8,7 +9,7 @@ enum http_phase {
     HTTP_PHASE_IDLE, /* between two requests */
     HTTP_PHASE_HEAD, /* part of a head came */
     HTTP_PHASE_BODY, /* the head came, the body not yet */
-    HTTP_PHASE_BUSY, /* a request waits for its answer; nothing is read */
+    HTTP_PHASE_BUSY, /* a request waits for its answer, or that is being sent in pieces; nothing is read */
 };
 
 /* Lives until its connection is gone and no answer is due any more. */
@@ -18,14 +19,17 @@ struct http_conn {
     struct conn *conn; /* NULL: the client has gone, or upgraded */
     struct list link;  /* in edge->http_conns */
     struct http_parser parser;
-    char remote[46]; /* the client's address; "" until the first request */
+    char remote[46]; /* the peer's address; "" until the first request */
     uint8_t phase;   /* enum http_phase */
     bool reading;    /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
+    bool html;                       /* in festa dev: its client prefers HTML to JSON */
     struct edge *away;               /* of the thread that the last requests were sent to; NULL: none was */
     unsigned away_run;               /* how many of them in a row */
     uint64_t deadline, armed;        /* ms of loop_now: of the phase, and of the timer */
     uint64_t started;                /* ns: when the request was complete */
+    struct body_sender sender;       /* of an answer whose body comes in pieces */
+    int status;                      /* of that answer */
     struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
 };
 

@@ -6,7 +6,7 @@
 #include "http/message.h"
 
 /* May a page of this request's Origin open a WebSocket? Without an Origin: yes. Without
- * allowedOrigins: pages of the same host. */
+ * allowedOrigins: pages of the same host. In festa dev those of localhost may too, from any port. */
 bool origin_allowed(const struct config *config, const struct http_request *request);
 
 /* Is it a preflight (OPTIONS with Origin and Access-Control-Request-Method)? */

@@ -11,16 +11,10 @@ const char *room_id_problem(struct span id)
         return "The room id is empty";
     if (id.len > ROOM_ID_MAX)
         return "The room id is longer than 256 bytes";
-    for (size_t i = 0; i < id.len; i++) {
-        unsigned char c = (unsigned char)id.ptr[i];
-        if (c < 0x20 || c == 0x7f)
-            return "The room id has a control character";
-        if (c == '/')
-            return "The room id has a slash";
-        if (c == 0xc2 && i + 1 < id.len && (unsigned char)id.ptr[i + 1] >= 0x80 &&
-            (unsigned char)id.ptr[i + 1] <= 0x9f)
-            return "The room id has a control character"; /* C1 */
-    }
+    if (utf8_has_control(id.ptr, id.len))
+        return "The room id has a control character";
+    if (memchr(id.ptr, '/', id.len))
+        return "The room id has a slash";
     if (!utf8_valid(id.ptr, id.len))
         return "The room id is not valid UTF-8";
     return NULL;

@@ -26,9 +26,25 @@ static size_t count_headers(const struct http_request *request, struct span name
     return n;
 }
 
+/* What the client and we agree on to compress with. -EINVAL: its offers are not well-formed. */
+static int choose_deflate(const struct config *config, const struct http_request *request,
+                          struct ws_deflate *agreed)
+{
+    int rc = 0;
+
+    *agreed = (struct ws_deflate){0};
+    for (size_t i = 0; config->deflate && rc == 0 && i < request->n_headers; i++) {
+        if (span_equal_nocase(request->headers[i].name, SPAN("Sec-WebSocket-Extensions")))
+            rc = ws_deflate_negotiate(agreed, request->headers[i].value);
+    }
+    return rc;
+}
+
 /* What is wrong with the handshake itself; status 0: nothing. */
 static struct refusal check_handshake(const struct config *config, const struct http_request *request)
 {
+    struct ws_deflate deflate;
+
     if (request->minor == 0)
         return (struct refusal){400, "An upgrade to WebSocket needs HTTP/1.1", NULL};
     if (!span_equal(request->method, SPAN("GET")))
@@ -42,6 +58,8 @@ static struct refusal check_handshake(const struct config *config, const struct 
         !span_equal(http_request_header(request, "sec-websocket-version"), SPAN("13")))
         return (struct refusal){426, "Only version 13 of the WebSocket protocol is supported",
                                 "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n"};
+    if (choose_deflate(config, request, &deflate) != 0)
+        return (struct refusal){400, "Sec-WebSocket-Extensions is no list of extensions", NULL};
     if (count_headers(request, SPAN("Origin")) > 1 || !origin_allowed(config, request))
         return (struct refusal){403, "Pages of this origin may not connect (see allowedOrigins)", NULL};
     return (struct refusal){0};
@@ -110,11 +128,12 @@ static struct span choose_protocol(const struct config *config, const struct htt
     return (struct span){NULL, 0};
 }
 
-static char *accept_answer(const struct config *config, const struct http_request *request)
+static char *accept_answer(const struct config *config, const struct http_request *request,
+                           const struct ws_deflate *deflate)
 {
-    char key[WS_ACCEPT_LEN + 1];
+    char key[WS_ACCEPT_LEN + 1], extensions[WS_DEFLATE_ANSWER_MAX];
     struct span protocol = choose_protocol(config, request);
-    size_t size = 256 + protocol.len;
+    size_t size = 256 + protocol.len + sizeof extensions;
     char *answer = malloc(size);
 
     if (!answer)
@@ -127,6 +146,9 @@ static char *accept_answer(const struct config *config, const struct http_reques
     if (protocol.ptr)
         len += snprintf(answer + len, size - (size_t)len, "Sec-WebSocket-Protocol: %.*s\r\n",
                         (int)protocol.len, protocol.ptr);
+    ws_deflate_answer(deflate, extensions);
+    if (extensions[0])
+        len += snprintf(answer + len, size - (size_t)len, "Sec-WebSocket-Extensions: %s\r\n", extensions);
     snprintf(answer + len, size - (size_t)len, "\r\n");
     return answer;
 }
@@ -157,6 +179,7 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
 {
     struct edge *edge = http->edge;
     struct refusal refusal;
+    struct ws_deflate deflate;
     struct ws_opening opening = {.id = connection_id(request, &refusal)};
 
     if (!opening.id) {
@@ -164,7 +187,9 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
         return;
     }
     opening.uri = http_absolute_url(request);
-    opening.answer = accept_answer(edge->config, request);
+    if (choose_deflate(edge->config, request, &deflate) == 0) /* it was checked before */
+        opening.answer = accept_answer(edge->config, request, &deflate);
+    opening.deflate = deflate.window;
     opening.remote = request->remote;
     request->subpath = route->subpath;
     struct ws_socket *socket = ws_socket_new(edge, &opening);
@@ -190,6 +215,7 @@ void upgrade(struct http_conn *http, struct http_request *request)
     struct party *party = NULL;
     struct route route;
 
+    http->html = false;
     struct refusal wrong = check_handshake(edge->config, request);
     enum route_kind kind = route_path(request->path, &route);
     struct http_response *refusal =

@@ -1,9 +1,12 @@
 #include "edge/ws_socket.h"
 
+#include "base/check.h"
 #include "base/log.h"
+#include "edge/error_page.h"
 #include "edge/origin.h"
 #include "http/writer.h"
 #include "net/conn_group.h"
+#include "ws/deflate.h"
 
 #include <stdlib.h>
 
@@ -13,11 +16,6 @@
 static struct ws_socket *of_peer(const struct peer *peer)
 {
     return container_of(peer, struct ws_socket, peer);
-}
-
-static struct ws_socket *of_session(struct ws_session *session)
-{
-    return container_of(session, struct ws_socket, session);
 }
 
 static bool is_open(const struct ws_socket *socket)
@@ -110,9 +108,16 @@ static void begin_closing(struct ws_socket *socket, uint16_t code)
 
 /* ---- what the room wants (struct peer_kind) ---- */
 
+/* Those of a room's sockets that are sent the same bytes. */
+struct ws_variant {
+    struct conn_group conns; /* net is NULL until one joins */
+    struct ws_variant *next; /* owned */
+    uint8_t deflate;         /* as in struct ws_socket */
+};
+
 struct ws_group {
     struct peer_group base;
-    struct conn_group conns;
+    struct ws_variant plain; /* one for each window follows */
 };
 
 static struct peer_group *ws_group_open(struct room *room)
@@ -124,19 +129,75 @@ static struct peer_group *ws_group_open(struct room *room)
     return &group->base;
 }
 
+static void variant_fini(struct ws_variant *variant)
+{
+    while (variant->conns.net && !list_empty(&variant->conns.members))
+        conn_group_leave(container_of(variant->conns.members.next, struct conn, member));
+    conn_group_fini(&variant->conns);
+}
+
 static void ws_group_close(struct peer_group *base)
 {
     struct ws_group *group = container_of(base, struct ws_group, base);
-    while (group->conns.net && !list_empty(&group->conns.members))
-        conn_group_leave(container_of(group->conns.members.next, struct conn, member));
-    if (group->conns.net)
-        conn_group_fini(&group->conns);
+    struct ws_variant *variant;
+
+    while ((variant = group->plain.next) != NULL) {
+        group->plain.next = variant->next;
+        variant_fini(variant);
+        free(variant);
+    }
+    variant_fini(&group->plain);
     free(group);
+}
+
+/* The connections of a socket's variant, which is made for the first one. */
+static struct conn_group *variant_for(struct ws_group *group, const struct ws_socket *socket)
+{
+    struct ws_variant *variant = &group->plain;
+
+    while (variant && variant->deflate != socket->deflate)
+        variant = variant->next;
+    if (!variant) {
+        variant = xcalloc(sizeof *variant);
+        variant->deflate = socket->deflate;
+        variant->next = group->plain.next;
+        group->plain.next = variant;
+    }
+    if (!variant->conns.net)
+        conn_group_init(&variant->conns, socket->edge->net);
+    return &variant->conns;
+}
+
+static enum ws_opcode opcode_of(bool binary)
+{
+    return binary ? WS_BINARY : WS_TEXT;
 }
 
 static size_t frame_head(uint8_t head[WS_HEAD_MAX], const struct bytes *data, bool binary)
 {
-    return ws_frame_head(head, binary ? WS_BINARY : WS_TEXT, data->len);
+    return ws_frame_head(head, opcode_of(binary), false, data->len);
+}
+
+/* A compressed message as a whole frame; NULL: it goes out as it is. */
+static const uint8_t *compress(uint8_t window, const struct bytes *data, bool binary, size_t *len)
+{
+    return window ? ws_deflate_frame(opcode_of(binary), window, data->data, data->len, len) : NULL;
+}
+
+static void variant_send(struct ws_variant *variant, const struct bytes *data, bool binary,
+                         struct conn *const *without, size_t n_without)
+{
+    uint8_t head[WS_HEAD_MAX];
+    size_t len;
+
+    if (!variant->conns.net || list_empty(&variant->conns.members))
+        return;
+    const uint8_t *frame = compress(variant->deflate, data, binary, &len);
+    if (frame)
+        conn_group_write(&variant->conns, frame, len, "", 0, without, n_without);
+    else
+        conn_group_write(&variant->conns, head, frame_head(head, data, binary), data->data, data->len,
+                         without, n_without);
 }
 
 static void ws_group_send(struct peer_group *base, struct bytes *data, bool binary,
@@ -144,11 +205,8 @@ static void ws_group_send(struct peer_group *base, struct bytes *data, bool bina
 {
     struct ws_group *group = container_of(base, struct ws_group, base);
     struct conn *few[16], **conns = few;
-    uint8_t head[WS_HEAD_MAX];
     size_t n = 0;
 
-    if (!group->conns.net) /* nobody has joined */
-        return;
     if (n_without > sizeof few / sizeof *few) {
         conns = malloc(n_without * sizeof(struct conn *));
         if (!conns) { /* rather nobody than the wrong ones */
@@ -160,7 +218,8 @@ static void ws_group_send(struct peer_group *base, struct bytes *data, bool bina
         if (without[i]->kind == base->kind && of_peer(without[i])->conn)
             conns[n++] = of_peer(without[i])->conn;
     }
-    conn_group_write(&group->conns, head, frame_head(head, data, binary), data->data, data->len, conns, n);
+    for (struct ws_variant *variant = &group->plain; variant; variant = variant->next)
+        variant_send(variant, data, binary, conns, n);
     if (conns != few)
         free(conns);
 }
@@ -183,9 +242,7 @@ static void ws_join(struct peer *peer, struct peer_group *base)
     if (!is_open(socket))
         return;
     write_answer(socket);
-    if (!group->conns.net)
-        conn_group_init(&group->conns, socket->edge->net);
-    conn_group_join(&group->conns, socket->conn);
+    conn_group_join(variant_for(group, socket), socket->conn);
 }
 
 /* The names of party and room for the log, since the socket may outlive the room. NULL: no memory. */
@@ -241,6 +298,8 @@ static void ws_refuse(struct peer *peer, struct http_response *response)
         struct http_write_options options = {.close = true,
                                              .extra = cors_headers(socket->edge->config, response)};
         scratch->len = 0;
+        if (response->problem)
+            error_page_fill(response, false);
         log_event(LOG_INFO, "socket refused", log_text("path", path_of(peer->uri)),
                   log_int("status", response->status));
         if (http_write_head(scratch, response, &options) == 0) {
@@ -261,8 +320,14 @@ static void ws_send(struct peer *peer, struct bytes *data, bool binary)
 {
     struct ws_socket *socket = of_peer(peer);
     uint8_t head[WS_HEAD_MAX];
+    size_t len;
 
-    if (is_open(socket) && !socket->session.close_sent)
+    if (!is_open(socket) || socket->session.close_sent)
+        return;
+    const uint8_t *frame = compress(socket->deflate, data, binary, &len);
+    if (frame)
+        conn_write(socket->conn, frame, len);
+    else
         conn_write_message(socket->conn, head, frame_head(head, data, binary), data);
 }
 
@@ -302,6 +367,7 @@ static void ws_free(struct peer *peer)
     free(socket->answer);
     free(socket->place);
     free(socket->close_reason);
+    bytes_unref(socket->pong);
     free(socket);
 }
 
@@ -324,29 +390,34 @@ static const struct peer_kind ws_kind = {
 
 static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
 {
-    room_message(&of_session(session)->peer, data, len, binary);
+    room_message(&ws_socket_of(session)->peer, data, len, binary);
 }
 
 static bool session_ready(struct ws_session *session)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     if (socket->closing || room_peer_ready(&socket->peer))
         return true;
+    if (!socket->held_since)
+        socket->held_since = loop_now(socket->edge->net->loop);
     conn_pause(socket->conn);
     return false;
 }
 
 static void session_on_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     report_end(socket, code, reason, len, true);
     conn_close(socket->conn);
 }
 
 static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)
 {
-    struct ws_socket *socket = of_session(session);
-    socket->edge->counters->sockets_protocol_errors++;
+    struct ws_socket *socket = ws_socket_of(session);
+    if (code == 1008)
+        socket->edge->counters->sockets_over_rate++;
+    else
+        socket->edge->counters->sockets_protocol_errors++;
     silence(socket);
     room_error(&socket->peer, text);
     report_end(socket, code, text, strlen(text), false);
@@ -355,13 +426,16 @@ static void session_on_fail(struct ws_session *session, uint16_t code, const cha
 
 static void session_write(struct ws_session *session, const void *data, size_t len)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     if (is_open(socket))
         conn_write(socket->conn, data, len);
 }
 
 static const struct ws_ops session_ops = {
     .on_message = session_on_message,
+    .on_payload = ws_bound_payload,
+    .on_ping = ws_bound_ping,
+    .on_pong = ws_bound_pong,
     .on_close = session_on_close,
     .on_fail = session_on_fail,
     .write = session_write,
@@ -374,7 +448,14 @@ static size_t ws_on_read(struct conn *conn, uint8_t *data, size_t len)
 {
     struct ws_socket *socket = conn->user;
     socket->unanswered = 0;
-    return ws_session_feed(&socket->session, data, len);
+    size_t used = ws_session_feed(&socket->session, data, len);
+    ws_answer_ping(socket);
+    return used;
+}
+
+static void ws_on_drain(struct conn *conn)
+{
+    ws_answer_ping(conn->user);
 }
 
 static void ws_on_end(struct conn *conn)
@@ -423,6 +504,7 @@ static const struct conn_ops ws_conn_ops = {
     .on_end = ws_on_end,
     .on_error = ws_on_error,
     .on_overflow = ws_on_overflow,
+    .on_drain = ws_on_drain,
     .on_close = ws_on_close,
 };
 
@@ -441,6 +523,7 @@ struct ws_socket *ws_socket_new(struct edge *edge, const struct ws_opening *open
     socket->peer.kind = &ws_kind;
     socket->peer.refs = 1;
     socket->edge = edge;
+    socket->deflate = opening->deflate;
     return socket;
 }
 
@@ -450,6 +533,7 @@ void ws_socket_attach(struct ws_socket *socket, struct conn *conn)
 
     socket->conn = conn;
     ws_session_init(&socket->session, &session_ops, edge->config->limits.message);
+    socket->session.deflate = socket->deflate > 0;
     list_push(&edge->sockets, &socket->link);
     conn_set_owner(conn, &ws_conn_ops, socket);
     conn_hold(conn);

@@ -58,12 +58,45 @@ struct http_response *http_response_text(int status, const char *text)
     return response;
 }
 
+static char *copy_of(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+struct http_problem *http_problem_copy(const struct http_problem *problem)
+{
+    struct http_problem *copy = calloc(1, sizeof *copy);
+    if (copy)
+        *copy = (struct http_problem){.title = copy_of(problem->title),
+                                      .message = copy_of(problem->message),
+                                      .file = copy_of(problem->file),
+                                      .line = problem->line,
+                                      .traceback = copy_of(problem->traceback),
+                                      .source = copy_of(problem->source)};
+    return copy;
+}
+
+void http_problem_free(struct http_problem *problem)
+{
+    if (!problem)
+        return;
+    free(problem->title);
+    free(problem->message);
+    free(problem->file);
+    free(problem->traceback);
+    free(problem->source);
+    free(problem);
+}
+
 void http_response_free(struct http_response *response)
 {
     if (!response)
         return;
+    http_problem_free(response->problem);
     bytes_unref(response->reason);
     bytes_unref(response->headers);
     bytes_unref(response->body);
+    if (response->source)
+        response->source->close(response->source);
     free(response);
 }

@@ -24,10 +24,10 @@ struct http_request {
                           * ptr NULL when HTTP/1.0 named none */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
     bool keep_alive;     /* the client wants the connection to go on */
-    bool secure;         /* it came by TLS */
+    bool secure;         /* it came by TLS, to us or to a proxy that is trusted */
     bool upgrade;        /* "Connection: upgrade" and an Upgrade field that names websocket; HTTP/1.0
                           * and requests with a body too, which must be refused */
-    char remote[46];     /* the peer's address */
+    char remote[46];     /* the client's address: the peer's, or what a trusted proxy says */
     struct bytes *body;  /* owned; NULL when empty */
     size_t size;         /* bytes of this allocation, the body's not counted */
     size_t n_headers;
@@ -43,14 +43,52 @@ bool http_request_has_token(const struct http_request *request, const char *name
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);
 
-/* A response, whole. */
+/* Where a body goes that comes in pieces; whoever sends it. */
+struct http_sink {
+    /* The next piece that was asked for, not empty; the reference is the callee's. NULL: there is none
+     * though some was promised, so the answer can't be completed. */
+    void (*piece)(struct http_sink *sink, struct bytes *piece);
+};
+
+/* A body of known length that is not in memory as a whole: a file. */
+struct http_source {
+    uint64_t length; /* bytes */
+    /* Asks for the next piece, one at a time: sink->piece is called once, later, never from within. */
+    void (*pull)(struct http_source *source, struct http_sink *sink);
+    /* No more is wanted, though a piece may have been asked for: it is not given any more. The source is
+     * gone for the caller. */
+    void (*close)(struct http_source *source);
+};
+
+/* What was wrong in a script, for its author's eyes. Texts may be of any bytes. */
+struct http_problem {
+    char *title;     /* owned; where it happened: "onRequest, room lobby of the party chat" */
+    char *message;   /* owned */
+    char *file;      /* owned; path in the project; NULL: not known */
+    int line;        /* 0: not known */
+    char *traceback; /* owned; lines; NULL: none */
+    char *source;    /* owned; lines of the file around the line; NULL: none */
+};
+
+/* NULL when there is no memory. */
+struct http_problem *http_problem_copy(const struct http_problem *problem)
+    __attribute__((warn_unused_result));
+
+/* Accepts NULL. */
+void http_problem_free(struct http_problem *problem);
+
+/* A response, whole but for a body that comes in pieces. */
 struct http_response {
-    int status;            /* 200 to 599 */
-    struct bytes *reason;  /* owned; NULL: the status's own phrase */
-    struct bytes *headers; /* owned; whole lines "Name: value\r\n", already checked, none of those that
-                            * the writer adds (writer.h) but Content-Type; NULL: none */
-    struct bytes *body;    /* owned; NULL: empty */
-    bool has_type;         /* headers holds a Content-Type */
+    int status;           /* 200 to 599 */
+    struct bytes *reason; /* owned; NULL: the status's own phrase */
+    /* Owned; whole lines "Name: value\r\n", already checked, none of those that the writer adds (writer.h) but
+     * Content-Type; NULL: none. */
+    struct bytes *headers;
+    struct bytes *body; /* owned; NULL: empty */
+    bool has_type;      /* headers holds a Content-Type */
+    /* Owned; shown in the place of the body, in the form that the client prefers; NULL: none. */
+    struct http_problem *problem;
+    struct http_source *source; /* owned; the body comes from here, and body is NULL; else NULL */
 };
 
 /* Empty with a status. NULL when there is no memory. */

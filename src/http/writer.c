@@ -2,6 +2,7 @@
  * is made once a second. Never checks what the response says: who made it has. */
 #include "http/writer.h"
 
+#include "http/date.h"
 #include "http/field.h"
 
 #include <errno.h>
@@ -50,21 +51,11 @@ static char *put_two(char *to, int number)
  * the next call. time() is the cheapest clock there is, and a second is all that is shown. */
 static struct span date_line(void)
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     static _Thread_local char line[] = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
     static _Thread_local time_t made;
     time_t now = time(NULL);
     if (now != made) {
-        struct tm utc;
-        gmtime_r(&now, &utc);
-        memcpy(line + 6, days + 3 * utc.tm_wday, 3);
-        put_two(line + 11, utc.tm_mday);
-        memcpy(line + 14, months + 3 * utc.tm_mon, 3);
-        put_two(put_two(line + 18, (utc.tm_year + 1900) / 100), utc.tm_year % 100);
-        put_two(line + 23, utc.tm_hour);
-        put_two(line + 26, utc.tm_min);
-        put_two(line + 29, utc.tm_sec);
+        http_date_write(now, line + 6);
         made = now;
     }
     return (struct span){line, sizeof line - 1};
@@ -76,13 +67,23 @@ struct bytes *http_write_body(const struct http_response *response, const struct
     return none || http_status_bodyless(response->status) ? NULL : response->body;
 }
 
+struct http_source *http_write_source(const struct http_response *response,
+                                      const struct http_write_options *options)
+{
+    bool none = !response->source || response->source->length == 0 || options->head_only;
+    return none || http_status_bodyless(response->status) ? NULL : response->source;
+}
+
 int http_write_head(struct buf *out, const struct http_response *response,
                     const struct http_write_options *options)
 {
     struct span reason = span_of(response->reason ? NULL : http_reason(response->status));
     struct span date = date_line();
     bool bodyless = http_status_bodyless(response->status);
-    size_t body = response->body && !bodyless ? response->body->len : 0;
+    uint64_t body = bodyless           ? 0
+                    : response->source ? response->source->length
+                    : response->body   ? response->body->len
+                                       : 0;
     size_t most = STATUS_LINE.len + (response->reason ? response->reason->len : reason.len) + CRLF.len +
                   date.len + (response->headers ? response->headers->len : 0) + options->extra.len +
                   CONTENT_TYPE.len + CONTENT_LENGTH.len + DIGITS_MAX + CRLF.len + CONNECTION_KEEP_ALIVE.len +

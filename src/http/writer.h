@@ -19,7 +19,11 @@ int http_write_head(struct buf *out, const struct http_response *response,
                     const struct http_write_options *options) __attribute__((warn_unused_result));
 
 /* The body to send behind that head: the response's, or NULL when it is empty, the status forbids
- * one, or the request was HEAD. */
+ * one, the request was HEAD, or it comes in pieces (http_write_source). */
 struct bytes *http_write_body(const struct http_response *response, const struct http_write_options *options);
+
+/* Where the body to send behind that head comes from in pieces; NULL when none does, on the same terms. */
+struct http_source *http_write_source(const struct http_response *response,
+                                      const struct http_write_options *options);
 
 #define HTTP_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"

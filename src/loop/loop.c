@@ -62,7 +62,7 @@ static void turn_end(uv_prepare_t *prepare)
     if (more || !list_empty(&loop->soon))
         loop_keep_turning(loop);
     loop->turn++;
-    if (loop->stopping) {
+    if (loop->stopping && loop->n_jobs == 0) {
         loop->stopping = false;
         uv_stop(&loop->uv);
     }

@@ -41,6 +41,7 @@ struct loop {
     uv_timer_t alarm;     /* wakes the loop when the first timer is due */
     uv_async_t wake;      /* loop_post */
     size_t holds;         /* loop_hold */
+    size_t n_jobs;        /* under way on other threads (job.h) */
     struct list soon;     /* of struct soon */
     struct list work;     /* of struct loop_hook: rooms that have events */
     struct list flush;    /* of struct loop_hook: sockets to write */
@@ -67,7 +68,7 @@ void loop_run(struct loop *loop);
  * then polls. */
 void loop_step(struct loop *loop);
 
-/* loop_run returns at the end of this turn. */
+/* loop_run returns at the end of this turn, or of the first one in which no job is under way (job.h). */
 void loop_stop(struct loop *loop);
 
 /* Closes the loop's own handles and the loop. A handle that is still open, or a message

@@ -103,8 +103,7 @@ void conn_fail(struct conn *conn, int error)
 
 /* ---- closing in order ---- */
 
-/* Bytes that are not with the peer's kernel yet. */
-static size_t unsent(const struct conn *conn)
+size_t conn_unsent(const struct conn *conn)
 {
     int in_kernel = 0;
     ioctl(descriptor(conn), SIOCOUTQ, &in_kernel);
@@ -122,7 +121,7 @@ static void on_linger(struct timer *timer)
         return;
     }
     /* A slow peer may take as long as it needs, but one that takes nothing may not. */
-    size_t now = unsent(conn);
+    size_t now = conn_unsent(conn);
     if (now >= conn->unsent) {
         end(conn, true);
         return;
@@ -145,7 +144,7 @@ void conn_close(struct conn *conn)
         return;
     conn_group_leave(conn); /* what the group has sent to it so far it still gets */
     enter(conn, CONN_FLUSHING);
-    conn->unsent = unsent(conn);
+    conn->unsent = conn_unsent(conn);
     start_linger(conn);
     conn_mark(conn);
     /* Reads on to discard: were there unread bytes when it is closed, the kernel would send RST,

@@ -90,6 +90,9 @@ void conn_write_message(struct conn *conn, const void *head, size_t head_len, st
 /* Bytes written and not yet taken by the kernel, its share of the group's log included. */
 size_t conn_pending(const struct conn *conn);
 
+/* Bytes written that are not with the peer's kernel yet. */
+size_t conn_unsent(const struct conn *conn);
+
 /* Drops what is queued but for the message that was begun (or, when none was, everything).
  * edge() is told where messages begin of which some have left, how many bytes have, and how
  * many there are; it returns the offset of the first message's edge at or after what left,

@@ -15,6 +15,15 @@ struct event *event_new(enum event_kind kind)
     return event;
 }
 
+size_t event_size(const struct event *event)
+{
+    const struct http_request *request = event->request;
+    size_t size = event->kind == EVENT_MESSAGE ? event->len : 0;
+    if (request)
+        size += request->size + (request->body ? request->body->len : 0);
+    return size;
+}
+
 void event_free(struct event *event)
 {
     if (!event)

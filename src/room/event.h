@@ -14,6 +14,7 @@ enum event_kind {
     EVENT_REQUEST, /* request, exchange: onRequest */
     EVENT_TIMER,   /* handle: the script's own timer is due */
     EVENT_WAKE,    /* handle: a handler that waited may go on */
+    EVENT_RELOAD,  /* the room's party has another version: its script takes over, onReload */
     EVENT_STOP,    /* the room is about to leave memory: onStop */
 };
 
@@ -49,6 +50,9 @@ struct event {
 
 /* A zeroed event of this kind. NULL: no memory. */
 struct event *event_new(enum event_kind kind) __attribute__((warn_unused_result));
+
+/* Bytes of what a client sent that it holds. */
+size_t event_size(const struct event *event);
 
 /* Frees it with all that it owns. An exchange that was not answered is answered with 500.
  * Accepts NULL. */

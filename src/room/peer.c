@@ -1,5 +1,5 @@
 /* What all kinds of peers have in common: references and tags. */
-#include "room/peer.h"
+#include "room/room.h"
 
 #include "base/check.h"
 
@@ -50,6 +50,14 @@ bool peer_has_tag(const struct peer *peer, struct span tag)
     return false;
 }
 
+size_t peer_tags_size(const struct peer *peer)
+{
+    const char *tag = peer->tags;
+    while (tag && *tag)
+        tag += strlen(tag) + 1;
+    return tag ? (size_t)(tag - peer->tags) + 1 : 0;
+}
+
 int peer_set_tags(struct peer *peer, const struct span *tags, size_t n)
 {
     size_t size = 1;
@@ -67,6 +75,8 @@ int peer_set_tags(struct peer *peer, const struct span *tags, size_t n)
             at += tags[i].len + 1;
         }
     }
+    if (peer->room)
+        peer->room->held += (n > 0 ? size : 0) - peer_tags_size(peer);
     free(peer->tags);
     peer->tags = copy;
     return 0;

@@ -69,6 +69,7 @@ struct peer {
     uint8_t state;         /* enum peer_state */
     bool connecting;       /* its connect event runs or waits: its close event comes after it */
     bool close_reported;   /* its close event was posted, or will be when it is no longer connecting */
+    bool connected;        /* counted in room->n_connected: NEW, or listed */
     bool listed;           /* in peers_by_id, and counted in room->n_listed: JOINING or OPEN */
     struct list link;      /* in room->peers while room is set, in the order of arrival */
     struct list waiting;   /* in room->blocked while it wants kind->resume */
@@ -81,6 +82,7 @@ struct peer {
     char *tags;                    /* owned; each with a NUL behind it, then an empty one; NULL: none */
     uint16_t close_code;           /* of a close event that came while it was connecting */
     bool close_clean;
+    uint32_t left_out;  /* the room's last broadcast that was not for it */
     char *close_reason; /* owned */
 };
 
@@ -107,5 +109,8 @@ static inline bool peer_close_code_valid(int64_t code)
 int peer_set_names(struct peer *peer, const char *id, const char *uri, const char *remote)
     __attribute__((warn_unused_result));
 
-/* Replaces the tags by n copies. 0 or -ENOMEM (then nothing changed). */
+/* Bytes that its tags take. */
+size_t peer_tags_size(const struct peer *peer);
+
+/* Replaces the tags by n copies; their room's account (held) knows. 0 or -ENOMEM (then nothing changed). */
 int peer_set_tags(struct peer *peer, const struct span *tags, size_t n) __attribute__((warn_unused_result));

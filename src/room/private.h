@@ -36,7 +36,7 @@ void room_resume_peers(struct room *room);
 void room_turn_begin(struct room *room);
 void room_turn_end(struct room *room);
 
-/* Takes a peer off the list of open ones. */
+/* The peer is closed for the script: it is no longer counted or found. */
 void room_unlist(struct peer *peer);
 
 /* The peer is gone for the room. */

@@ -25,7 +25,8 @@ static bool inbox_open(const struct room *room)
 
 void room_schedule(struct room *room)
 {
-    bool has_work = !list_empty(&room->wakes) || (!list_empty(&room->inbox) && inbox_open(room));
+    bool has_work = !list_empty(&room->wakes) ||
+                    ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
     if (!has_work || list_linked(&room->in_ready))
         return;
     list_push(&room->rooms->ready, &room->in_ready);
@@ -36,7 +37,8 @@ void room_schedule(struct room *room)
 static bool may_run_now(struct room *room)
 {
     struct rooms *rooms = room->rooms;
-    if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || !inbox_open(room))
+    if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || room->reload_due ||
+        !inbox_open(room))
         return false;
     if (rooms->turn != rooms->loop->turn) {
         rooms->turn = rooms->loop->turn;
@@ -56,6 +58,22 @@ static void note_direct(struct rooms *rooms)
 static bool event_counts(const struct event *event)
 {
     return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT;
+}
+
+static void count_in(struct room *room, const struct event *event)
+{
+    if (!event_counts(event))
+        return;
+    room->n_events++;
+    room->inbox_size += event_size(event);
+}
+
+static void count_out(struct room *room, const struct event *event)
+{
+    if (!event_counts(event))
+        return;
+    room->n_events--;
+    room->inbox_size -= event_size(event);
 }
 
 /* Copies what is the sender's. Without memory, the text of an error or a close is left out; false: it
@@ -84,8 +102,7 @@ void room_post(struct room *room, struct event *event)
     }
     list_push(&room->inbox, &event->link);
     list_remove(&room->in_idle);
-    if (event_counts(event))
-        room->n_events++;
+    count_in(room, event);
     if (now) {
         room_step(room);
         note_direct(room->rooms);
@@ -104,7 +121,7 @@ static void close_instance(struct room *room)
     room->rooms->script->close(instance);
     room->rooms->counters->rooms_stopped++;
     room->n_waiting = room->n_holds = room->n_open = 0;
-    room->input_closed = false;
+    room->input_closed = room->reload_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
     struct list *link;
@@ -123,6 +140,10 @@ static void close_instance(struct room *room)
 
 void room_unlist(struct peer *peer)
 {
+    if (peer->connected) {
+        peer->connected = false;
+        peer->room->n_connected--;
+    }
     if (!peer->listed)
         return;
     peer->listed = false;
@@ -144,6 +165,7 @@ void room_part(struct peer *peer)
     if (peer->object)
         room->rooms->script->forget(room->instance, peer);
     peer->object = NULL;
+    room->held -= peer_tags_size(peer);
     peer->room = NULL;
     room->n_peers--;
     room->departures++;
@@ -177,6 +199,16 @@ static void connect_done(struct room *room, struct event *event, enum outcome ou
     }
 }
 
+void room_fail_start(struct room *room, struct http_response *response)
+{
+    struct event *first = container_of(room->inbox.next, struct event, link);
+
+    if (list_empty(&room->inbox) || first->failure)
+        http_response_free(response);
+    else
+        first->failure = response;
+}
+
 void room_event_done(struct room *room, struct event *event, enum outcome outcome)
 {
     switch ((enum event_kind)event->kind) {
@@ -185,11 +217,8 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
             room->state = ROOM_RUNNING;
         } else {
             room->start_failed = true;
-            if (!list_empty(&room->inbox)) {
-                struct event *first = container_of(room->inbox.next, struct event, link);
-                first->failure = event->failure;
-                event->failure = NULL;
-            }
+            room_fail_start(room, event->failure);
+            event->failure = NULL;
         }
         break;
     case EVENT_CONNECT: connect_done(room, event, outcome); break;
@@ -199,6 +228,7 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_ERROR:
     case EVENT_REQUEST:
     case EVENT_TIMER:
+    case EVENT_RELOAD:
     case EVENT_WAKE: break;
     }
     if (event->exchange) /* the handler ended without an answer: only a failure of ours can do that */
@@ -303,6 +333,7 @@ static void run_event(struct room *room, struct event *event)
     case EVENT_START:
     case EVENT_ERROR:
     case EVENT_REQUEST:
+    case EVENT_RELOAD:
     case EVENT_STOP: script->run(room->instance, event); break;
     }
 }
@@ -316,8 +347,7 @@ static void fail_start(struct room *room)
     if (!link)
         return;
     struct event *event = container_of(link, struct event, link);
-    if (event_counts(event))
-        room->n_events--;
+    count_out(room, event);
     struct http_response *failure = event->failure;
     event->failure = NULL;
     if (!failure)
@@ -342,14 +372,44 @@ static void fail_start(struct room *room)
     room_turn_end(room);
 }
 
+/* Those who are connected to the old VM go: the new one does not know them. */
+static void restart(struct room *room)
+{
+    static const char reason[] = "Internal error";
+
+    room->rooms->counters->rooms_restarted++;
+    room_turn_begin(room);
+    list_each_safe(it, &room->peers) {
+        struct peer *peer = container_of(it, struct peer, link);
+        if (peer->state == PEER_NEW)
+            continue;
+        room_close_peer(peer, 1011, reason, sizeof reason - 1);
+        room_part(peer);
+    }
+    room_turn_end(room);
+    close_instance(room);
+    room->state = ROOM_NEW;
+    room_schedule(room);
+}
+
+void room_restart(struct room *room)
+{
+    room->restarting = true;
+}
+
 /* What a step of the script has decided about the room itself is carried out when the script
  * is no longer running. */
 static void after_step(struct room *room)
 {
+    bool restarting = room->restarting;
+
+    room->restarting = false;
     if (room->start_failed) {
         room->start_failed = false;
         close_instance(room);
         fail_start(room);
+    } else if (restarting && room->instance && room->state != ROOM_STOPPING) {
+        restart(room);
     }
     room_resume_peers(room);
     room_settle(room);
@@ -384,13 +444,14 @@ void room_step(struct room *room)
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);
-    if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
+    if (room->reload_due && inbox_open(room) && (event = event_new(EVENT_RELOAD)) != NULL)
+        room->reload_due = false;
+    else if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
         event = container_of(list_pop(&room->wakes), struct event, link);
         room->wake_next = false;
     } else if (inbox) {
         event = container_of(list_pop(&room->inbox), struct event, link);
-        if (event_counts(event))
-            room->n_events--;
+        count_out(room, event);
         room->wake_next = true;
     }
     if (event) {
@@ -447,6 +508,7 @@ static void refuse_queued(struct room *room)
         event_free(event);
     }
     room->n_events = 0;
+    room->inbox_size = 0;
 }
 
 void room_remove(struct room *room)

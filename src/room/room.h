@@ -31,7 +31,10 @@ struct script_ops {
     void (*forget)(void *instance, struct peer *peer);
     /* The VM ends; handlers that still wait are dropped without being told. */
     void (*close)(void *instance);
-    /* The names for logs. */
+    /* A room keeps its party by a reference; a party that is handed in comes back. */
+    struct party *(*party_ref)(struct party *party);
+    void (*party_unref)(struct party *party);
+    /* Its name, the same in all of its versions. */
     struct span (*party_name)(const struct party *party);
     /* Party.options.duplicateId */
     enum duplicate_id {
@@ -43,8 +46,10 @@ struct script_ops {
 
 struct room_limits {
     uint64_t events, handlers; /* waiting in one room */
+    uint64_t connections;      /* peers of one room; 0: any number */
     uint64_t idle_ms;          /* until an idle room leaves memory */
     uint64_t output;           /* bytes that a room's output may take until it has left */
+    uint64_t inbox;            /* bytes of messages and bodies waiting in one room; 0: any number */
 };
 
 enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };
@@ -78,7 +83,7 @@ struct rooms {
 
 struct room {
     struct rooms *rooms;
-    struct party *party; /* a reference, by script's rules */
+    struct party *party; /* a reference; the version that its next VM gets, or that it is to take over */
     void *instance;      /* the script's VM; NULL in ROOM_NEW */
     char *id;            /* owned, with a NUL behind it */
     uint8_t state;       /* enum room_state */
@@ -87,17 +92,23 @@ struct room {
     bool start_failed;   /* onStart raised in this step */
     bool stopped;        /* onStop is over; the room leaves when what it wrote is durable */
     bool wake_next;      /* the inbox was served last */
+    bool reload_due;     /* the VM is to take over the party's new version before the next event */
+    bool restarting;     /* room_restart was called in this step */
     struct map_node by_key;
     struct list in_all, in_ready, in_idle;
     struct list inbox; /* of struct event, but for WAKE */
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
+    size_t inbox_size; /* bytes that those hold */
+    size_t held;       /* bytes that its peers hold for the script: their tags */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
     uint32_t n_open;           /* requests not yet answered */
     uint32_t n_peers;          /* in peers */
+    uint32_t n_connected;      /* of them, those that are not closed: NEW, or listed */
     uint32_t departures;       /* peers that have left; tells an iteration that its place is gone */
     uint32_t n_listed;         /* JOINING or OPEN: what the script sees as connected */
+    uint32_t broadcasts;       /* number of the script's last one */
     struct list peers;         /* all whose onClose is not over, in the order of arrival */
     struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */
@@ -124,6 +135,12 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
 
 /* Only one that is there. */
 struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id);
+
+/* The parties have other versions: each room whose party find still knows by its name takes it, and one
+ * that has a VM gets an EVENT_RELOAD before all that waits in its inbox. Rooms of the other parties stay as
+ * they are. The limits count from here on. */
+void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
+                  struct party *(*find)(void *user, struct span name), void *user);
 
 /* Ends all rooms: what waits in inboxes runs and handlers that wait may finish, for at most
  * grace_ms; then onStop runs in each; then on_empty is called. Nothing new is let in from
@@ -181,6 +198,9 @@ struct peer *room_next_peer(struct peer *peer);
 /* Bytes that wait to be written to a peer, those of this turn included. */
 size_t room_peer_pending(const struct peer *peer);
 
+/* In ops->open, or onStart: why the room can't start. It is the answer to what woke it, and the room's. */
+void room_fail_start(struct room *room, struct http_response *response);
+
 /* A handler has ended; the event is the room's again. Only the script calls it. */
 void room_event_done(struct room *room, struct event *event, enum outcome outcome);
 
@@ -195,6 +215,11 @@ void room_wait_end(struct room *room);
 void room_timer_due(struct room *room, void *handle);
 /* Takes back a WAKE or TIMER event that still waits in the inbox. */
 void room_forget_handle(struct room *room, void *handle);
+
+/* The VM is of no use any more: when the script returns it is closed, without onStop. Who is connected is
+ * closed with 1011, without onClose; handlers that wait are dropped, their requests answered with 500. What
+ * waits in the inbox gets a fresh VM. */
+void room_restart(struct room *room);
 
 /* A reason to stay in memory, and its end. */
 void room_hold(struct room *room);

@@ -4,12 +4,15 @@
 
 #include "base/check.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool room_full(const struct room *room)
 {
     const struct room_limits *limits = &room->rooms->limits;
-    return room->rooms->stopping || room->n_events >= limits->events || room->n_waiting >= limits->handlers;
+    return room->rooms->stopping || room->n_events >= limits->events ||
+           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers;
 }
 
 static struct http_response *unavailable(struct room *room)
@@ -39,8 +42,33 @@ void room_request(struct room *room, struct http_request *request, struct exchan
     room_post(room, event);
 }
 
+/* Has the room all the peers that it may have? One that takes the place of another with its id is none
+ * more. */
+static bool room_crowded(struct room *room, const struct peer *peer)
+{
+    uint64_t most = room->rooms->limits.connections;
+    if (most == 0 || room->n_connected < most)
+        return false;
+    return room->rooms->script->duplicate_id(room->party) != DUPLICATE_REPLACE ||
+           !room_find_peer(room, span_of(peer->id));
+}
+
+static struct http_response *crowded(const struct room *room)
+{
+    char text[96];
+    snprintf(text, sizeof text, "The room is full: it may have %" PRIu64 " connections (connectionsPerRoom)",
+             room->rooms->limits.connections);
+    return http_response_text(503, text);
+}
+
 void room_connect(struct room *room, struct peer *peer, struct http_request *request)
 {
+    if (room_crowded(room, peer)) {
+        room->rooms->counters->sockets_refused++;
+        http_request_free(request);
+        peer->kind->refuse(peer, crowded(room));
+        return;
+    }
     struct event *event = room_full(room) ? NULL : event_new(EVENT_CONNECT);
     if (!event) {
         room->rooms->counters->sockets_refused++;
@@ -53,6 +81,8 @@ void room_connect(struct room *room, struct peer *peer, struct http_request *req
     peer->serial = ++room->rooms->last_serial;
     list_push(&room->peers, &peer->link);
     room->n_peers++;
+    peer->connected = true;
+    room->n_connected++;
     event->peer = peer_ref(peer);
     event->request = request;
     room_post(room, event);
@@ -72,7 +102,8 @@ void room_resume_peers(struct room *room)
 {
     struct list waiting, *link;
 
-    if (list_empty(&room->blocked) || room_full(room) || room->n_events > room->rooms->limits.events / 2)
+    if (list_empty(&room->blocked) || room_full(room) || room->n_events > room->rooms->limits.events / 2 ||
+        (room->rooms->limits.inbox > 0 && room->inbox_size > room->rooms->limits.inbox / 2))
         return;
     list_init(&waiting);
     list_splice(&waiting, &room->blocked); /* whoever finds it full again comes back there */

@@ -16,6 +16,7 @@ static void rooms_free_dead(struct rooms *rooms)
 {
     list_each_safe(it, &rooms->dead) {
         struct room *room = container_of(it, struct room, in_all);
+        rooms->script->party_unref(room->party);
         free(room->id);
         free(room);
     }
@@ -154,7 +155,7 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     memcpy(room->id, id.ptr, id.len);
     room->id[id.len] = '\0';
     room->rooms = rooms;
-    room->party = party;
+    room->party = rooms->script->party_ref(party);
     list_init(&room->inbox);
     list_init(&room->wakes);
     list_init(&room->peers);
@@ -164,6 +165,28 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     rooms->n_rooms++;
     room_settle(room); /* goes again, should no event follow */
     return room;
+}
+
+void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
+                  struct party *(*find)(void *user, struct span name), void *user)
+{
+    const struct script_ops *script = rooms->script;
+
+    rooms->limits = *limits;
+    list_each(link, &rooms->all) {
+        struct room *room = container_of(link, struct room, in_all);
+        struct party *before = room->party, *party = find(user, script->party_name(before));
+        if (party && party != before) {
+            room->party = script->party_ref(party);
+            script->party_unref(before);
+            room->reload_due = room->instance && room->state != ROOM_STOPPING && !rooms->stopping;
+        }
+        if (room->reload_due)
+            list_remove(&room->in_idle);
+        room_schedule(room); /* the limits may have been what it waited for */
+    }
+    if (!rooms->stopping && !list_empty(&rooms->idle))
+        timer_start(rooms->loop, &rooms->evict, 0);
 }
 
 void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *user), void *user)
@@ -189,7 +212,7 @@ void room_settle(struct room *room)
     bool settled = rooms->running != room && room->outq.count == 0 && room->written <= room->durable;
     bool quiet = settled && (room->state == ROOM_RUNNING || room->state == ROOM_NEW) &&
                  room->n_waiting == 0 && list_empty(&room->inbox) && list_empty(&room->wakes) &&
-                 room->n_open == 0;
+                 room->n_open == 0 && !room->reload_due;
 
     if (settled && room->stopped) {
         room_leave(room);

@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "script/library.h"
+#include "script/quota.h"
 #include "script/wait.h"
 
+#define DATE_FORMAT_MAX 1000u
 #define LOAD_MAX ((size_t)256 * 1024) /* bytes of source that load takes */
 
 /* ---- tables ---- */
@@ -132,24 +134,41 @@ static void push_pieces(lua_State *L)
     luaL_pushresult(&source);
 }
 
+/* Source is given to Lua's compiler in pieces, between which it can be stopped. */
+#define LOAD_PIECE ((size_t)512)
+
+static const char *next_piece(lua_State *L, void *user, size_t *len)
+{
+    struct span *source = user;
+    const char *piece = source->ptr;
+
+    (void)L;
+    quota_poll();
+    *len = source->len < LOAD_PIECE ? source->len : LOAD_PIECE;
+    source->ptr += *len;
+    source->len -= *len;
+    return piece;
+}
+
 /* load(chunk [, chunkname [, mode [, env]]]): text only, and not without a limit. */
 static int base_load(lua_State *L)
 {
-    size_t len;
+    struct span source;
     const char *mode = luaL_optstring(L, 3, "bt");
     bool has_env = !lua_isnone(L, 4);
-    const char *source = lua_tolstring(L, 1, &len);
-    const char *name = luaL_optstring(L, 2, source ? source : "=(load)");
+    source.ptr = lua_tolstring(L, 1, &source.len);
+    const char *name = luaL_optstring(L, 2, source.ptr ? source.ptr : "=(load)");
 
-    if (source) {
-        check_size(L, len);
+    if (source.ptr) {
+        check_size(L, source.len);
     } else {
         luaL_checktype(L, 1, LUA_TFUNCTION);
         push_pieces(L);
-        source = lua_tolstring(L, -1, &len);
+        source.ptr = lua_tolstring(L, -1, &source.len);
     }
     /* A mode without "t" is refused by Lua itself. */
-    if (luaL_loadbufferx(L, source, len, name, strchr(mode, 't') ? "t" : "") != LUA_OK) {
+    if (lua_load(L, next_piece, &source, name, strchr(mode, 't') ? "t" : "") != LUA_OK) {
+        quota_check(L);
         luaL_pushfail(L);
         lua_insert(L, -2);
         return 2;
@@ -175,6 +194,19 @@ static int base_collectgarbage(lua_State *L)
     return 1;
 }
 
+/* os.date([format [, time]]): as in Lua, but a format has an end: each letter of it costs a call of the
+ * system's. */
+static int os_date(lua_State *L)
+{
+    size_t len;
+
+    luaL_optlstring(L, 1, "", &len);
+    luaL_argcheck(L, len <= DATE_FORMAT_MAX, 1, "a format of 1000 bytes at most expected");
+    return library_stock(LIBRARY_OS, STOCK_OS_DATE)(L);
+}
+
+const luaL_Reg os_functions[] = {{"date", os_date}, {NULL, NULL}};
+
 /* now(): ms since 1970 */
 static int base_now(lua_State *L)
 {
@@ -189,6 +221,7 @@ const luaL_Reg base_functions[] = {
     {"next", base_next},
     {"now", base_now},
     {"pairs", base_pairs},
+    {"pcall", base_pcall},
     {"print", base_print},
     {"rawget", base_rawget},
     {"rawset", base_rawset},
@@ -196,5 +229,6 @@ const luaL_Reg base_functions[] = {
     {"setmetatable", base_setmetatable},
     {"sleep", base_sleep},
     {"tostring", base_tostring},
+    {"xpcall", base_xpcall},
     {NULL, NULL},
 };

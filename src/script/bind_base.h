@@ -7,6 +7,10 @@
 /* As in Lua, but for libraries it sees what they have not fetched yet. */
 int base_next(lua_State *L);
 
+/* Calls whose errors are caught, but for the end of a handler's time. (protect.c) */
+int base_pcall(lua_State *L);
+int base_xpcall(lua_State *L);
+
 /* Writes to the log. (bind_log.c) */
 int base_print(lua_State *L);
 
@@ -28,4 +32,5 @@ bool json_marked(lua_State *L, int index);
 
 /* ---- libraries ---- */
 extern const luaL_Reg string_functions[];
+extern const luaL_Reg os_functions[];
 extern const luaL_Reg debug_functions[];

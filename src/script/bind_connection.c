@@ -117,6 +117,8 @@ static int connection_set_tags(lua_State *L)
     size_t n;
 
     tags_check(L, 2, tags, &n);
+    if (box->peer)
+        vm_demand(L, PEER_TAGS_MAX * (PEER_TAG_LEN_MAX + 1));
     if (box->peer && peer_set_tags(box->peer, tags, n) != 0)
         return luaL_error(L, "not enough memory");
     return 0;

@@ -1,5 +1,6 @@
 /* party: the room that the script runs in. Every function works as party.f() and as party:f(). */
 #include "script/bind.h"
+#include "script/quota.h"
 #include "script/script.h"
 
 static struct room *room_check(lua_State *L)
@@ -16,13 +17,16 @@ static struct room *room_check(lua_State *L)
 struct audience {
     struct peer **without;
     size_t n, cap;
-    int holder; /* index of the userdata */
+    uint32_t number; /* marks those that are in without already */
+    int holder;      /* index of the userdata */
     bool binary;
     struct span tag; /* ptr NULL: everybody */
 };
 
 static void leave_out(lua_State *L, struct audience *audience, struct peer *peer)
 {
+    if (peer->left_out == audience->number)
+        return;
     if (audience->n == audience->cap) {
         audience->cap = audience->cap ? audience->cap * 2 : 8;
         struct peer **grown = lua_newuserdatauv(L, audience->cap * sizeof(struct peer *), 0);
@@ -32,6 +36,15 @@ static void leave_out(lua_State *L, struct audience *audience, struct peer *peer
         lua_replace(L, audience->holder);
     }
     audience->without[audience->n++] = peer;
+    peer->left_out = audience->number;
+}
+
+/* Never 0, which peers have that were never left out. */
+static uint32_t next_number(struct room *room)
+{
+    if (++room->broadcasts == 0)
+        room->broadcasts = 1;
+    return room->broadcasts;
 }
 
 /* A connection or an id at the top; popped. */
@@ -63,6 +76,7 @@ static void leave_out_all(lua_State *L, int index, struct room *room, struct aud
     }
     lua_Integer n = (lua_Integer)lua_rawlen(L, index);
     for (lua_Integer i = 1; i <= n; i++) {
+        quota_poll();
         lua_rawgeti(L, index, i);
         leave_out_value(L, room, audience);
     }
@@ -102,21 +116,13 @@ static bool read_options(lua_State *L, int index, struct room *room, struct audi
     return named;
 }
 
-static bool left_out(const struct audience *audience, const struct peer *peer)
-{
-    for (size_t i = 0; i < audience->n; i++) {
-        if (audience->without[i] == peer)
-            return true;
-    }
-    return false;
-}
-
 static int send_to_tag(struct room *room, const struct audience *audience, struct bytes *bytes)
 {
     int rc = 0;
     list_each(link, &room->peers) {
         struct peer *peer = container_of(link, struct peer, link);
-        if (rc == 0 && peer_open(peer) && peer_has_tag(peer, audience->tag) && !left_out(audience, peer))
+        if (rc == 0 && peer_open(peer) && peer->left_out != audience->number &&
+            peer_has_tag(peer, audience->tag))
             rc = room_send(peer, bytes, audience->binary);
     }
     return rc;
@@ -127,7 +133,7 @@ static int send_to_tag(struct room *room, const struct audience *audience, struc
 static int party_broadcast(lua_State *L)
 {
     struct room *room = room_check(L);
-    struct audience audience = {.holder = 3};
+    struct audience audience = {.number = next_number(room), .holder = 3};
     size_t len;
 
     bind_skip_self(L);
@@ -256,7 +262,7 @@ const luaL_Reg party_functions[] = {
 
 static void push_env(lua_State *L)
 {
-    const struct string_list *env = &vm_of(L)->script->project->env;
+    const struct string_list *env = &vm_of(L)->party->project->env;
     lua_createtable(L, 0, (int)env->count);
     for (size_t i = 0; i < env->count; i++) {
         const char *equals = strchr(env->items[i], '=');

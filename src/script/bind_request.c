@@ -1,6 +1,7 @@
 /* request: an HTTP request, as scripts see it. The object owns the request, so a script that keeps it
  * can read it later; its memory counts as the room's. */
 #include "script/bind.h"
+#include "script/quota.h"
 
 #include "http/field.h"
 
@@ -11,14 +12,16 @@ const char headers_type[] = "headers";
 
 enum { VALUE_BODY = 1, VALUE_QUERY, VALUE_HEADERS, VALUES = 3 };
 
-struct request_box {
+struct request_held {
+    struct held base;
     struct http_request *request; /* owned */
     size_t charged;
 };
 
 static struct http_request *request_check(lua_State *L, int arg)
 {
-    return ((struct request_box *)bind_check(L, arg, request_type))->request;
+    bind_check(L, arg, request_type);
+    return ((struct request_held *)held_of(L, arg))->request;
 }
 
 /* Lets go of the body in C once the script has it as a string. */
@@ -36,9 +39,8 @@ static void push_body(lua_State *L, int self)
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, self, VALUE_BODY);
     if (request->body) {
-        struct request_box *box = lua_touserdata(L, self);
         vm_discharge(vm_of(L), request->body->len);
-        box->charged -= request->body->len;
+        ((struct request_held *)held_of(L, self))->charged -= request->body->len;
         bytes_unref(request->body);
         request->body = NULL;
     }
@@ -77,31 +79,28 @@ static void push_buf(lua_State *L, struct buf *buf)
 }
 
 struct pairs {
+    struct held base;
     struct buf name, value;
 };
 
-static int pairs_gc(lua_State *L)
+static void pairs_release(struct vm *vm, struct held *held)
 {
-    struct pairs *pairs = lua_touserdata(L, 1);
+    struct pairs *pairs = container_of(held, struct pairs, base);
+
+    (void)vm;
     buf_fini(&pairs->name);
     buf_fini(&pairs->value);
-    return 0;
 }
 
 /* Two buffers that go with the stack, whatever raises. */
 static struct pairs *push_pairs(lua_State *L)
 {
-    static const char type[] = "pairs";
-    static const luaL_Reg metamethods[] = {{"__gc", pairs_gc}, {NULL, NULL}};
-    struct pairs *pairs = lua_newuserdatauv(L, sizeof *pairs, 0);
-    *pairs = (struct pairs){0};
-    bind_metatable(L, type, metamethods);
-    lua_setmetatable(L, -2);
-    return pairs;
+    return held_push(L, 0, sizeof(struct pairs), pairs_release);
 }
 
 static int next_pair(lua_State *L, struct span *rest, struct pairs *pairs)
 {
+    quota_poll();
     int rc = http_query_next(rest, &pairs->name, &pairs->value);
     if (rc < 0)
         luaL_error(L, "not enough memory");
@@ -305,32 +304,31 @@ static int request_index(lua_State *L)
     return 1;
 }
 
-static int request_gc(lua_State *L)
+static void request_release(struct vm *vm, struct held *base)
 {
-    struct request_box *box = lua_touserdata(L, 1);
-    http_request_free(box->request);
-    box->request = NULL;
-    vm_discharge(vm_of(L), box->charged);
-    box->charged = 0;
-    return 0;
+    struct request_held *held = container_of(base, struct request_held, base);
+    http_request_free(held->request);
+    vm_discharge(vm, held->charged);
 }
 
 static const luaL_Reg metamethods[] = {{"__index", request_index},
                                        {"__newindex", bind_read_only},
-                                       {"__gc", request_gc},
+                                       {"__gc", held_gc},
                                        {NULL, NULL}};
 
 void request_push(lua_State *L, struct event *event)
 {
-    struct request_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);
-    *box = (struct request_box){0};
+    size_t size = event_size(event);
+
+    vm_demand(L, size);
+    struct request_held *held = held_push(L, VALUES, sizeof *held, request_release);
     bind_metatable(L, request_type, metamethods);
     lua_setmetatable(L, -2); /* the last thing that can raise */
-    box->request = event->request;
+    held->request = event->request;
     event->request = NULL;
-    box->charged = box->request->size + (box->request->body ? box->request->body->len : 0);
-    vm_charge(vm_of(L), box->charged);
+    held->charged = size;
+    vm_charge(vm_of(L), size);
     /* The collector sees no more than the box: unless it works as for all that this holds, requests whose
      * bodies nobody reads fill the room. */
-    lua_gc(L, LUA_GCSTEP, (int)(box->charged / 1024) + 1);
+    lua_gc(L, LUA_GCSTEP, (int)(size / 1024) + 1);
 }

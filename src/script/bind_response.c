@@ -1,6 +1,7 @@
 /* Response: what a request is answered with. Everything is checked when it is made, so an answer
  * that can't be sent raises in the script, and the client never gets a broken one. */
 #include "script/bind.h"
+#include "script/quota.h"
 
 #include "http/field.h"
 
@@ -37,6 +38,7 @@ static void line_of(lua_State *L, struct span name)
 {
     struct span value;
 
+    quota_poll();
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
         luaL_error(L, "the header %s is %s, not a string", name.ptr, luaL_typename(L, -1));
     value.ptr = lua_tolstring(L, -1, &value.len);

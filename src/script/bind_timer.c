@@ -7,6 +7,9 @@
 
 const char timer_type[] = "timer";
 
+/* Bytes that a timer takes in C: its place in the loop's heap, its event when it is due. */
+#define TIMER_COST (sizeof(struct event) + 2 * sizeof(void *))
+
 /* Lies in the Lua object. In vm->timers, and anchored in the registry, while it is to run again. */
 struct timer_box {
     struct list link;
@@ -46,6 +49,7 @@ static void timer_end(lua_State *L, struct timer_box *box)
     if (!list_linked(&box->link))
         return;
     list_remove(&box->link);
+    vm_discharge(box->vm, TIMER_COST);
     timer_stop(&box->timer);
     lua_pushnil(L); /* the key exists, so nothing is allocated */
     lua_rawsetp(L, LUA_REGISTRYINDEX, box);
@@ -88,6 +92,7 @@ static int timer_new(lua_State *L, bool repeat)
     if (!vm->room || !vm->loaded)
         return luaL_error(L, "timers belong to rooms: start them in onStart or later");
 
+    vm_demand(L, TIMER_COST);
     struct timer_box *box = lua_newuserdatauv(L, sizeof *box, 1);
     *box = (struct timer_box){.vm = vm, .timer = {.fn = timer_due}};
     bind_metatable(L, timer_type, metamethods);
@@ -99,6 +104,7 @@ static int timer_new(lua_State *L, bool repeat)
     uint64_t ns = (uint64_t)(ms * 1e6);
     box->interval_ns = repeat ? ns : 0;
     list_push(&vm->timers, &box->link);
+    vm_charge(vm, TIMER_COST);
     room_hold(vm->room);
     timer_start_at(vm->script->loop, &box->timer, clock_monotonic_ns() + ns);
     return 1;
@@ -149,6 +155,8 @@ enum call_result timer_run(struct vm *vm, void *handle)
 void timers_stop(struct vm *vm)
 {
     struct list *link;
-    while ((link = list_pop(&vm->timers)) != NULL)
+    while ((link = list_pop(&vm->timers)) != NULL) {
+        vm_discharge(vm, TIMER_COST);
         timer_stop(&container_of(link, struct timer_box, link)->timer);
+    }
 }

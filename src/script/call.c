@@ -3,7 +3,9 @@
 #include "script/call.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "script/bind.h"
+#include "script/quota.h"
 #include "script/script.h"
 
 #include <errno.h>
@@ -104,6 +106,30 @@ void call_drop_spare(struct vm *vm)
         task_free(task);
 }
 
+/* Closes the variables that a coroutine which raised has left open. What runs for that belongs to the handler,
+ * and has what is left of its time; after the end of that, nothing of the script's runs. */
+static void close_variables(struct task *task, bool late)
+{
+    struct vm *vm = task->vm;
+
+    vm->running = task;
+    quota_begin(task, late);
+    lua_closethread(task->co, vm->L);
+    bool ended = quota_end(task) && !late;
+    vm->running = NULL;
+    if (ended)
+        handler_failed(task, CALL_TIME);
+}
+
+static enum call_result result_of(int status, bool late)
+{
+    switch (status) {
+    case LUA_OK: return CALL_DONE;
+    case LUA_YIELD: return CALL_WAITING;
+    default: return late ? CALL_TIME : status == LUA_ERRMEM ? CALL_MEMORY : CALL_RAISED;
+    }
+}
+
 static enum call_result run(struct task *task, int n_args)
 {
     struct vm *vm = task->vm;
@@ -113,27 +139,25 @@ static enum call_result run(struct task *task, int n_args)
     task->suspending = false;
     vm->running = task;
     vm->resumes = NULL;
+    quota_begin(task, false);
     int status = lua_resume(task->co, vm->L, n_args, &n_results);
+    bool late = quota_end(task);
     vm->running = NULL;
+    enum call_result result = result_of(status, late);
 
-    if (status == LUA_YIELD) {
+    if (result == CALL_WAITING) {
         CHECK(task->suspending); /* coroutine.yield of ours refuses any other */
         if (!list_linked(&task->link))
             list_push(&vm->tasks, &task->link);
         return CALL_WAITING;
     }
-    enum call_result result = status == LUA_OK ? CALL_DONE : status == LUA_ERRMEM ? CALL_MEMORY : CALL_RAISED;
     list_remove(&task->link);
     task->done(task, result);
     task->event = NULL;
-    if (status != LUA_OK) { /* pending to-be-closed variables get their due */
-        vm->running = task;
-        lua_closethread(task->co, vm->L);
-        vm->running = NULL;
-    }
-    task_put(task, status == LUA_OK);
-    if (result == CALL_MEMORY) /* the next handler is to find what this one has left */
-        vm_collect(vm);
+    if (result != CALL_DONE)
+        close_variables(task, late);
+    task_put(task, result == CALL_DONE);
+    vm_account(vm, result == CALL_MEMORY); /* the next handler is to find what this one has left */
     return result;
 }
 
@@ -144,13 +168,14 @@ enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction en
     if (!task) {
         struct task none = {.vm = vm, .handler = handler, .event = event, .data = data};
         done(&none, CALL_MEMORY);
-        vm_collect(vm);
+        vm_account(vm, true);
         return CALL_MEMORY;
     }
     task->handler = handler;
     task->event = event;
     task->data = data;
     task->done = done;
+    task->left = vm->script->config->limits.handler_time * NS_PER_MS;
     lua_pushcfunction(task->co, enter);
     lua_pushlightuserdata(task->co, task);
     return run(task, 1);

@@ -12,6 +12,7 @@ enum call_result {
     CALL_WAITING, /* it waits (wait.h): task_resume will go on */
     CALL_RAISED,  /* it raised; see struct failure */
     CALL_MEMORY,  /* the room's memory is used up */
+    CALL_TIME,    /* it has had its time (quota.h) */
 };
 
 /* A handler under way. */
@@ -25,6 +26,7 @@ struct task {
     void *data;          /* for enter */
     bool suspending;     /* a wait has begun: the yields that lead out of it are ours */
     bool bad_json;       /* request:json() has failed in it */
+    uint64_t left;       /* ns of Lua that it still has */
     /* Called when the task is over, however; the task is freed after it. */
     void (*done)(struct task *task, enum call_result result);
     struct timer timer;                       /* of sleep */
@@ -55,7 +57,7 @@ void call_drop_spare(struct vm *vm);
 /* Goes on with a task that waited. */
 enum call_result call_resume(struct task *task);
 
-/* In done(), after CALL_RAISED or CALL_MEMORY: what was raised. To be ended by failure_fini. */
+/* In done(), after CALL_RAISED, CALL_MEMORY or CALL_TIME: what was raised. To be ended by failure_fini. */
 void call_failure(struct task *task, enum call_result result, struct failure *failure);
 void failure_fini(struct failure *failure);
 

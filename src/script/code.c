@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -183,6 +182,12 @@ void code_unref(struct code *code)
     free(code->path);
     free(code->bytecode);
     free(code);
+}
+
+bool code_same(const struct code *code, const struct code *other)
+{
+    return other && strcmp(code->name, other->name) == 0 && code->len == other->len &&
+           memcmp(code->bytecode, other->bytecode, code->len) == 0;
 }
 
 /* ---- showing source ---- */

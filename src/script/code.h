@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/span.h"
 
+#include <stdbool.h>
+
 struct code {
     _Atomic uint32_t refs;
     char *name;        /* owned; path inside the project, as tracebacks show it: "parties/main.lua"; for Lua
@@ -24,6 +26,9 @@ struct code *code_compile(const char *path, const char *name, struct buf *error)
 
 struct code *code_ref(struct code *code);
 void code_unref(struct code *code);
+
+/* Are they the same, lines included? other may be NULL. */
+bool code_same(const struct code *code, const struct code *other);
 
 /* Adds a paragraph to what is wrong so far: "NAME:LINE: text", and five lines of the file at path around
  * that line. line 0: not known, "NAME: text" alone. */

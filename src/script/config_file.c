@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define MEMORY_MAX ((size_t)16 * 1024 * 1024) /* bytes that the file may use */
-#define STEPS_MAX 10000000                    /* instructions that it may run */
+#define STEPS_MAX 1000000                     /* instructions that it may run */
 
 struct reading {
     lua_State *L;
@@ -184,8 +184,15 @@ static void read_threads(struct reading *r, const char *key)
 static void read_public(struct reading *r, const char *key)
 {
     const char *folder = read_text(r, key);
-    if (folder)
+    if (folder) {
         replace_text(&r->config->public_folder, folder);
+        r->config->public_set = true;
+    }
+}
+
+static void read_single_page(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->single_page_app);
 }
 
 static void read_cors(struct reading *r, const char *key)
@@ -196,6 +203,11 @@ static void read_cors(struct reading *r, const char *key)
 static void read_io_uring(struct reading *r, const char *key)
 {
     read_flag(r, key, &r->config->io_uring);
+}
+
+static void read_deflate(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->deflate);
 }
 
 /* "*", or what a browser sends: scheme://host[:port] */
@@ -217,6 +229,26 @@ static void read_origins(struct reading *r, const char *key)
     config->allowed_origins_set = true;
     for (size_t i = 0; i < config->allowed_origins.count; i++)
         config->any_origin = config->any_origin || strcmp(config->allowed_origins.items[i], "*") == 0;
+}
+
+static bool proxy_valid(const char *text)
+{
+    struct config probe = {0};
+    bool valid = config_trust(&probe, text);
+    config_fini(&probe);
+    return valid;
+}
+
+static void read_proxies(struct reading *r, const char *key)
+{
+    struct string_list proxies = {0};
+
+    read_texts(r, key,
+               "an array of addresses, like \"10.0.0.1\", \"10.0.0.0/8\", \"loopback\" or \"private\"",
+               proxy_valid, &proxies);
+    for (size_t i = 0; i < proxies.count; i++)
+        config_trust(r->config, proxies.items[i]);
+    string_list_fini(&proxies);
 }
 
 /* A token of RFC 9110 §5.6.2 (RFC 6455 §4.1: the elements of Sec-WebSocket-Protocol) */
@@ -280,10 +312,10 @@ static void read_vars(struct reading *r, const char *key)
 /* Limits of the contract that this version does not have, and the values that change nothing. */
 static const struct {
     const char *name;
-    lua_Integer fallback; /* 0: none */
+    lua_Integer fallback;
 } later_limits[] = {
-    {"connectionsPerRoom", 0}, {"messagesPerSecond", 0},          {"bytesPerSecond", 0},
-    {"storageKey", 2048},      {"storageValue", 2 * 1024 * 1024},
+    {"storageKey", 2048},
+    {"storageValue", 2 * 1024 * 1024},
 };
 
 #define N_LATER_LIMITS (sizeof later_limits / sizeof *later_limits)
@@ -315,8 +347,7 @@ static void read_limit(struct reading *r, const char *key)
     for (size_t i = 0; i < N_LATER_LIMITS; i++) {
         if (strcmp(later_limits[i].name, key) != 0)
             continue;
-        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback ||
-            later_limits[i].fallback == 0)
+        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback)
             complain_later(r, key);
         return;
     }
@@ -365,14 +396,14 @@ static const struct key keys[] = {
     {"host", read_host},
     {"threads", read_threads},
     {"public", read_public},
-    {"singlePageApp", read_later_flag},
+    {"singlePageApp", read_single_page},
     {"cors", read_cors},
     {"ioUring", read_io_uring},
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
-    {"deflate", read_later_flag},
+    {"deflate", read_deflate},
     {"tls", complain_later},
-    {"trustedProxies", read_later_table},
+    {"trustedProxies", read_proxies},
     {"rejectWithClose", read_later_flag},
     {"vars", read_vars},
     {"crons", read_later_table},

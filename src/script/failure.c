@@ -2,6 +2,7 @@
  * nothing that could take long or be of any size. */
 #include "script/bind.h"
 #include "script/call.h"
+#include "script/quota.h"
 #include "script/script.h"
 #include "script/trace.h"
 
@@ -126,6 +127,13 @@ void call_failure(struct task *task, enum call_result result, struct failure *fa
     *failure = (struct failure){0};
     if (task->co && vm->party)
         trace(task->co, vm->party->code->name, failure);
+    if (result == CALL_TIME) {
+        (void)!buf_printf(&failure->message, "the handler's time is over (handlerTime = %llu ms)",
+                          (unsigned long long)vm->script->config->limits.handler_time);
+        if (*quota_place())
+            (void)!buf_printf(&failure->message, " at %s", quota_place());
+        return;
+    }
     if (result == CALL_MEMORY) {
         (void)!buf_printf(&failure->message, "the room's memory is used up (roomMemory = %zu bytes)",
                           vm->limit);

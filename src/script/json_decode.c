@@ -2,6 +2,7 @@
  * from there into tables that are made in the right size. */
 #include "script/bind.h"
 #include "script/json.h"
+#include "script/quota.h"
 
 #include "base/utf8.h"
 
@@ -389,6 +390,7 @@ static bool read_object(struct reader *r)
 /* Pushes the value at at. */
 static bool read_value(struct reader *r)
 {
+    quota_poll();
     switch (*r->at) {
     case '{': return read_object(r);
     case '[': return read_array(r);

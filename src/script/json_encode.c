@@ -2,6 +2,7 @@
  * path to the value that can't be written. */
 #include "script/bind.h"
 #include "script/json.h"
+#include "script/quota.h"
 
 #include "base/utf8.h"
 
@@ -261,6 +262,7 @@ static lua_Integer check_array(struct writer *w, int table, bool marked)
 
     lua_pushnil(L);
     while (lua_next(L, table)) {
+        quota_poll();
         lua_pop(L, 1);
         if (lua_type(L, -1) == LUA_TSTRING)
             strings = true;
@@ -376,6 +378,7 @@ static void write_value(struct writer *w, int index)
 {
     lua_State *L = w->L;
 
+    quota_poll();
     switch (lua_type(L, index)) {
     case LUA_TNIL: put(w, "null", 4); break;
     case LUA_TBOOLEAN: lua_toboolean(L, index) ? put(w, "true", 4) : put(w, "false", 5); break;

@@ -11,23 +11,35 @@
 #include "script/bind_base.h"
 #include "script/wait.h"
 
+#include <lua_festa.h>
 #include <lualib.h>
 #include <math.h>
 #include <pthread.h>
 
-/* Lua's seed for its hashes of strings. */
-unsigned int festa_lua_seed(void);
+/* ---- what Lua's hashes are seeded with ---- */
+
+unsigned long long festa_lua_multiplier = 1;
+
+static void choose_multiplier(void)
+{
+    random_bytes(&festa_lua_multiplier, sizeof festa_lua_multiplier);
+    festa_lua_multiplier |= 1;
+}
+
 unsigned int festa_lua_seed(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     unsigned int seed;
+
+    CHECK(pthread_once(&once, choose_multiplier) == 0);
     random_bytes(&seed, sizeof seed);
     return seed;
 }
 
 /* ---- what scripts may use of Lua's own ---- */
 
-static const char *const base_stock[] = {"assert", "error",    "ipairs", "pcall",  "rawequal", "rawlen",
-                                         "select", "tonumber", "type",   "xpcall", NULL};
+static const char *const base_stock[] = {"assert", "error",  "ipairs",   "rawequal",
+                                         "rawlen", "select", "tonumber", "type",     NULL};
 static const char *const string_stock[] = {"format",  "byte",  "char",   "find",  "gmatch",   "gsub",
                                            "len",     "lower", "match",  "pack",  "packsize", "rep",
                                            "reverse", "sub",   "unpack", "upper", NULL};
@@ -38,7 +50,8 @@ static const char *const math_stock[] = {"abs",   "acos", "asin",      "atan", "
                                          "floor", "fmod", "log",       "max",  "min",  "modf", "rad", "sin",
                                          "sqrt",  "tan",  "tointeger", "type", "ult",  NULL};
 static const char *const utf8_stock[] = {"char", "codepoint", "codes", "len", "offset", NULL};
-static const char *const os_stock[] = {"clock", "date", "difftime", "time", NULL};
+static const char *const os_stock[] = {"date", "clock", "difftime", "time", NULL};
+_Static_assert(STOCK_OS_DATE == 0, "its place in os_stock");
 
 /* What makes "10" + 1 work: Lua has it in the metatable of strings. */
 static const char *const string_operators[] = {"__add", "__sub",  "__mul", "__mod", "__pow",
@@ -71,7 +84,7 @@ const struct library libraries[LIBRARIES] = {
                       .stock = utf8_stock,
                       .value = utf8_value,
                       .values = utf8_values},
-    [LIBRARY_OS] = {.name = "os", .open = luaopen_os, .stock = os_stock},
+    [LIBRARY_OS] = {.name = "os", .functions = os_functions, .open = luaopen_os, .stock = os_stock},
     [LIBRARY_COROUTINE] = {.name = "coroutine", .functions = coroutine_functions},
     [LIBRARY_DEBUG] = {.name = "debug", .functions = debug_functions},
     [LIBRARY_PARTY] = {.name = "party",
@@ -370,6 +383,22 @@ void library_fill(lua_State *L, int index)
         if (give(L, library, member))
             keep(L, index, library, member);
     }
+}
+
+void library_renew(lua_State *L, enum library_index index, const char *name)
+{
+    struct vm *vm = vm_of(L);
+    int library = (int)index;
+    struct member member = member_named(library, name);
+
+    if (!vm->libraries[library] || !was_given(vm, library, member.index))
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SLOTS + library);
+    lua_pushstring(L, name);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    vm->given[library] &= ~((uint64_t)1 << member.index);
 }
 
 bool library_is_globals(lua_State *L, int index)

@@ -56,6 +56,10 @@ void library_fill(lua_State *L, int index);
  * its own member of this name is not given any more. */
 void library_replace(lua_State *L, int index);
 
+/* The library's member of this name is made for each VM (party.env) and has changed: the script gets it anew
+ * when it asks again. */
+void library_renew(lua_State *L, enum library_index library, const char *name);
+
 /* Is the value at index _G, still as the host made it? */
 bool library_is_globals(lua_State *L, int index);
 
@@ -67,4 +71,4 @@ bool library_has(const char *library, const char *name);
 
 /* Lua's own function, where ours has taken its place: the one at this position of the library's stock. */
 lua_CFunction library_stock(enum library_index library, size_t position);
-enum { STOCK_STRING_FORMAT = 0 };
+enum { STOCK_STRING_FORMAT = 0, STOCK_OS_DATE = 0 };

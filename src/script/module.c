@@ -50,6 +50,25 @@ void module_cache_free(struct module_cache *cache)
     free(cache);
 }
 
+bool modules_same(const struct party *party, const struct party *other)
+{
+    struct module_cache *cache = party->project->modules;
+    bool same = true;
+
+    pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < cache->modules.n_buckets && same; i++) {
+        for (struct map_node *node = cache->modules.buckets[i]; node && same; node = node->next) {
+            const struct module *module = container_of(node, struct module, node);
+            struct buf unsaid = {0};
+            if (module->party == party)
+                same = code_same(module->code, project_module(other, span_of(module->name), &unsaid));
+            buf_fini(&unsaid);
+        }
+    }
+    pthread_mutex_unlock(&cache->mutex);
+    return same;
+}
+
 char *project_file(const char *root, const char *name)
 {
     struct buf path = {0};
@@ -153,9 +172,9 @@ done:
     return code;
 }
 
-const struct code *project_module(struct project *project, const struct party *party, struct span name,
-                                  struct buf *error)
+const struct code *project_module(const struct party *party, struct span name, struct buf *error)
 {
+    const struct project *project = party->project;
     struct module_cache *cache = project->modules;
     struct code *code = NULL;
 

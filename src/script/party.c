@@ -12,11 +12,11 @@
 #include <stdlib.h>
 
 const char *const party_handlers[] = {"onStart",   "onConnect", "onMessage",         "onClose", "onError",
-                                      "onRequest", "onStop",    "getConnectionTags", NULL};
+                                      "onRequest", "onStop",    "onReload",          "getConnectionTags", NULL};
 
 /* The contract has these too. A hook that is not called could let everybody in. */
 static const char *const later_handlers[] = {
-    "onAlarm", "onReload", "onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
+    "onAlarm", "onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
 
 static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
@@ -182,7 +182,7 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
     }
 }
 
-int party_check(struct party *party, const struct config *config, struct buf *error)
+int party_check(struct party *party, struct buf *error)
 {
     struct check check = {party, error, false};
     struct counters counters = {0};
@@ -190,13 +190,13 @@ int party_check(struct party *party, const struct config *config, struct buf *er
     struct buf failure = {0};
     int line = 0;
 
-    int rc = script_init(&script, party->project, config, NULL, &counters);
+    int rc = script_init(&script, party->project, NULL, &counters);
     if (rc != 0)
         return rc;
     struct vm *vm = vm_new(&script, party, NULL);
     if (!vm) {
         code_complain(error, "", party->code->name, 0, "roomMemory = %llu is too little to load a script",
-                      (unsigned long long)config->limits.room_memory);
+                      (unsigned long long)party->project->config.limits.room_memory);
         rc = -ENOMEM;
         goto script;
     }

@@ -4,11 +4,13 @@
 #include "base/check.h"
 #include "script/module.h"
 #include "script/party.h"
+#include "script/problem.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NAME_LEN_MAX 64
 #define NAME_RULE                                                                                            \
@@ -145,7 +147,7 @@ static int find_parties(struct project *project, struct buf *error)
     return rc;
 }
 
-static int check_parties(struct project *project, const struct config *config, struct buf *error)
+static int check_parties(struct project *project, struct buf *error)
 {
     int rc = 0;
 
@@ -157,7 +159,7 @@ static int check_parties(struct project *project, const struct config *config, s
             rc = -EINVAL;
             continue;
         }
-        int checked = party_check(party, config, error);
+        int checked = party_check(party, error);
         if (checked != 0)
             rc = checked;
     }
@@ -166,32 +168,92 @@ static int check_parties(struct project *project, const struct config *config, s
 
 /* ---- the project ---- */
 
-int project_open(struct project *project, const char *directory, const struct config *config,
-                 struct buf *error)
+static void free_project(struct project *project)
 {
-    project->modules = module_cache_new();
-    project->root = realpath(directory, NULL);
-    if (!project->root) {
-        int rc = -errno;
-        code_complain(error, "", directory, 0, "can't be read: %s", strerror(-rc));
-        return rc;
-    }
-    int found = find_parties(project, error);
-    int checked = check_parties(project, config, error);
-    return found != 0 ? found : checked;
-}
-
-void project_close(struct project *project)
-{
-    if (!project)
-        return;
     for (size_t i = 0; i < project->n_parties; i++)
         free_party(project->parties[i]);
     free(project->parties);
     free(project->root);
+    config_fini(&project->config);
     string_list_fini(&project->env);
     module_cache_free(project->modules);
-    *project = (struct project){0};
+    http_problem_free(project->broken);
+    if (project->public_fd >= 0)
+        close(project->public_fd);
+    free(project);
+}
+
+static struct project *project_new(struct config *config)
+{
+    struct project *project = xcalloc(sizeof *project);
+    project->refs = 1;
+    project->public_fd = -1;
+    project->modules = module_cache_new();
+    project->config = *config;
+    *config = (struct config){0};
+    return project;
+}
+
+struct project *project_empty(struct config *config, const struct buf *why)
+{
+    struct project *project = project_new(config);
+    if (why)
+        project->broken = problem_loading((struct span){(const char *)why->data, why->len});
+    return project;
+}
+
+struct project *project_open(const char *directory, struct config *config, struct string_list *env,
+                             struct buf *error)
+{
+    struct project *project = project_new(config);
+    struct string_list none = {0}, *variables = env ? env : &none;
+    int rc = 0;
+
+    project->env = *variables;
+    *variables = (struct string_list){0};
+    project->root = realpath(directory, NULL);
+    if (!project->root) {
+        rc = -errno;
+        code_complain(error, "", directory, 0, "can't be read: %s", strerror(-rc));
+    } else {
+        int found = find_parties(project, error), checked = check_parties(project, error);
+        rc = found != 0 ? found : checked;
+    }
+    if (rc == 0)
+        return project;
+    *config = project->config;
+    *variables = project->env;
+    project->config = (struct config){0};
+    project->env = (struct string_list){0};
+    project_unref(project);
+    return NULL;
+}
+
+struct project *project_ref(struct project *project)
+{
+    if (project)
+        project->refs++;
+    return project;
+}
+
+void project_unref(struct project *project)
+{
+    if (project && --project->refs == 0)
+        free_project(project);
+}
+
+static bool same_strings(const struct string_list *list, const struct string_list *other)
+{
+    bool same = list->count == other->count;
+    for (size_t i = 0; i < list->count && same; i++)
+        same = strcmp(list->items[i], other->items[i]) == 0;
+    return same;
+}
+
+bool party_same(const struct party *party, const struct party *other)
+{
+    return code_same(party->code, other->code) && same_strings(&party->project->env, &other->project->env) &&
+           modules_same(party, other);
 }
 
 struct party *project_party(const struct project *project, struct span name)

@@ -1,5 +1,6 @@
-/* A project directory: its parties and modules, compiled, and its variables. Made before the
- * first loop runs; immutable afterwards but for the cache of modules, which has a lock. */
+/* One version of a project directory: its parties and modules, compiled, its configuration and its
+ * variables. Immutable once it is open, but for the cache of modules, which has a lock; shared by threads
+ * and counted, since rooms go on with an older one until they take over a newer. */
 #pragma once
 
 #include "base/buf.h"
@@ -24,28 +25,45 @@ struct party {
 };
 
 struct project {
-    char *root;             /* owned; real path of the directory */
+    _Atomic uint32_t refs;
+    char *root;             /* owned; real path of the directory; NULL: none */
     struct party **parties; /* owned, by name */
     size_t n_parties;
+    struct config config;
     struct string_list env;       /* party.env: "NAME=value" */
     struct module_cache *modules; /* owned */
+    int public_fd;                /* owned; the folder of static files, opened by app; -1: none */
+    struct http_problem *broken;  /* owned; why it has no parties (project_empty), else NULL */
 };
 
 /* Finds and compiles parties/NAME.lua and parties/NAME/init.lua, and runs each one's file scope
  * once in a VM of its own to see that it returns a table of handlers: an unknown onXxx, an
- * unknown option, or a script that fails are errors. On error a negative code, and error says
- * all that is wrong, one paragraph for each. config is read for the limits of that VM. */
-int project_open(struct project *project, const char *directory, const struct config *config,
-                 struct buf *error) __attribute__((warn_unused_result));
-void project_close(struct project *project);
+ * unknown option, or a script that fails are errors. The result has one reference; what config and
+ * env (may be NULL) hold is the project's then, and they are empty. On error NULL, config and env
+ * are as they were, and error says all that is wrong, one paragraph for each. */
+struct project *project_open(const char *directory, struct config *config, struct string_list *env,
+                             struct buf *error) __attribute__((warn_unused_result));
+
+/* One without parties, for a server whose project can't be opened yet; why is the text that
+ * project_open has left, or NULL. What config holds is its. */
+struct project *project_empty(struct config *config, const struct buf *why)
+    __attribute__((warn_unused_result));
+
+/* Both accept NULL. */
+struct project *project_ref(struct project *project);
+void project_unref(struct project *project);
 
 /* NULL when there is none. */
 struct party *project_party(const struct project *project, struct span name);
 
+/* Would a room notice that its party is another version: its script, the modules that it has required so
+ * far, its variables? */
+bool party_same(const struct party *party, const struct party *other);
+
 /* The code of a module that a party requires by this name: lib/NAME.lua, or NAME.lua in the
  * party's own folder, where "." in the name separates folders; "/" does too. Compiled at first use, in any
- * thread; it is the project's and stays until project_close. On error NULL, and error says why: no such
+ * thread; it is the project's and stays as long. On error NULL, and error says why: no such
  * module (where it was looked for), both are there, a name that leads out of the project (also by a
  * symbolic link), or a file that does not compile. */
-const struct code *project_module(struct project *project, const struct party *party, struct span name,
-                                  struct buf *error) __attribute__((warn_unused_result));
+const struct code *project_module(const struct party *party, struct span name, struct buf *error)
+    __attribute__((warn_unused_result));

@@ -3,7 +3,6 @@
 #include "script/library.h"
 #include "script/script.h"
 
-static const char buf_type[] = "buffer";
 static const char loading_type[] = "loading module";
 
 /* The stack of a require. */
@@ -11,20 +10,21 @@ enum { NAME = 1, MODULES, MARK };
 
 /* ---- an error text that goes with the stack, whatever raises ---- */
 
-static int buf_gc(lua_State *L)
+struct text_held {
+    struct held base;
+    struct buf text;
+};
+
+static void text_release(struct vm *vm, struct held *held)
 {
-    buf_fini(lua_touserdata(L, 1));
-    return 0;
+    (void)vm;
+    buf_fini(&container_of(held, struct text_held, base)->text);
 }
 
 static struct buf *push_buf(lua_State *L)
 {
-    static const luaL_Reg metamethods[] = {{"__gc", buf_gc}, {NULL, NULL}};
-    struct buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-    *buf = (struct buf){0};
-    bind_metatable(L, buf_type, metamethods);
-    lua_setmetatable(L, -2);
-    return buf;
+    struct text_held *held = held_push(L, 0, sizeof *held, text_release);
+    return &held->text;
 }
 
 /* ---- a mark in the table of modules: this one is being loaded ---- */
@@ -83,7 +83,7 @@ static void push_chunk(lua_State *L)
 
     struct buf *error = push_buf(L);
     name.ptr = lua_tolstring(L, NAME, &name.len);
-    const struct code *code = project_module(vm->script->project, vm->party, name, error);
+    const struct code *code = project_module(vm->party, name, error);
     if (!code) {
         lua_pushlstring(L, (const char *)error->data, error->len);
         luaL_error(L, "%s", lua_tostring(L, -1));

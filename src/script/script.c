@@ -8,6 +8,7 @@
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/pool.h"
+#include "script/problem.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,7 +49,7 @@ static struct event *event_of(lua_State *L)
     return ((struct task *)lua_touserdata(L, 1))->event;
 }
 
-/* onStart(restored), onStop() */
+/* onStart(restored) */
 static int enter_start(lua_State *L)
 {
     if (!push_handler(L, "onStart"))
@@ -57,9 +58,16 @@ static int enter_start(lua_State *L)
     return call_handler(L, 1);
 }
 
+/* onStop() */
 static int enter_stop(lua_State *L)
 {
     return push_handler(L, "onStop") ? call_handler(L, 0) : 0;
+}
+
+/* onReload() */
+static int enter_reload(lua_State *L)
+{
+    return push_handler(L, "onReload") ? call_handler(L, 0) : 0;
 }
 
 /* ---- connections ---- */
@@ -86,6 +94,7 @@ static int connect_tagged(lua_State *L, int status, lua_KContext context)
         struct span tags[PEER_TAGS_MAX];
         size_t n;
         tags_check(L, CONNECT_RESULT, tags, &n);
+        vm_demand(L, PEER_TAGS_MAX * (PEER_TAG_LEN_MAX + 1));
         if (peer_set_tags(vm_of(L)->running->event->peer, tags, n) != 0)
             return luaL_error(L, "not enough memory");
     }
@@ -205,26 +214,52 @@ static void make_reference(char out[REFERENCE_LEN + 1])
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
+static struct span text_of(const struct buf *buf)
+{
+    return (struct span){(const char *)buf->data, buf->len};
+}
+
+/* For the author's eyes; NULL where errors are not shown. handler: a name, as the log has it. */
+static struct http_problem *explain(const struct script *script, const struct room *room, const char *handler,
+                                    struct span message, struct span traceback)
+{
+    char title[512];
+
+    if (!script->config->dev)
+        return NULL;
+    snprintf(title, sizeof title, "%s, room %s of the party %s", handler, room->id, room->party->name);
+    return problem_raised(room->party->project, title, message, traceback);
+}
+
+static struct http_problem *explain_failure(const struct task *task, const struct failure *failure)
+{
+    return explain(task->vm->script, task->vm->room, task->handler, text_of(&failure->message),
+                   text_of(&failure->traceback));
+}
+
 static void log_failure(struct task *task, const struct failure *failure, enum call_result result,
-                        const char *reference)
+                        const char *reference, const struct http_problem *problem)
 {
     struct vm *vm = task->vm;
-    struct log_field fields[6] = {
+    struct log_field fields[7] = {
         log_str("party", vm->party->name),
         log_str("room", vm->room->id),
         log_str("handler", task->handler),
-        log_text("error", (struct span){(const char *)failure->message.data, failure->message.len}),
+        log_text("error", text_of(&failure->message)),
     };
     size_t n = 4;
 
     if (reference)
         fields[n++] = log_str("reference", reference);
     if (failure->traceback.len > 0)
-        fields[n++] = log_text("traceback",
-                               (struct span){(const char *)failure->traceback.data, failure->traceback.len});
+        fields[n++] = log_text("traceback", text_of(&failure->traceback));
+    if (problem && problem->source)
+        fields[n++] = log_str("source", problem->source);
     vm->script->counters->handler_errors++;
     if (result == CALL_MEMORY)
         vm->script->counters->memory_errors++;
+    if (result == CALL_TIME)
+        vm->script->counters->time_errors++;
     log_line(LOG_ERROR, "handler failed", fields, n);
 }
 
@@ -236,17 +271,38 @@ static struct http_response *text_response(int status, const void *text, size_t 
     return response;
 }
 
+/* 500 with a reference to the log, and with the problem, which it owns; that may be NULL. */
+static struct http_response *error_response(const char *reference, struct http_problem *problem)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "Internal error (reference %s)", reference);
+    struct http_response *response = text_response(500, text, (size_t)len);
+    if (response)
+        response->problem = problem;
+    else
+        http_problem_free(problem);
+    return response;
+}
+
 /* 500 with a reference, and what happened in the log under it. */
 static struct http_response *internal_error(struct task *task, const struct failure *failure,
                                             enum call_result result)
 {
-    char reference[REFERENCE_LEN + 1], text[64];
+    char reference[REFERENCE_LEN + 1];
+    struct http_problem *problem = explain_failure(task, failure);
 
     make_reference(reference);
-    log_failure(task, failure, result, reference);
+    log_failure(task, failure, result, reference, problem);
     task->vm->script->counters->requests_failed++;
-    int len = snprintf(text, sizeof text, "Internal error (reference %s)", reference);
-    return text_response(500, text, (size_t)len);
+    return error_response(reference, problem);
+}
+
+/* It is nobody's answer: said in the log alone. */
+static void unanswered_error(struct task *task, const struct failure *failure, enum call_result result)
+{
+    struct http_problem *problem = explain_failure(task, failure);
+    log_failure(task, failure, result, NULL, problem);
+    http_problem_free(problem);
 }
 
 static void request_failed(struct task *task, struct failure *failure, enum call_result result)
@@ -294,11 +350,12 @@ static void event_failed(struct task *task, enum call_result result)
         if (failure.close)
             close_as_asked(event, &failure);
         else
-            log_failure(task, &failure, result, NULL);
+            unanswered_error(task, &failure, result);
         break;
     case EVENT_TIMER:
     case EVENT_WAKE:
-    case EVENT_STOP: log_failure(task, &failure, result, NULL); break;
+    case EVENT_RELOAD:
+    case EVENT_STOP: unanswered_error(task, &failure, result); break;
     }
     failure_fini(&failure);
 }
@@ -307,7 +364,7 @@ void handler_failed(struct task *task, enum call_result result)
 {
     struct failure failure;
     call_failure(task, result, &failure);
-    log_failure(task, &failure, result, NULL);
+    unanswered_error(task, &failure, result);
     failure_fini(&failure);
 }
 
@@ -320,6 +377,30 @@ static void event_done(struct task *task, enum call_result result)
 
 /* ---- struct script_ops ---- */
 
+/* Says in the log why a file scope did not do: error has message and traceback. Returns what its author is
+ * shown, NULL where errors are not. */
+static struct http_problem *load_failed(const char *message, struct script *script, const struct room *room,
+                                        const struct buf *error, const char *reference)
+{
+    struct span text = error->len ? text_of(error) : SPAN("not enough memory"), first = text, rest = {0};
+    const char *newline = memchr(text.ptr, '\n', text.len);
+    struct log_field fields[5] = {log_str("party", room->party->name), log_str("room", room->id),
+                                  log_text("error", text)};
+    size_t n = 3;
+
+    if (newline) {
+        first.len = (size_t)(newline - text.ptr);
+        rest = (struct span){newline + 1, text.len - first.len - 1};
+    }
+    struct http_problem *problem = explain(script, room, "file scope", first, rest);
+    if (reference)
+        fields[n++] = log_str("reference", reference);
+    if (problem && problem->source)
+        fields[n++] = log_str("source", problem->source);
+    log_line(LOG_ERROR, message, fields, n);
+    return problem;
+}
+
 static void *script_open(void *user, struct room *room)
 {
     struct script *script = user;
@@ -327,15 +408,37 @@ static void *script_open(void *user, struct room *room)
     int line;
 
     struct vm *vm = vm_new(script, room->party, room);
-    if (vm && vm_load(vm, &error, &line) == 0)
-        return vm;
-    log_event(LOG_ERROR, "the party's script could not be started", log_str("party", room->party->name),
-              log_str("room", room->id),
-              log_text("error", error.len ? (struct span){(const char *)error.data, error.len}
-                                          : SPAN("not enough memory")));
+    if (!vm || vm_load(vm, &error, &line) != 0) {
+        char reference[REFERENCE_LEN + 1];
+        make_reference(reference);
+        struct http_problem *problem =
+            load_failed("the party's script could not be started", script, room, &error, reference);
+        room_fail_start(room, error_response(reference, problem));
+        script->counters->requests_failed++;
+        vm_free(vm);
+        vm = NULL;
+    }
     buf_fini(&error);
-    vm_free(vm);
-    return NULL;
+    return vm;
+}
+
+/* The room's party has another version: its script takes over, and true; or the one before goes on, since
+ * it is the same or the new one raises. */
+static bool take_over(struct vm *vm)
+{
+    struct buf error = {0};
+    int line;
+
+    if (party_same(vm->party, vm->room->party)) {
+        vm_rebase(vm, vm->room->party);
+        return false;
+    }
+    int rc = vm_reload(vm, vm->room->party, &error, &line);
+    if (rc != 0)
+        http_problem_free(load_failed("the party's new script could not be started; the one before goes on",
+                                      vm->script, vm->room, &error, NULL));
+    buf_fini(&error);
+    return rc == 0;
 }
 
 static const struct entry {
@@ -350,6 +453,7 @@ static const struct entry {
     [EVENT_ERROR] = {"onError", enter_error, NULL, false},
     [EVENT_CLOSE] = {"onClose", enter_close, NULL, false},
     [EVENT_REQUEST] = {"onRequest", enter_request, NULL, true},
+    [EVENT_RELOAD] = {"onReload", enter_reload, NULL, false},
     [EVENT_STOP] = {"onStop", enter_stop, NULL, false},
 };
 
@@ -408,6 +512,10 @@ static void script_run(void *instance, struct event *event)
         result = call_resume(event->handle);
     } else if (event->kind == EVENT_TIMER) {
         result = timer_run(vm, event->handle);
+    } else if (event->kind == EVENT_RELOAD && !take_over(vm)) {
+        room_event_done(vm->room, event, OUTCOME_DONE);
+        vm_ran(vm);
+        return;
     } else if (unhandled(vm, &entries[event->kind])) {
         room_event_done(vm->room, event, OUTCOME_DONE);
         return;
@@ -435,6 +543,17 @@ static struct span script_party_name(const struct party *party)
     return span_of(party->name);
 }
 
+static struct party *script_party_ref(struct party *party)
+{
+    project_ref(party->project);
+    return party;
+}
+
+static void script_party_unref(struct party *party)
+{
+    project_unref(party->project);
+}
+
 static enum duplicate_id script_duplicate_id(const struct party *party)
 {
     return party->options.duplicate_id;
@@ -445,21 +564,39 @@ const struct script_ops script_ops = {
     .run = script_run,
     .forget = script_forget,
     .close = script_close,
+    .party_ref = script_party_ref,
+    .party_unref = script_party_unref,
     .party_name = script_party_name,
     .duplicate_id = script_duplicate_id,
 };
 
-int script_init(struct script *script, struct project *project, const struct config *config,
-                struct loop *loop, struct counters *counters)
+int script_init(struct script *script, struct project *project, struct loop *loop, struct counters *counters)
 {
-    *script = (struct script){
-        .project = project, .config = config, .loop = loop, .counters = counters, .pool = pool_new()};
+    *script = (struct script){.loop = loop, .counters = counters, .pool = pool_new()};
     list_init(&script->warm);
-    return script->pool ? 0 : -ENOMEM;
+    if (!script->pool)
+        return -ENOMEM;
+    script_adopt(script, project);
+    return 0;
+}
+
+void script_adopt(struct script *script, struct project *project)
+{
+    struct project *before = script->project;
+    script->project = project_ref(project);
+    script->config = &project->config;
+    project_unref(before);
+}
+
+struct party *script_find_party(void *script, struct span name)
+{
+    return project_party(((struct script *)script)->project, name);
 }
 
 void script_fini(struct script *script)
 {
     pool_free(script->pool);
     script->pool = NULL;
+    project_unref(script->project);
+    script->project = NULL;
 }

@@ -7,8 +7,8 @@
 #include "script/project.h"
 
 struct script {
-    struct project *project;
-    const struct config *config;
+    struct project *project;     /* a reference: the version that new rooms get */
+    const struct config *config; /* its */
     struct loop *loop;
     struct counters *counters;
     struct pool *pool; /* memory of the VMs (pool.h) */
@@ -18,8 +18,15 @@ struct script {
 
 extern const struct script_ops script_ops; /* its user is a struct script */
 
-int script_init(struct script *script, struct project *project, const struct config *config,
-                struct loop *loop, struct counters *counters) __attribute__((warn_unused_result));
+int script_init(struct script *script, struct project *project, struct loop *loop, struct counters *counters)
+    __attribute__((warn_unused_result));
+
+/* Another version of the project takes the place of the one before: its configuration and, with
+ * rooms_reload, its parties count from here on. */
+void script_adopt(struct script *script, struct project *project);
+
+/* The party with this name in the version that counts; NULL when there is none. */
+struct party *script_find_party(void *script, struct span name);
 
 /* All VMs must be gone. */
 void script_fini(struct script *script);

@@ -12,6 +12,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define PAUSE 200 /* Lua's own: a cycle begins when twice as much is used as after the last one */
+
+size_t vm_memory(const struct vm *vm)
+{
+    return vm->used + (vm->room ? vm->room->held : 0);
+}
+
 /* The VM's account: what Lua holds, against the room's limit. A block that gets smaller is
  * never refused. */
 static void *vm_alloc(void *user, void *block, size_t old_size, size_t new_size)
@@ -21,7 +28,7 @@ static void *vm_alloc(void *user, void *block, size_t old_size, size_t new_size)
     if (!block)
         old_size = 0; /* Lua gives the type of the object there */
     if (new_size > old_size) {
-        if (vm->used + (new_size - old_size) > vm->limit)
+        if (vm_memory(vm) + (new_size - old_size) > vm->limit)
             return NULL;
         uint64_t n = ++vm->n_allocations;
         if (vm->fail_at > 0 && (n == vm->fail_at || n == vm->fail_at + 1))
@@ -44,6 +51,11 @@ static int vm_panic(lua_State *L)
 
 static int set_up(lua_State *L)
 {
+    static const char *const texts[] = {"handlerTime is over", "C stack overflow", "error in error handling"};
+    for (int i = 0; i < VM_TEXTS; i++) {
+        lua_pushstring(L, texts[i]);
+        lua_rawseti(L, LUA_REGISTRYINDEX, VM_LATE + i);
+    }
     library_open_all(L);
     return 0;
 }
@@ -55,12 +67,16 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
         return NULL;
     vm->script = script;
     vm->party = party;
+    project_ref(party->project);
     vm->room = room;
     vm->limit = script->config->limits.room_memory;
     list_init(&vm->tasks);
     list_init(&vm->timers);
+    list_init(&vm->held);
+    vm->pause = PAUSE;
     vm->L = lua_newstate(vm_alloc, vm);
     if (!vm->L) {
+        project_unref(party->project);
         free(vm);
         return NULL;
     }
@@ -79,7 +95,41 @@ struct load {
     int *line;
 };
 
-/* Keeps what the file scope returned as the party, and makes self: state that indexes it. */
+/* Does the metatable at the top lead to the party of the version before? */
+static bool leads_to_party(lua_State *L)
+{
+    lua_pushliteral(L, "__index");
+    lua_rawget(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_PARTY);
+    bool leads = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return leads;
+}
+
+/* The party at the top becomes what self finds, which is made if it isn't there. A metatable that the script
+ * has given to self stays if it leads to the party. Nothing changes if this raises. */
+static void put_behind_self(lua_State *L)
+{
+    int party = lua_gettop(L);
+
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, LUA_REGISTRYINDEX, VM_SELF);
+    }
+    if (!lua_getmetatable(L, -1) || !leads_to_party(L)) {
+        lua_settop(L, party + 1);
+        lua_createtable(L, 0, 1);
+    }
+    lua_pushliteral(L, "__index");
+    lua_pushvalue(L, party);
+    lua_rawset(L, -3);
+    lua_setmetatable(L, -2);
+    lua_settop(L, party);
+}
+
+/* Keeps what the file scope returned as the party. */
 static int adopt_party(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -88,12 +138,7 @@ static int adopt_party(lua_State *L, int status, lua_KContext context)
     if (lua_type(L, -1) != LUA_TTABLE)
         return luaL_error(L, "%s:%d: must return the party, a table of handlers, at its end; it returned %s",
                           vm->party->code->name, vm->party->code->lines, luaL_typename(L, -1));
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushvalue(L, -3);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, -2);
-    lua_rawseti(L, LUA_REGISTRYINDEX, VM_SELF);
+    put_behind_self(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, VM_PARTY);
     return 0;
 }
@@ -128,26 +173,80 @@ static void file_scope_done(struct task *task, enum call_result result)
     failure_fini(&failure);
 }
 
-int vm_load(struct vm *vm, struct buf *error, int *line)
+/* Runs the file scope of vm->party, in which there is no room. */
+static int load_party(struct vm *vm, struct buf *error, int *line)
 {
     struct load load = {.error = error, .line = line};
 
     *line = 0;
+    vm->loaded = false;
     if (call_start(vm, "file scope", enter_file_scope, NULL, &load, file_scope_done) == CALL_DONE &&
-        load.result == 1) {
-        vm->loaded = true;
+        load.result == 1)
         return 0;
-    }
     if (error->len == 0)
         (void)!buf_printf(error, "not enough memory to load %s", vm->party->code->name);
     return -EINVAL;
 }
 
-/* How many VMs of a thread stay as they are after they ran, and how much larger than after it
- * was last tidied up one may be without being tidied up again. */
-#define WARM_MAX 256u
-#define COLD_SLACK 2048u
-#define COLD_MAX ((size_t)256 * 1024) /* a larger one is left to its own collector: it would take long */
+int vm_load(struct vm *vm, struct buf *error, int *line)
+{
+    int rc = load_party(vm, error, line);
+    vm->loaded = rc == 0;
+    return rc;
+}
+
+/* ---- memory that C holds ---- */
+
+void vm_demand(lua_State *L, size_t bytes)
+{
+    struct vm *vm = vm_of(L);
+
+    if (vm_memory(vm) + bytes <= vm->limit)
+        return;
+    lua_gc(L, LUA_GCCOLLECT);
+    if (vm_memory(vm) + bytes > vm->limit)
+        lua_newuserdatauv(L, vm->limit, 0); /* can't be had: this is how C raises Lua's error for memory */
+}
+
+static void held_end(struct vm *vm, struct held *held)
+{
+    list_remove(&held->link);
+    held->release(vm, held);
+    free(held);
+}
+
+void *held_push(lua_State *L, int n, size_t size, void (*release)(struct vm *vm, struct held *held))
+{
+    static const char type[] = "held";
+    static const luaL_Reg metamethods[] = {{"__gc", held_gc}, {NULL, NULL}};
+    struct vm *vm = vm_of(L);
+
+    struct held **box = lua_newuserdatauv(L, sizeof *box, n);
+    *box = NULL;
+    bind_metatable(L, type, metamethods);
+    lua_setmetatable(L, -2);
+    struct held *held = calloc(1, size);
+    if (!held)
+        luaL_error(L, "not enough memory");
+    held->release = release;
+    list_push(&vm->held, &held->link);
+    *box = held;
+    return held;
+}
+
+void *held_of(lua_State *L, int index)
+{
+    return *(struct held **)lua_touserdata(L, index);
+}
+
+int held_gc(lua_State *L)
+{
+    struct held **box = lua_touserdata(L, 1);
+    if (*box)
+        held_end(vm_of(L), *box);
+    *box = NULL;
+    return 0;
+}
 
 static int collect(lua_State *L)
 {
@@ -170,6 +269,109 @@ void vm_collect(struct vm *vm)
     (void)call_protected(vm, collect, NULL);
     vm->limit = limit;
 }
+
+/* ---- another version ---- */
+
+/* false in the place of a table keeps the key, so that the way back needs no memory. */
+static int set_modules_aside(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_MODULES);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_ASIDE);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_MODULES);
+    library_renew(L, LIBRARY_PARTY, "env");
+    return 0;
+}
+
+static int forget_modules_aside(lua_State *L)
+{
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_ASIDE);
+    return 0;
+}
+
+static int take_modules_back(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_ASIDE);
+    lua_rawseti(L, LUA_REGISTRYINDEX, VM_MODULES);
+    library_renew(L, LIBRARY_PARTY, "env");
+    return forget_modules_aside(L);
+}
+
+void vm_rebase(struct vm *vm, struct party *party)
+{
+    struct party *before = vm->party;
+
+    vm->limit = vm->script->config->limits.room_memory;
+    vm->party = party;
+    project_ref(party->project);
+    project_unref(before->project);
+}
+
+int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
+{
+    struct party *before = vm->party;
+    int rc = -ENOMEM;
+
+    *line = 0;
+    vm->limit = vm->script->config->limits.room_memory;
+    if (call_protected(vm, set_modules_aside, NULL) == 0) {
+        vm->party = party;
+        rc = load_party(vm, error, line);
+        vm->loaded = true;
+    }
+    size_t limit = vm->limit;
+    lift_limit(vm);
+    (void)call_protected(vm, rc == 0 ? forget_modules_aside : take_modules_back, NULL);
+    vm->limit = limit;
+    vm->party = before;
+    if (rc == 0)
+        vm_rebase(vm, party);
+    return rc;
+}
+
+/* ---- the collector's pace, and the room's end ---- */
+
+#define MEMORY_ERRORS 3 /* in a row, and the room is restarted */
+
+/* Near the limit the next cycle is to begin before the limit is reached, and not because of it. */
+static void set_pace(struct vm *vm)
+{
+    size_t used = vm_memory(vm);
+    int pause = used > vm->limit / 2 ? (int)(vm->limit / 100 * 90 / (used / 100 + 1)) : PAUSE;
+
+    if (pause > PAUSE)
+        pause = PAUSE;
+    if (pause != vm->pause)
+        lua_gc(vm->L, LUA_GCINC, pause, 0, 0);
+    vm->pause = pause;
+}
+
+void vm_account(struct vm *vm, bool no_memory)
+{
+    if (vm_memory(vm) > vm->limit / 2 || vm->pause != PAUSE)
+        set_pace(vm);
+    if (!no_memory) {
+        vm->memory_errors = 0;
+        return;
+    }
+    vm_collect(vm);
+    vm->memory_errors++;
+    size_t used = vm_memory(vm);
+    if (!vm->room || !vm->loaded || (used < vm->limit - vm->limit / 20 && vm->memory_errors < MEMORY_ERRORS))
+        return;
+    log_event(LOG_ERROR, "the room is restarted: its memory stays used up (roomMemory)",
+              log_str("party", vm->party->name), log_str("room", vm->room->id),
+              log_int("used", (int64_t)used), log_int("limit", (int64_t)vm->limit));
+    vm->memory_errors = 0;
+    room_restart(vm->room);
+}
+
+/* How many VMs of a thread stay as they are after they ran, and how much larger than after it
+ * was last tidied up one may be without being tidied up again. */
+#define WARM_MAX 256u
+#define COLD_SLACK 2048u
+#define COLD_MAX ((size_t)256 * 1024) /* a larger one is left to its own collector: it would take long */
 
 static void tidy_up(struct vm *vm)
 {
@@ -209,7 +411,10 @@ void vm_free(struct vm *vm)
     call_drop_spare(vm);
     lift_limit(vm);
     lua_close(vm->L); /* scripts have no finalizers: this runs ours alone */
+    while (!list_empty(&vm->held))
+        held_end(vm, container_of(vm->held.next, struct held, link));
     CHECK(vm->used == 0);
+    project_unref(vm->party->project);
     free(vm);
 }
 

@@ -17,19 +17,27 @@ enum vm_slot {
     VM_MODULES,     /* name → what require returned */
     VM_LIBRARY,     /* metatable of the library tables (library.h) */
     VM_BAD_JSON,    /* the message of the last request:json() that failed */
-    VM_SLOTS
+    VM_ASIDE,       /* the modules of the version before, while the file scope of another runs */
+    VM_LATE,        /* what is raised when a handler has had its time (quota.h); and two texts that Lua makes
+                     * outside of any protection, which costs no memory when they are there already */
+    VM_SLOTS = VM_LATE + 3
 };
+
+#define VM_TEXTS (VM_SLOTS - VM_LATE)
 
 #define VM_LIBRARIES 14
 #define VM_TYPES 5
 
 struct vm {
     struct script *script;
-    struct party *party;
-    struct room *room; /* NULL in a VM that only checks a script */
-    lua_State *L;      /* the main thread: for the host alone, no script code runs on it */
-    size_t used;       /* bytes of the VM */
-    size_t limit;
+    struct party *party;                 /* whose script runs; with a reference to its project */
+    struct room *room;                   /* NULL in a VM that only checks a script */
+    lua_State *L;                        /* the main thread: for the host alone, no script code runs on it */
+    size_t used;                         /* bytes of the VM, and what C holds for it (vm_charge) */
+    size_t limit;                        /* of these, together with what the room's peers hold */
+    int memory_errors;                   /* handlers in a row that found no memory */
+    int pause;                           /* the collector's, in percent */
+    struct list held;                    /* of struct held */
     bool loaded;                         /* the file scope is over: handlers run, and may wait */
     struct list warm;                    /* in script->warm: the VMs that ran last */
     size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
@@ -58,6 +66,15 @@ struct vm *vm_new(struct script *script, struct party *party, struct room *room)
  * party's file, if known. */
 int vm_load(struct vm *vm, struct buf *error, int *line) __attribute__((warn_unused_result));
 
+/* The VM's party is another version in which nothing differs that the script could notice. */
+void vm_rebase(struct vm *vm, struct party *party);
+
+/* Another version of the party takes over in the same VM: its file scope runs, with modules of its own, and
+ * self finds the table that it returns. What self holds stays; what waits goes on in the code before. On
+ * error as vm_load, and that code is still the party. Not while the VM runs. */
+int vm_reload(struct vm *vm, struct party *party, struct buf *error, int *line)
+    __attribute__((warn_unused_result));
+
 /* Collects all garbage, and ends what C objects of the script hold, which Lua does not do when it has no
  * memory left. Not while the VM runs. */
 void vm_collect(struct vm *vm);
@@ -70,6 +87,18 @@ void vm_ran(struct vm *vm);
 /* Ends it: timers, waiting handlers, objects of peers. Runs no Lua code. Accepts NULL. */
 void vm_free(struct vm *vm);
 
+/* Bytes that count against the limit. */
+size_t vm_memory(const struct vm *vm);
+
+/* A handler has ended, for want of memory or not: sets the collector's pace for what is used by now, and
+ * restarts a room whose memory stays used up. Not while the VM runs. */
+void vm_account(struct vm *vm, bool no_memory);
+
+/* ---- memory of C that a script holds ---- */
+
+/* Raises Lua's error for memory unless so many bytes more may be used; collects garbage for it. */
+void vm_demand(lua_State *L, size_t bytes);
+
 /* Charges memory that C holds for the script to the room's account, or gives it back. */
 static inline void vm_charge(struct vm *vm, size_t bytes)
 {
@@ -79,6 +108,24 @@ static inline void vm_discharge(struct vm *vm, size_t bytes)
 {
     vm->used -= bytes;
 }
+
+/* What an object of the script's owns in C. The object's finalizer lets go of it, or the VM's end: Lua can't
+ * always call a finalizer (no memory for its stack, too deep in calls), and never tries again. The owner's
+ * own struct begins with it. */
+struct held {
+    struct list link;                                  /* in vm->held */
+    void (*release)(struct vm *vm, struct held *held); /* frees what it owns, but not itself */
+};
+
+/* Pushes an object with room for n values of Lua's that owns a zeroed struct of this size. It has a metatable
+ * for that alone, and may get another one with held_gc in it. Raises when there is no memory. */
+void *held_push(lua_State *L, int n, size_t size, void (*release)(struct vm *vm, struct held *held));
+
+/* The struct that the object at index owns; NULL: not any more. */
+void *held_of(lua_State *L, int index);
+
+/* For the metatable of such an object. */
+int held_gc(lua_State *L);
 
 /* The VM of a running C function or hook. */
 struct vm *vm_of(lua_State *L);

@@ -3,6 +3,7 @@
 #include "script/wait.h"
 
 #include "script/bind.h"
+#include "script/quota.h"
 #include "script/script.h"
 
 /* A coroutine of the author's that is being resumed: who waits for it to come back. Lies on the
@@ -52,6 +53,33 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
+enum coroutine_status { RUNNING, DEAD, SUSPENDED, NORMAL };
+
+static enum coroutine_status status_of(lua_State *L, lua_State *co)
+{
+    lua_Debug ar;
+    if (L == co)
+        return RUNNING;
+    switch (lua_status(co)) {
+    case LUA_YIELD: return SUSPENDED;
+    case LUA_OK:
+        if (lua_getstack(co, 0, &ar))
+            return NORMAL;
+        return lua_gettop(co) == 0 ? DEAD : SUSPENDED;
+    default: return DEAD;
+    }
+}
+
+/* lua_closethread; raises if the handler's time is over. */
+static int close_thread(lua_State *L, lua_State *co)
+{
+    quota_switch(co);
+    int status = lua_closethread(co, L);
+    quota_switch(L);
+    quota_check(L);
+    return status;
+}
+
 /* As in Lua's own library: n arguments are on L's top. Returns the number of results that it left
  * there, -1 with an error value, or -2 when a wait inside must suspend L too. */
 static int resume(lua_State *L, lua_State *co, int n_args)
@@ -65,15 +93,18 @@ static int resume(lua_State *L, lua_State *co, int n_args)
         return -1;
     }
     lua_xmove(L, co, n_args);
+    quota_switch(co);
     vm->resumes = &frame;
     int status = lua_resume(co, L, n_args, &n_results);
     vm->resumes = frame.outer;
+    quota_switch(L);
 
     if (status == LUA_YIELD && vm->running->suspending) {
         call_own(co, true);
         return -2;
     }
     if (status == LUA_OK || status == LUA_YIELD) {
+        quota_check(L);
         if (!lua_checkstack(L, n_results + 1)) {
             lua_pop(co, n_results);
             lua_pushliteral(L, "too many results to resume");
@@ -83,6 +114,7 @@ static int resume(lua_State *L, lua_State *co, int n_args)
         return n_results;
     }
     lua_xmove(co, L, 1);
+    quota_check(L);
     return -1;
 }
 
@@ -91,6 +123,14 @@ static int resume_checked(lua_State *L, lua_State *co, int n_args)
     if (call_owns(co)) {
         lua_pushliteral(L, "cannot resume a coroutine that waits");
         return -1;
+    }
+    /* lua_resume says these too, but makes the text outside of any protection: without memory for that the
+     * process would end. */
+    switch (status_of(L, co)) {
+    case SUSPENDED: break;
+    case DEAD: lua_pushliteral(L, "cannot resume dead coroutine"); return -1;
+    case RUNNING:
+    case NORMAL: lua_pushliteral(L, "cannot resume non-suspended coroutine"); return -1;
     }
     return resume(L, co, n_args);
 }
@@ -133,7 +173,7 @@ static int finish_wrap(lua_State *L, lua_State *co, int n)
         return n;
     int status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) { /* it raised: its variables are closed */
-        status = lua_closethread(co, L);
+        status = close_thread(L, co);
         lua_xmove(co, L, 1);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -206,23 +246,6 @@ static int coroutine_isyieldable(lua_State *L)
     return 1;
 }
 
-enum coroutine_status { RUNNING, DEAD, SUSPENDED, NORMAL };
-
-static enum coroutine_status status_of(lua_State *L, lua_State *co)
-{
-    lua_Debug ar;
-    if (L == co)
-        return RUNNING;
-    switch (lua_status(co)) {
-    case LUA_YIELD: return SUSPENDED;
-    case LUA_OK:
-        if (lua_getstack(co, 0, &ar))
-            return NORMAL;
-        return lua_gettop(co) == 0 ? DEAD : SUSPENDED;
-    default: return DEAD;
-    }
-}
-
 static int coroutine_status(lua_State *L)
 {
     static const char *const names[] = {"running", "dead", "suspended", "normal"};
@@ -239,7 +262,7 @@ static int coroutine_close(lua_State *L)
         return luaL_error(L, "cannot close a coroutine that waits");
     if (status != DEAD && status != SUSPENDED)
         return luaL_error(L, "cannot close a %s coroutine", status == RUNNING ? "running" : "normal");
-    if (lua_closethread(co, L) == LUA_OK) {
+    if (close_thread(L, co) == LUA_OK) {
         lua_pushboolean(L, 1);
         return 1;
     }

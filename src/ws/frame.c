@@ -5,6 +5,7 @@
 
 #define FIN 0x80u
 #define RESERVED 0x70u
+#define COMPRESSED 0x40u /* RSV1 */
 #define OPCODE 0x0fu
 #define MASKED 0x80u
 #define LENGTH 0x7fu
@@ -31,14 +32,14 @@ static size_t extended_len(unsigned length)
     return length == LENGTH_64 ? 8 : length == LENGTH_16 ? 2 : 0;
 }
 
-size_t ws_frame_head(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode, uint64_t payload_len)
+size_t ws_frame_head(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode, bool compressed, uint64_t payload_len)
 {
     unsigned length = payload_len > UINT16_MAX ? LENGTH_64 : LENGTH_16;
     if (payload_len < LENGTH_16)
         length = (unsigned)payload_len;
     size_t extended = extended_len(length);
 
-    out[0] = (uint8_t)(FIN | (unsigned)opcode);
+    out[0] = (uint8_t)(FIN | (compressed ? COMPRESSED : 0) | (unsigned)opcode);
     out[1] = (uint8_t)length;
     write_big_endian(out + 2, extended, payload_len);
     return 2 + extended;
@@ -63,11 +64,12 @@ size_t ws_frame_edge(const uint8_t *frames, size_t sent, size_t len)
     return at;
 }
 
-static const char *first_byte_error(uint8_t byte)
+static const char *first_byte_error(uint8_t byte, bool deflate)
 {
     unsigned opcode = byte & OPCODE;
+    bool begins_message = opcode == WS_TEXT || opcode == WS_BINARY;
 
-    if (byte & RESERVED)
+    if (byte & (deflate && begins_message ? RESERVED & ~COMPRESSED : RESERVED))
         return "Reserved bits are set";
     if (opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE))
         return "Opcode is reserved";
@@ -94,13 +96,14 @@ static const char *length_error(uint64_t payload_len, size_t extended)
     return NULL;
 }
 
-int ws_head_read(struct ws_head *head, const uint8_t *data, size_t len, const char **error)
+int ws_head_read(struct ws_head *head, const uint8_t *data, size_t len, bool deflate, const char **error)
 {
-    if (len >= 1 && (*error = first_byte_error(data[0])))
+    if (len >= 1 && (*error = first_byte_error(data[0], deflate)))
         return -EPROTO;
     if (len < 2)
         return 0;
     head->fin = (data[0] & FIN) != 0;
+    head->compressed = (data[0] & COMPRESSED) != 0;
     head->opcode = data[0] & OPCODE;
     if ((*error = second_byte_error(data[1], ws_is_control(head->opcode))))
         return -EPROTO;

@@ -1,12 +1,14 @@
 /* The protocol of ws/session.h. Data frames are looked at in pieces, as they arrive; what is
  * kept of them between two calls is the head of the current frame and, of a message that is
- * not whole, its bytes. */
+ * not whole, its bytes (which are compressed, maybe). */
 #include "ws/session.h"
 
 #include "base/utf8.h"
 #include "ws/control.h"
+#include "ws/deflate.h"
 #include "ws/mask.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,10 +21,14 @@
  * arrived already. */
 #define AHEAD_MAX (64u * 1024)
 
+/* Fragments without payload that a message may have. The others are bounded by the message's length. */
+#define EMPTY_FRAGMENTS_MAX 1000u
+
 enum {
     CLOSE_PROTOCOL_ERROR = 1002,
     CLOSE_NO_CODE = 1005, /* stands for a close frame without one */
     CLOSE_BAD_TEXT = 1007,
+    CLOSE_POLICY = 1008,
     CLOSE_TOO_LARGE = 1009,
     CLOSE_INTERNAL_ERROR = 1011,
 };
@@ -43,6 +49,7 @@ void ws_session_fini(struct ws_session *session)
 void ws_thread_fini(void)
 {
     ws_control_fini();
+    ws_deflate_fini();
 }
 
 /* ---- sending ---- */
@@ -57,6 +64,12 @@ void ws_session_ping(struct ws_session *session)
 {
     if (!session->close_sent)
         write_control(session, WS_PING, NULL, 0);
+}
+
+void ws_session_pong(struct ws_session *session, const void *payload, size_t len)
+{
+    if (!session->close_sent)
+        write_control(session, WS_PONG, payload, len);
 }
 
 bool ws_session_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
@@ -74,8 +87,7 @@ bool ws_session_close(struct ws_session *session, uint16_t code, const char *rea
     return true;
 }
 
-__attribute__((format(printf, 3, 4))) static void fail(struct ws_session *session, uint16_t code,
-                                                       const char *format, ...)
+void ws_session_fail(struct ws_session *session, uint16_t code, const char *format, ...)
 {
     char text[REASON_MAX + 1];
     va_list args;
@@ -97,11 +109,11 @@ static void take_close(struct ws_session *session, const uint8_t *payload, size_
     size_t reason_len = len < CODE_LEN ? 0 : len - CODE_LEN;
 
     if (len == 1) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Close frame has half a code");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Close frame has half a code");
     } else if (len && !ws_close_code_valid(code)) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Close code %u is not allowed", code);
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Close code %u is not allowed", code);
     } else if (!utf8_valid(reason, reason_len)) {
-        fail(session, CLOSE_BAD_TEXT, "Close reason is not valid UTF-8");
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Close reason is not valid UTF-8");
     } else {
         ws_session_close(session, len ? (uint16_t)code : 0, NULL, 0);
         ws_session_fini(session);
@@ -115,12 +127,14 @@ static void take_control(struct ws_session *session, const uint8_t *frame, size_
     struct ws_control control;
 
     if (ws_control_read(&control, frame, len) != 0) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Control frame is not valid");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Control frame is not valid");
     } else if (control.opcode == WS_CLOSE) {
         take_close(session, control.payload, control.len);
     } else if (control.opcode == WS_PING) {
-        if (!session->close_sent)
-            write_control(session, WS_PONG, control.payload, control.len);
+        if (session->ops->on_ping)
+            session->ops->on_ping(session, control.payload, control.len);
+        else
+            ws_session_pong(session, control.payload, control.len);
     } else if (session->ops->on_pong) {
         session->ops->on_pong(session);
     }
@@ -128,25 +142,44 @@ static void take_control(struct ws_session *session, const uint8_t *frame, size_
 
 /* ---- data frames ---- */
 
+/* False: there would be more of the message than may be; the session has failed. */
+static bool check_size(struct ws_session *session, const struct ws_head *head)
+{
+    bool first = head->opcode != WS_CONTINUATION, compressed = first ? head->compressed : session->compressed;
+    uint64_t max = compressed ? ws_deflate_bound(session->max_message) : session->max_message;
+
+    if (session->close_sent || head->payload_len <= max - session->message.len)
+        return true;
+    ws_session_fail(session, CLOSE_TOO_LARGE, "%s is too large: %" PRIu64 " > %" PRIu64,
+                    compressed ? "Compressed message" : "Message", session->message.len + head->payload_len,
+                    max);
+    return false;
+}
+
 /* False: it may not come here, or is too large; the session has failed. */
 static bool begin_data(struct ws_session *session, const struct ws_head *head)
 {
     if (head->opcode == WS_CONTINUATION && !session->opcode) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "Continuation frame without a message to continue");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "Continuation frame without a message to continue");
         return false;
     }
     if (head->opcode != WS_CONTINUATION && session->opcode) {
-        fail(session, CLOSE_PROTOCOL_ERROR, "New message before the end of a fragmented one");
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "New message before the end of a fragmented one");
         return false;
     }
-    if (!session->close_sent && head->payload_len > session->max_message - session->message.len) {
-        fail(session, CLOSE_TOO_LARGE, "Message is too large: %" PRIu64 " > %" PRIu64,
-             session->message.len + head->payload_len, session->max_message);
+    if (!check_size(session, head))
         return false;
-    }
     if (head->opcode != WS_CONTINUATION) {
         session->opcode = head->opcode;
+        session->compressed = head->compressed;
         session->utf8 = UTF8_ACCEPT;
+        session->empty = 0;
+    }
+    if (!session->close_sent && head->payload_len == 0 && !head->fin &&
+        ++session->empty > EMPTY_FRAGMENTS_MAX) {
+        ws_session_fail(session, CLOSE_POLICY, "Too many empty fragments: %u > %u", session->empty,
+                        EMPTY_FRAGMENTS_MAX);
+        return false;
     }
     session->fin = head->fin;
     session->frame_left = head->payload_len;
@@ -174,7 +207,7 @@ static uint8_t *extend_message(struct ws_session *session, size_t len)
 /* Unmasks into dst. False: it is text and can't become valid, or isn't at its end. */
 static bool decode(struct ws_session *session, uint8_t *dst, const uint8_t *src, size_t len, bool last)
 {
-    if (session->opcode == WS_BINARY) {
+    if (session->opcode == WS_BINARY || session->compressed) {
         ws_unmask(dst, src, len, session->mask);
         return true;
     }
@@ -182,15 +215,45 @@ static bool decode(struct ws_session *session, uint8_t *dst, const uint8_t *src,
     return last ? session->utf8 == UTF8_ACCEPT : session->utf8 != UTF8_REJECT;
 }
 
-/* The callback may close or end the session: what it is given belongs to neither by then. */
+/* The message is over, with these bytes of it to hand up. */
+static void hand_up(struct ws_session *session, const uint8_t *data, size_t len)
+{
+    bool binary = session->opcode == WS_BINARY;
+
+    session->opcode = 0;
+    session->ops->on_message(session, data, len, binary);
+}
+
+static void hand_up_inflated(struct ws_session *session, const uint8_t *data, size_t len)
+{
+    struct buf message = ws_inflate_take();
+    int rc = ws_inflate(&message, data, len, session->max_message);
+
+    if (rc == -EMSGSIZE)
+        ws_session_fail(session, CLOSE_TOO_LARGE, "Message is too large: %zu > %" PRIu64, message.len,
+                        session->max_message);
+    else if (rc == -EBADMSG)
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Compressed message is not valid");
+    else if (rc)
+        ws_session_fail(session, CLOSE_INTERNAL_ERROR, "Not enough memory for the message");
+    else if (session->opcode == WS_TEXT && !utf8_valid(message.data, message.len))
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Text is not valid UTF-8");
+    else
+        hand_up(session, message.data, message.len);
+    ws_inflate_give(&message);
+}
+
+/* The callback may close or end the session: what it is given belongs to neither by then. Strictly an
+ * empty message takes a byte when compressed (RFC 7692 §7.2.3.6), but none can't mean anything else. */
 static void deliver(struct ws_session *session, const uint8_t *data, size_t len)
 {
     struct buf message = session->message;
-    bool binary = session->opcode == WS_BINARY;
 
     session->message = (struct buf){0};
-    session->opcode = 0;
-    session->ops->on_message(session, data, len, binary);
+    if (session->compressed && len > 0)
+        hand_up_inflated(session, data, len);
+    else
+        hand_up(session, data, len);
     buf_fini(&message);
 }
 
@@ -207,14 +270,19 @@ static size_t take_payload(struct ws_session *session, uint8_t *data, size_t len
             session->opcode = 0;
         return len;
     }
+    if (session->ops->on_payload) {
+        session->ops->on_payload(session, len, last);
+        if (session->close_received)
+            return len;
+    }
     bool whole = last && session->message.len == 0; /* nothing of it came earlier */
     uint8_t *dst = data;
     if (!whole && len && !(dst = extend_message(session, len))) {
-        fail(session, CLOSE_INTERNAL_ERROR, "Not enough memory for the message");
+        ws_session_fail(session, CLOSE_INTERNAL_ERROR, "Not enough memory for the message");
         return len;
     }
     if (!decode(session, dst, data, len, last))
-        fail(session, CLOSE_BAD_TEXT, "Text is not valid UTF-8");
+        ws_session_fail(session, CLOSE_BAD_TEXT, "Text is not valid UTF-8");
     else if (whole)
         deliver(session, data, len);
     else if (last)
@@ -228,10 +296,10 @@ static size_t take_frame(struct ws_session *session, uint8_t *data, size_t len)
 {
     struct ws_head head;
     const char *error;
-    int rc = ws_head_read(&head, data, len, &error);
+    int rc = ws_head_read(&head, data, len, session->deflate, &error);
 
     if (rc < 0)
-        fail(session, CLOSE_PROTOCOL_ERROR, "%s", error);
+        ws_session_fail(session, CLOSE_PROTOCOL_ERROR, "%s", error);
     if (rc <= 0)
         return 0;
 

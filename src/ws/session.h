@@ -2,8 +2,10 @@
  * timers: the owner feeds it, sends what it writes, and ends the connection when told.
  *
  * Data frames are unmasked in place and checked in words, as they arrive; a message that lies
- * whole in the caller's buffer is handed up from there, without a copy. Control frames go
- * through wslay's frame codec, of which each thread has one. An idle session owns no memory. */
+ * whole in the caller's buffer is handed up from there, without a copy. A compressed one is kept as
+ * it comes and inflated when it is whole, so that what a session holds is what its client has sent.
+ * Control frames go through wslay's frame codec, of which each thread has one. An idle session owns
+ * no memory. */
 #pragma once
 
 #include "base/buf.h"
@@ -17,15 +19,21 @@ struct ws_session;
 struct ws_ops {
     /* A whole message; data is the session's, valid during the call. Text is valid UTF-8. */
     void (*on_message)(struct ws_session *session, const uint8_t *data, size_t len, bool binary);
+    /* len more bytes of a message's payload have come, as they were sent; last: with them it is whole.
+     * Called before they are looked at. May be NULL. */
+    void (*on_payload)(struct ws_session *session, size_t len, bool last);
+    /* A ping, valid during the call: the owner answers it with ws_session_pong, now or later; of several
+     * that wait for it only the newest need be answered (§5.5.3). NULL: each is answered at once. */
+    void (*on_ping)(struct ws_session *session, const uint8_t *payload, size_t len);
     /* A pong; the owner may note that the peer lives. May be NULL. */
     void (*on_pong)(struct ws_session *session);
     /* The peer's close frame came first, or answered ours. code is 1005 when it had none, the
      * reason is valid during the call. The answer was written already: the owner ends the
      * connection. */
     void (*on_close)(struct ws_session *session, uint16_t code, const char *reason, size_t len);
-    /* The peer broke the protocol (1002, 1007) or a limit (1009), or memory ran out (1011): a
-     * close frame with this code and text was written, unless one was before. Nothing will be
-     * handed up any more; the owner ends the connection. */
+    /* The peer broke the protocol (1002, 1007) or a limit (1008, 1009), or memory ran out (1011), or the
+     * owner called ws_session_fail: a close frame with this code and text was written, unless one was before.
+     * Nothing will be handed up any more; the owner ends the connection. */
     void (*on_fail)(struct ws_session *session, uint16_t code, const char *text);
     /* Bytes to send: a whole control frame. */
     void (*write)(struct ws_session *session, const void *data, size_t len);
@@ -38,13 +46,16 @@ struct ws_ops {
 /* Zeroed memory plus ws_session_init. */
 struct ws_session {
     const struct ws_ops *ops;
-    uint64_t max_message; /* bytes of a message, all fragments together */
+    uint64_t max_message; /* bytes of a message, all fragments together, inflated */
     uint64_t frame_left;  /* bytes of the current data frame's payload still to come; 0: between frames */
     struct buf message;   /* what came of a message that is not whole yet; owned */
     uint8_t mask[4];      /* key of the current frame, turned to where its payload goes on */
     uint32_t utf8;        /* state of the current text message (base/utf8.h) */
     uint8_t opcode;       /* WS_TEXT or WS_BINARY of the message under way; 0: none */
+    uint16_t empty;       /* fragments without payload of that message */
     bool fin;             /* the current frame is its message's last */
+    bool deflate;         /* permessage-deflate was negotiated; the owner's to set */
+    bool compressed;      /* the message under way is */
     bool close_sent;      /* nothing but the peer's close is of interest any more */
     bool close_received;  /* it came, or the session failed or was ended: nothing is read any more */
 };
@@ -67,5 +78,14 @@ bool ws_session_close(struct ws_session *session, uint16_t code, const char *rea
 /* Writes a ping without payload, unless a close frame was sent. */
 void ws_session_ping(struct ws_session *session);
 
-/* The calling thread's wslay context, made at first use, is freed. For tests and thread ends. */
+/* Writes a pong, whose payload is at most WS_CONTROL_MAX bytes, unless a close frame was sent. */
+void ws_session_pong(struct ws_session *session, const void *payload, size_t len);
+
+/* The peer broke a rule of the owner's: on_fail follows from within, and all that it says. The text is cut
+ * at 123 bytes. */
+void ws_session_fail(struct ws_session *session, uint16_t code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The calling thread's wslay context and zlib streams, made at first use, are freed. For tests and
+ * thread ends. */
 void ws_thread_fini(void);

@@ -1,75 +1,11 @@
-/* A client's side of a WebSocket in pieces: the first byte of the input says how long the pieces are.
- * What the session leaves is given again, as a connection does. */
-#include "ws/session.h"
-
-#include "base/utf8.h"
-
-#include <stdlib.h>
-#include <string.h>
+/* A client's side of a WebSocket in pieces: the first byte of the input says how long the pieces are. */
+#include "fuzz_ws.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MESSAGE_MAX 4096u
-
-struct client {
-    struct ws_session session;
-    unsigned ends;
-};
-
-static struct client *client_of(struct ws_session *session)
-{
-    return (struct client *)(void *)((char *)session - offsetof(struct client, session));
-}
-
-static void on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
-{
-    if (client_of(session)->ends > 0 || len > MESSAGE_MAX || (!binary && !utf8_valid(data, len)))
-        abort();
-}
-
-static void on_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
-{
-    if (client_of(session)->ends++ > 0 || (code != 1005 && !ws_close_code_valid(code)) ||
-        !utf8_valid(reason, len))
-        abort();
-}
-
-static void on_fail(struct ws_session *session, uint16_t code, const char *text)
-{
-    if (client_of(session)->ends++ > 0 || !ws_close_code_valid(code) || !text)
-        abort();
-}
-
-static void write_frame(struct ws_session *session, const void *data, size_t len)
-{
-    (void)session;
-    if (len < 2 || len > 2 + WS_CONTROL_MAX || ((const uint8_t *)data)[1] > WS_CONTROL_MAX)
-        abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ws_ops ops = {.on_message = on_message,
-                                      .on_close = on_close,
-                                      .on_fail = on_fail,
-                                      .write = write_frame};
-    struct client client = {0};
-    struct buf input = {0};
-
-    if (size < 2)
-        return 0;
-    ws_session_init(&client.session, &ops, MESSAGE_MAX);
-    size_t piece = data[0] ? data[0] : size;
-    for (size_t at = 1; at < size; at += piece) {
-        size_t len = size - at < piece ? size - at : piece;
-        if (buf_append(&input, data + at, len) != 0)
-            break;
-        size_t used = ws_session_feed(&client.session, input.data, input.len);
-        if (used > input.len)
-            abort();
-        buf_consume(&input, used);
-    }
-    buf_fini(&input);
-    ws_session_fini(&client.session);
+    if (size >= 2)
+        client_feed(data + 1, size - 1, data[0] ? data[0] : size, false);
     return 0;
 }

@@ -85,6 +85,7 @@ return {
   limits = { message = 1024 * 1024 },
 }
 `,
+      "public/index.html": "",
     });
     await accepts({ "festa.lua": config({ limits: LIMITS }) });
     for (const [name, value] of Object.entries(LIMITS)) await accepts({ "festa.lua": config({ limits: { [name]: value } }) });

@@ -33,6 +33,7 @@
 struct party {
     const char *name;
     enum duplicate_id duplicate;
+    int refs; /* of rooms */
 };
 
 /* What a handler does. WAIT: it goes on when the test calls wake(). */
@@ -137,6 +138,7 @@ static inline void say_event(struct world *world, const struct event *event)
         say(world, "%.*s %.*s", (int)request->method.len, request->method.ptr, (int)request->subpath.len,
             request->subpath.ptr);
         break;
+    case EVENT_RELOAD:
     case EVENT_STOP:
     case EVENT_TIMER:
     case EVENT_WAKE: break;
@@ -247,6 +249,18 @@ static inline struct span script_party_name(const struct party *party)
     return span_of(party->name);
 }
 
+static inline struct party *script_party_ref(struct party *party)
+{
+    party->refs++;
+    return party;
+}
+
+static inline void script_party_unref(struct party *party)
+{
+    assert_true(party->refs > 0);
+    party->refs--;
+}
+
 static inline enum duplicate_id script_duplicate_id(const struct party *party)
 {
     return party->duplicate;
@@ -257,6 +271,8 @@ static const struct script_ops script_ops = {
     .run = script_run,
     .forget = script_forget,
     .close = script_close,
+    .party_ref = script_party_ref,
+    .party_unref = script_party_unref,
     .party_name = script_party_name,
     .duplicate_id = script_duplicate_id,
 };
@@ -328,8 +344,10 @@ static inline void world_open(struct world *world)
     const struct limits *limits = &world->config.limits;
     const struct room_limits room_limits = {.events = limits->events,
                                             .handlers = limits->handlers,
+                                            .connections = limits->connections_per_room,
                                             .idle_ms = limits->idle_room,
-                                            .output = limits->room_memory};
+                                            .output = limits->room_memory,
+                                            .inbox = limits->room_memory};
     int error = 0;
 
     assert_int_equal(loop_init(&world->loop), 0);

@@ -109,8 +109,8 @@ static inline const char *next_frame(struct world *world, struct client *client)
         buf_consume(&(client)->in, strlen(want));                                                            \
     } while (0)
 
-/* A client whose handshake was answered. */
-static inline struct client socket_open(struct world *world, const char *id, bool small)
+/* A client that asks for the room r, by an id. */
+static inline struct client socket_ask(struct world *world, const char *id, bool small)
 {
     struct client client = client_open(world, small);
     char text[512];
@@ -119,6 +119,13 @@ static inline struct client socket_open(struct world *world, const char *id, boo
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
              id);
     client_send(world, &client, text);
+    return client;
+}
+
+/* The same, whose handshake was answered. */
+static inline struct client socket_open(struct world *world, const char *id, bool small)
+{
+    struct client client = socket_ask(world, id, small);
     expect_bytes(world, &client, ACCEPTED);
     return client;
 }

@@ -18,6 +18,7 @@
 struct party {
     const char *name;
     enum duplicate_id duplicate;
+    int refs; /* of rooms */
 };
 
 /* What a handler does at its end. */

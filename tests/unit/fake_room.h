@@ -49,6 +49,7 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
         break;
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
+    case EVENT_RELOAD: fake_say(fake, "%s:reload", room->id); break;
     case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
 }
@@ -174,6 +175,18 @@ static inline struct span fake_party_name(const struct party *party)
     return span_of(party->name);
 }
 
+static inline struct party *fake_party_ref(struct party *party)
+{
+    party->refs++;
+    return party;
+}
+
+static inline void fake_party_unref(struct party *party)
+{
+    assert_true(party->refs > 0);
+    party->refs--;
+}
+
 static inline enum duplicate_id fake_duplicate_id(const struct party *party)
 {
     return party->duplicate;
@@ -184,6 +197,8 @@ static const struct script_ops fake_ops = {
     .run = fake_run_event,
     .forget = fake_forget_peer,
     .close = fake_close_vm,
+    .party_ref = fake_party_ref,
+    .party_unref = fake_party_unref,
     .party_name = fake_party_name,
     .duplicate_id = fake_duplicate_id,
 };

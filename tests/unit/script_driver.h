@@ -9,9 +9,8 @@
 #include <unistd.h>
 
 struct script_driver {
-    struct config config;
     struct counters counters;
-    struct project project;
+    struct project *project;
     struct code code; /* of a party that is never loaded */
     struct party party;
     struct script script;
@@ -21,22 +20,23 @@ struct script_driver {
 static inline void script_driver_init(struct script_driver *driver, const char *root)
 {
     *driver = (struct script_driver){.code = {.refs = 1, .name = (char *)"test.lua", .path = (char *)""}};
-    driver->project.modules = module_cache_new();
-    driver->project.root = root ? realpath(root, NULL) : NULL;
+    struct config config;
+    config_init(&config);
+    config.limits.handler_time = 60 * 1000; /* a Lua that collects at every chance takes its time */
+    driver->project = project_empty(&config, NULL);
+    driver->project->root = root ? realpath(root, NULL) : NULL;
     driver->party = (struct party){.name = (char *)"test",
                                    .folder = (char *)"",
                                    .code = &driver->code,
-                                   .project = &driver->project};
-    config_init(&driver->config);
-    if (script_init(&driver->script, &driver->project, &driver->config, NULL, &driver->counters) != 0)
+                                   .project = driver->project};
+    if (script_init(&driver->script, driver->project, NULL, &driver->counters) != 0)
         abort();
 }
 
 static inline void script_driver_fini(struct script_driver *driver)
 {
     script_fini(&driver->script);
-    project_close(&driver->project);
-    config_fini(&driver->config);
+    project_unref(driver->project);
 }
 
 /* Runs a C function in a VM of its own, protected. 0, or what call_protected or vm_new said. */

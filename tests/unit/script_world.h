@@ -19,9 +19,9 @@
 
 struct world {
     struct project_files files;
-    struct config config;
-    struct project project;
-    struct party *party; /* main */
+    struct config config;    /* the project's, until it is opened */
+    struct project *project; /* a reference */
+    struct party *party;     /* main */
     struct counters counters;
     struct loop loop;
     struct script script;
@@ -496,10 +496,11 @@ static inline struct room *world_room(struct world *world, const char *id)
 
 static inline void world_begin_rooms(struct world *world)
 {
-    struct room_limits limits = {.events = world->config.limits.events,
-                                 .handlers = world->config.limits.handlers,
-                                 .idle_ms = world->config.limits.idle_room,
-                                 .output = world->config.limits.room_memory};
+    struct room_limits limits = {.events = world->project->config.limits.events,
+                                 .handlers = world->project->config.limits.handlers,
+                                 .idle_ms = world->project->config.limits.idle_room,
+                                 .output = world->project->config.limits.room_memory,
+                                 .inbox = world->project->config.limits.room_memory};
     world->empty = false;
     rooms_init(&world->rooms, &world->loop, &world->ops, &world->script, &limits, &world->counters);
 }
@@ -560,6 +561,7 @@ static inline struct world *world_begin(void)
     assert_non_null(world);
     project_files_init(&world->files);
     config_init(&world->config);
+    world->config.limits.handler_time = 60000; /* for Lua that checks itself, and sanitizers */
     list_init(&world->peers);
     list_init(&world->asked);
     world->log = memfd_create("log", MFD_CLOEXEC);
@@ -574,15 +576,14 @@ static inline struct world *world_open(struct world *world)
 {
     struct buf error = {0};
 
-    if (project_open(&world->project, world->files.root, &world->config, &error) != 0)
+    world->project = project_open(world->files.root, &world->config, NULL, &error);
+    if (!world->project)
         fail_msg("%.*s", (int)error.len, (char *)error.data);
     buf_fini(&error);
-    world->party = project_party(&world->project, SPAN("main"));
+    world->party = project_party(world->project, SPAN("main"));
     assert_non_null(world->party);
     assert_int_equal(loop_init(&world->loop), 0);
-    assert_int_equal(script_init(&world->script, &world->project, &world->config, &world->loop,
-                                 &world->counters),
-                     0);
+    assert_int_equal(script_init(&world->script, world->project, &world->loop, &world->counters), 0);
     world->ops = script_ops;
     world->ops.open = world_open_vm;
     world->ops.close = world_close_vm;
@@ -613,7 +614,7 @@ static inline void world_end(struct world *world)
     world_end_rooms(world);
     script_fini(&world->script);
     loop_fini(&world->loop);
-    project_close(&world->project);
+    project_unref(world->project);
     config_fini(&world->config);
     project_files_fini(&world->files);
     buf_fini(&world->said);

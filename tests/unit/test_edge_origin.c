@@ -1,33 +1,7 @@
 /* edge: whose pages may open a WebSocket, and what CORS adds. */
 #include "edge/origin.h"
 
-#include "base/buf.h"
-#include "http/parser.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-/* A request as the parser makes it, out of its head's lines; NULL where it is refused. */
-static struct http_request *request_of(const char *text)
-{
-    static const struct http_limits limits = {.url = 8192, .headers = 16384, .body = 0};
-    struct http_parser parser;
-    size_t used, len = strlen(text);
-    struct http_request *request = NULL;
-
-    assert_int_equal(http_parser_init(&parser, &limits), 0);
-    if (http_parser_feed(&parser, (const uint8_t *)text, len, &used) == HTTP_HEAD_DONE &&
-        http_parser_feed(&parser, (const uint8_t *)text + used, len - used, &used) == HTTP_COMPLETE)
-        request = http_parser_take(&parser);
-    http_parser_fini(&parser);
-    return request;
-}
+#include "edge_request.h"
 
 /* May a page of this origin (NULL: none) connect to this host? */
 static bool allowed(const struct config *config, const char *origin, const char *host)
@@ -208,12 +182,39 @@ static void what_cors_adds(void **state)
     }
 }
 
+static void in_dev_pages_of_this_machine_are_let_in(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"http://localhost:5173", "127.0.0.1:1999", true},
+        {"https://localhost", "127.0.0.1:1999", true},
+        {"http://LocalHost:1", "192.0.2.7:1999", true},
+        {"http://127.0.0.1:8080", "localhost:1999", true},
+        {"http://[::1]:8080", "localhost:1999", true},
+        {"http://192.0.2.7:1999", "192.0.2.7:1999", true}, /* the same host */
+        {"http://localhost.example:5173", "localhost:1999", false},
+        {"http://localhost@example.org", "localhost:1999", false},
+        {"http://127.0.0.1.example", "localhost:1999", false},
+        {"ftp://localhost", "localhost:1999", false},
+        {"null", "localhost:1999", false},
+        {"localhost", "localhost:1999", false},
+        {"http://example.org", "localhost:1999", false},
+    };
+    struct config config = {.dev = true};
+    ASSERT_ROWS(&config, rows);
+    config.allowed_origins_set = true; /* besides those of the list */
+    assert_true(allowed(&config, "http://localhost:5173", "x"));
+    config.dev = false;
+    assert_false(allowed(&config, "http://localhost:5173", "x"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_list_it_is_the_same_host),
         cmocka_unit_test(with_a_list_it_is_those_of_the_list),
         cmocka_unit_test(a_star_lets_everybody_in),
+        cmocka_unit_test(in_dev_pages_of_this_machine_are_let_in),
         cmocka_unit_test(what_is_a_preflight),
         cmocka_unit_test(what_cors_adds),
     };

@@ -145,6 +145,38 @@ static void test_bodyless(void **state)
     }
 }
 
+static unsigned n_closed;
+
+static void close_source(struct http_source *source)
+{
+    (void)source;
+    n_closed++;
+}
+
+/* A body that comes in pieces is announced like another, and closed with its response. */
+static void test_source(void **state)
+{
+    (void)state;
+    struct http_write_options none = {0}, head = {.head_only = true};
+    struct http_source source = {.length = 5000000000, .close = close_source};
+    struct http_response *response = http_response_new(206);
+    response->source = &source;
+    check(response, none, "HTTP/1.1 206 Partial Content\r\n" DATE TEXT "Content-Length: 5000000000\r\n\r\n");
+    check(response, head, "HTTP/1.1 206 Partial Content\r\n" DATE TEXT "Content-Length: 5000000000\r\n\r\n");
+    assert_null(http_write_body(response, &none));
+    assert_ptr_equal(http_write_source(response, &none), &source);
+    assert_null(http_write_source(response, &head));
+    response->status = 304;
+    check(response, none, "HTTP/1.1 304 Not Modified\r\n" DATE "\r\n");
+    assert_null(http_write_source(response, &none));
+    response->status = 200;
+    source.length = 0;
+    check(response, none, "HTTP/1.1 200 OK\r\n" DATE "Content-Length: 0\r\n\r\n");
+    assert_null(http_write_source(response, &none));
+    http_response_free(response);
+    assert_int_equal(n_closed, 1);
+}
+
 /* Every status, and lengths of every number of digits, behind each other in one buffer. */
 static void test_numbers(void **state)
 {
@@ -174,8 +206,8 @@ static void test_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),    cmocka_unit_test(test_whole),   cmocka_unit_test(test_options),
-        cmocka_unit_test(test_bodyless), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_plain),    cmocka_unit_test(test_whole),  cmocka_unit_test(test_options),
+        cmocka_unit_test(test_bodyless), cmocka_unit_test(test_source), cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,7 @@ static enum act act(struct fake *fake, struct room *room, struct event *event)
     case EVENT_CLOSE:
     case EVENT_TIMER:
     case EVENT_WAKE:
+    case EVENT_RELOAD:
     case EVENT_STOP: break;
     }
     return ACT_DONE;

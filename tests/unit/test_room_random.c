@@ -36,7 +36,7 @@ struct history {
 
 /* What all runs together have seen, so that none of it is left out unnoticed. */
 static struct {
-    size_t sends, broadcasts, held_back, waits, restarts, blocked, replaced, cut;
+    size_t sends, broadcasts, held_back, waits, restarts, blocked, replaced, cut, full;
 } seen;
 
 /* ---- what peers hear ---- */
@@ -279,6 +279,27 @@ static void operate(struct history *history)
     fake_forget(fake);
 }
 
+/* Each room counts its peers right, and has no more than it may. */
+static void check_connected(const struct fake *fake)
+{
+    uint64_t most = fake->rooms.limits.connections;
+
+    list_each(it, &fake->rooms.all) {
+        struct room *room = container_of(it, struct room, in_all);
+        uint32_t n = 0;
+        list_each(link, &room->peers) {
+            const struct peer *peer = container_of(link, struct peer, link);
+            n += peer->state == PEER_NEW || peer->listed;
+        }
+        assert_int_equal(room->n_connected, n);
+        if (most > 0 && fake->party.duplicate != DUPLICATE_REPLACE)
+            assert_true(n <= most);
+        if (most > 0)
+            assert_true(room->n_listed <= most);
+        seen.full += most > 0 && n >= most;
+    }
+}
+
 /* All that is waited for comes, until the rooms are gone. */
 static void stop_calmly(struct history *history)
 {
@@ -304,6 +325,7 @@ static void live(void)
     static struct history history;
     struct room_limits limits = {.events = 1 + dice(5),
                                  .handlers = 1 + dice(4),
+                                 .connections = once_in(2) ? 0 : 1 + dice(5),
                                  .idle_ms = 1000000,
                                  .output = 100 + dice(20000)};
     struct fake *fake = fake_begin(&limits);
@@ -312,8 +334,10 @@ static void live(void)
     fake->user = &history;
     fake->handler = fake->resumed = act;
     fake->party.duplicate = (enum duplicate_id)dice(3);
-    for (uint64_t n = dice(OPERATIONS); n > 0; n--)
+    for (uint64_t n = dice(OPERATIONS); n > 0; n--) {
         operate(&history);
+        check_connected(fake);
+    }
     fake_queue(fake);
     if (once_in(2))
         stop_calmly(&history);
@@ -337,7 +361,7 @@ static void no_history_breaks_a_room(void **state)
         live();
     }
     assert_true(seen.sends && seen.broadcasts && seen.held_back && seen.waits && seen.restarts);
-    assert_true(seen.blocked && seen.replaced && seen.cut);
+    assert_true(seen.blocked && seen.replaced && seen.cut && seen.full);
 }
 
 static int say_seed(void **state)

@@ -40,11 +40,12 @@ static void every_key(void **state)
         "-- a comment\n"
         "local port = 80 * 100\n"
         "return {\n"
-        "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = false,\n"
+        "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = true,\n"
         "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
         "  ioUring = false,\n"
-        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = false, tls = nil,\n"
-        "  trustedProxies = {}, rejectWithClose = false, crons = {},\n"
+        "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = true, tls = nil,\n"
+        "  trustedProxies = { '10.0.0.0/8', '2001:db8::1', 'loopback' },\n"
+        "  rejectWithClose = false, crons = {},\n"
         "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
         "  limits = { message = 4096, idleRoom = 1e6, storageKey = 2048, storageValue = 2097152 },\n"
         "}\n",
@@ -55,14 +56,17 @@ static void every_key(void **state)
     assert_string_equal(config.host, "::1");
     assert_int_equal(config.threads, 3);
     assert_string_equal(config.public_folder, "www");
+    assert_true(config.public_set && config.single_page_app);
     assert_true(config.cors);
-    assert_false(config.io_uring);
-    assert_false(config.deflate || config.single_page_app || config.reject_with_close);
+    assert_true(config.deflate);
+    assert_false(config.io_uring || config.reject_with_close);
     assert_true(config.allowed_origins_set && !config.any_origin);
     assert_int_equal(config.allowed_origins.count, 2);
     assert_string_equal(config.allowed_origins.items[1], "http://localhost:8080");
     assert_int_equal(config.subprotocols.count, 2);
     assert_string_equal(config.subprotocols.items[0], "chat.v2");
+    assert_int_equal(config.n_trusted_proxies, 4);
+    assert_int_equal(config.trusted_proxies[0].bits, 104);
     assert_int_equal(config.vars.count, 5);
     static const char *const vars[] = {"GREETING=hi", "LIMIT=5", "RATIO=0.5", "OPEN=true", "EMPTY="};
     for (size_t i = 0; i < 5; i++) {
@@ -90,7 +94,7 @@ static void an_empty_table_changes_nothing(void **state)
     assert_int_equal(config.port, defaults.port);
     assert_string_equal(config.host, defaults.host);
     assert_string_equal(config.public_folder, defaults.public_folder);
-    assert_false(config.allowed_origins_set);
+    assert_false(config.allowed_origins_set || config.public_set || config.single_page_app);
     assert_memory_equal(&config.limits, &defaults.limits, sizeof config.limits);
     config_fini(&config);
     config_fini(&defaults);
@@ -169,6 +173,15 @@ static void mistakes(void **state)
         {"return { subprotocols = { 'a b' } }",
          "subprotocols is an array of tokens, like \"chat.v1\", not \"a b\""},
         {"return { subprotocols = { '' } }", "subprotocols is an array of tokens"},
+        {"return { trustedProxies = 1 }", "trustedProxies is an array of texts, not 1"},
+        {"return { trustedProxies = '10.0.0.1' }", "trustedProxies is an array of texts"},
+        {"return {\n trustedProxies = { '10.0.0.1', '10.0.0.0/33' } }",
+         "festa.lua:2: trustedProxies is an array of addresses, like \"10.0.0.1\", \"10.0.0.0/8\", "
+         "\"loopback\" or "
+         "\"private\", not \"10.0.0.0/33\""},
+        {"return { trustedProxies = { 'localhost' } }", "or \"private\", not \"localhost\""},
+        {"return { trustedProxies = { '' } }", "or \"private\", not \"\""},
+        {"return { trustedProxies = { 10 } }", "or \"private\", not 10"},
         {"return { vars = 1 }", "vars is a table of variables, not 1"},
         {"return {\n vars = {\n  ['A-B'] = 1 } }", "festa.lua:3: vars.A-B is no variable's name"},
         {"return { vars = { ['1A'] = 1 } }", "no variable's name"},
@@ -179,17 +192,11 @@ static void mistakes(void **state)
         {"return { limits = { message = '1mb' } }",
          "limits.message is a whole number from 1 to 4294967296, not \"1mb\""},
         /* later versions */
-        {"return { deflate = true }", "deflate is not available yet in this version"},
         {"return { deflate = 1 }", "deflate is true or false"},
-        {"return { singlePageApp = true }", "singlePageApp is not available yet"},
+        {"return { singlePageApp = 'yes' }", "singlePageApp is true or false, not \"yes\""},
         {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},
         {"return { tls = {} }", "tls is not available yet"},
-        {"return { trustedProxies = { '10.0.0.1' } }", "trustedProxies is not available yet"},
-        {"return { trustedProxies = 1 }", "trustedProxies is a table, not 1"},
         {"return { crons = { cleanup = '*/5 * * * *' } }", "crons is not available yet"},
-        {"return { limits = { messagesPerSecond = 10 } }", "limits.messagesPerSecond is not available yet"},
-        {"return { limits = { bytesPerSecond = 10 } }", "limits.bytesPerSecond is not available yet"},
-        {"return { limits = { connectionsPerRoom = 10 } }", "limits.connectionsPerRoom is not available yet"},
         {"return { limits = { storageKey = 10 } }", "limits.storageKey is not available yet"},
         {"return { limits = { storageValue = 10 } }", "limits.storageValue is not available yet"},
         /* the file as a whole */

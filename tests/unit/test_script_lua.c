@@ -206,8 +206,8 @@ static void a_vm_that_gets_too_little_memory(void **state)
     size_t made = 0, failed = 0;
 
     script_driver_init(&driver, NULL);
-    for (driver.config.limits.room_memory = 0; driver.config.limits.room_memory < 32 * 1024;
-         driver.config.limits.room_memory += 48) {
+    for (driver.project->config.limits.room_memory = 0; driver.project->config.limits.room_memory < 32 * 1024;
+         driver.project->config.limits.room_memory += 48) {
         struct vm *vm = vm_new(&driver.script, &driver.party, NULL);
         made += vm != NULL;
         failed += vm == NULL;

@@ -5,7 +5,7 @@
 
 static struct project_files files;
 static struct config config;
-static struct project project;
+static struct project *project;
 static struct buf error;
 
 static int set_up(void **state)
@@ -19,33 +19,45 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    project_close(&project);
+    project_unref(project);
+    project = NULL;
     config_fini(&config);
     buf_fini(&error);
     project_files_fini(&files);
     return 0;
 }
 
-/* Opens the project; its error is a string then. */
-static int open_project(void)
+/* Opens the project with the limits of config; its error is a string then. */
+static bool open_at(const char *root, struct string_list *env)
 {
-    project_close(&project);
+    struct config taken;
+
+    config_init(&taken);
+    taken.limits = config.limits;
+    project_unref(project);
     error.len = 0;
-    int rc = project_open(&project, files.root, &config, &error);
-    assert_true((rc == 0) == (error.len == 0));
+    project = project_open(root, &taken, env, &error);
+    assert_true((project != NULL) == (error.len == 0));
+    assert_true((project != NULL) == (taken.host == NULL)); /* taken over, or left */
     assert_int_equal(buf_append(&error, "", 1), 0);
-    return rc;
+    config_fini(&taken);
+    return project != NULL;
+}
+
+static bool open_project(void)
+{
+    return open_at(files.root, NULL);
 }
 
 static void expect_good(void)
 {
-    if (open_project() != 0)
+    if (!open_project())
         fail_msg("%s", (char *)error.data);
 }
 
 static void expect_error(const char *wanted)
 {
-    if (open_project() == 0)
+    if (open_project())
         fail_msg("the project was opened; wanted: %s", wanted);
     if (!strstr((char *)error.data, wanted))
         fail_msg("%s\n  does not have %s", (char *)error.data, wanted);
@@ -53,7 +65,7 @@ static void expect_error(const char *wanted)
 
 static const struct party *party(const char *name)
 {
-    return project_party(&project, span_of(name));
+    return project_party(project, span_of(name));
 }
 
 /* ---- finding parties ---- */
@@ -70,11 +82,11 @@ static void parties_are_found(void **state)
     project_files_write(&files, "parties/.hidden.lua", "not looked at");
     project_files_write(&files, "parties/Folder/no_init.lua", "not looked at");
     expect_good();
-    assert_int_equal(project.n_parties, 4);
+    assert_int_equal(project->n_parties, 4);
     static const char *const names[] = {"0-a_b", "bom", "chat", "main"};
     for (size_t i = 0; i < 4; i++) {
-        assert_string_equal(project.parties[i]->name, names[i]);
-        assert_ptr_equal(party(names[i]), project.parties[i]);
+        assert_string_equal(project->parties[i]->name, names[i]);
+        assert_ptr_equal(party(names[i]), project->parties[i]);
     }
     static const char *const absent[] = {"", "a", "mai", "mainx", "z", "MAIN", "chat/helper", "..", "Folder"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
@@ -93,10 +105,7 @@ static void what_is_no_project(void **state)
     project_files_write(&files, "parties/readme.txt", "");
     expect_error("there is no party in it; a party is parties/NAME.lua or parties/NAME/init.lua");
 
-    error.len = 0;
-    project_close(&project);
-    assert_true(project_open(&project, "/nonexistent/folder", &config, &error) < 0);
-    assert_int_equal(buf_append(&error, "", 1), 0);
+    assert_false(open_at("/nonexistent/folder", NULL));
     assert_non_null(
         strstr((char *)error.data, "/nonexistent/folder: can't be read: No such file or directory"));
 }
@@ -180,7 +189,6 @@ static void handlers_are_checked(void **state)
         {"return {\n  onStart = 'x',\n}", "parties/main.lua:2: onStart is a string, not a function"},
         {"return { getConnectionTags = {} }", "getConnectionTags is a table, not a function"},
         {"return { onAlarm = function() end }", "onAlarm is not available yet in this version"},
-        {"return { onReload = function() end }", "onReload is not available yet"},
         {"return { onBeforeConnect = function() end }", "onBeforeConnect is not available yet"},
         {"return { onBeforeRequest = function() end }", "onBeforeRequest is not available yet"},
         {"return { onFetch = function() end }", "onFetch is not available yet"},
@@ -253,13 +261,11 @@ static void variables_are_there(void **state)
     project_files_write(&files, "parties/main.lua",
                         "assert(party.env.A == 'b=c' and party.env.B == nil and party.name == 'main')\n"
                         "assert(party.id == nil) return {}");
-    project_close(&project);
-    string_list_add(&project.env, "A=b=c");
-    error.len = 0;
-    int rc = project_open(&project, files.root, &config, &error);
-    assert_int_equal(buf_append(&error, "", 1), 0);
-    if (rc != 0)
+    struct string_list env = {0};
+    string_list_add(&env, "A=b=c");
+    if (!open_at(files.root, &env))
         fail_msg("%s", (char *)error.data);
+    assert_int_equal(env.count, 0);
 }
 
 /* ---- modules ---- */
@@ -268,7 +274,7 @@ static const struct code *module(const char *party_name, const char *name)
 {
     error.len = 0;
     const struct code *code =
-        project_module(&project, project_party(&project, span_of(party_name)), span_of(name), &error);
+        project_module(project_party(project, span_of(party_name)), span_of(name), &error);
     assert_true((code != NULL) == (error.len == 0));
     assert_int_equal(buf_append(&error, "", 1), 0);
     return code;

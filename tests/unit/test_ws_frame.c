@@ -7,7 +7,10 @@
 static void check_head(enum ws_opcode opcode, uint64_t payload_len, const char *bytes, size_t len)
 {
     uint8_t head[WS_HEAD_MAX];
-    assert_int_equal(ws_frame_head(head, opcode, payload_len), len);
+    assert_int_equal(ws_frame_head(head, opcode, true, payload_len), len);
+    assert_int_equal(head[0], bytes[0] + 0x40 + 256); /* a char is signed */
+    assert_memory_equal(head + 1, bytes + 1, len - 1);
+    assert_int_equal(ws_frame_head(head, opcode, false, payload_len), len);
     assert_memory_equal(head, bytes, len);
 }
 #define CHECK_HEAD(opcode, payload_len, literal) check_head(opcode, payload_len, literal, sizeof(literal) - 1)
@@ -34,18 +37,19 @@ static void test_read(void **state)
     static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
     (void)state;
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        for (unsigned first = 0; first < 256; first++) {
+        for (unsigned choice = 0; choice < 512; choice++) {
             struct buf bytes = {0};
             struct ws_head head = {0};
             const char *error = NULL;
-            unsigned opcode = first & 0x0f;
+            unsigned first = choice & 0xff, opcode = first & 0x0f;
+            bool deflate = choice >= 256, compressed = (first & 0x70) == 0x40;
 
             put_head(&bytes, first, lengths[i], mask);
             bool good = opcode <= WS_BINARY ||
                         (opcode >= WS_CLOSE && opcode <= WS_PONG && first & 0x80 && lengths[i] < 126);
-            good = good && !(first & 0x70);
+            good = good && (!(first & 0x70) || (deflate && compressed && (opcode == 1 || opcode == 2)));
             for (size_t len = 0; len <= bytes.len; len++) {
-                int rc = ws_head_read(&head, bytes.data, len, &error);
+                int rc = ws_head_read(&head, bytes.data, len, deflate, &error);
                 if (!good && len >= 2) {
                     assert_int_equal(rc, -EPROTO);
                     assert_non_null(error);
@@ -56,6 +60,7 @@ static void test_read(void **state)
             if (good) {
                 assert_int_equal(head.opcode, opcode);
                 assert_int_equal(head.fin, first >> 7);
+                assert_int_equal(head.compressed, compressed);
                 assert_true(head.payload_len == lengths[i]);
                 assert_memory_equal(head.mask, mask, 4);
             }
@@ -74,7 +79,7 @@ static void test_edge(void **state)
 
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         uint8_t head[WS_HEAD_MAX];
-        size_t len = ws_frame_head(head, i % 2 ? WS_TEXT : WS_PING, lengths[i]);
+        size_t len = ws_frame_head(head, i % 2 ? WS_TEXT : WS_PING, false, lengths[i]);
         assert_int_equal(buf_append(&row, head, len), 0);
         for (size_t k = 0; k < lengths[i]; k++)
             put_byte(&row, 0xff);

@@ -260,18 +260,18 @@ export function freePort() {
   });
 }
 
-// Starts `festa run`. Options: args (more of them), env, port, level (without
+// Starts `festa run`. Options: mode ("dev" for `festa dev`), args (more of them), env, port, level (without
 // info it must be told its port), measured (its memory will be), project (one that writeProject made, which then stays), directory and data (of a project that is kept elsewhere),
 // wrap (puts a command before: [command, ...args] => [command, ...args]).
 export async function startServer(files, options = {}) {
-  const { args = [], port = 0, level = "info", wrap = (command) => command } = options;
+  const { mode = "run", args = [], port = 0, level = "info", wrap = (command) => command } = options;
   const env = { ...process.env, ...options.env };
   // AddressSanitizer keeps freed memory back, which would be taken for the server's own
   if (options.measured) env.ASAN_OPTIONS = `${env.ASAN_OPTIONS ? `${env.ASAN_OPTIONS}:` : ""}quarantine_size_mb=1`;
   const project = options.project ?? (await writeProject(files ?? {}));
   const [command, ...rest] = wrap([
     FESTA,
-    "run",
+    mode,
     options.directory ?? project.directory,
     ...["--port", String(port)],
     ...["--host", "127.0.0.1"],

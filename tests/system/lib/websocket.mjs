@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 
 import { RawConnection } from "./raw.mjs";
 
@@ -58,11 +59,26 @@ export function closePayload(code, reason = "") {
   return payload;
 }
 
-function parseFrame(buffer) {
+// permessage-deflate: a message's compressed form, and back (RFC 7692 §7.2).
+const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+
+export function deflate(data, options) {
+  const flushed = deflateRawSync(data, { finishFlush: constants.Z_SYNC_FLUSH, ...options });
+  assert.ok(flushed.subarray(-4).equals(TAIL));
+  return flushed.subarray(0, -4);
+}
+
+export function inflate(payload) {
+  return inflateRawSync(Buffer.concat([payload, TAIL]), { finishFlush: constants.Z_SYNC_FLUSH });
+}
+
+// deflated: was permessage-deflate agreed on?
+function parseFrame(buffer, deflated) {
   if (buffer.length < 2) return undefined;
   const opcode = buffer[0] & 0x0f;
   const fin = (buffer[0] & 0x80) !== 0;
-  assert.equal(buffer[0] & 0x70, 0, "reserved bits of a server's frame");
+  const compressed = deflated && (opcode === TEXT || opcode === BINARY) && (buffer[0] & 0x40) !== 0;
+  assert.equal(buffer[0] & 0x70, compressed ? 0x40 : 0, "reserved bits of a server's frame");
   assert.equal(buffer[1] & 0x80, 0, "a server's frame is masked");
   assert.ok([CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].includes(opcode), `opcode ${opcode}`);
   let length = buffer[1] & 0x7f;
@@ -83,7 +99,10 @@ function parseFrame(buffer) {
     assert.ok(length <= 125, "a control frame that is too long");
   }
   if (buffer.length < offset + length) return undefined;
-  return { frame: { fin, opcode, payload: buffer.subarray(offset, offset + length) }, used: offset + length };
+  return {
+    frame: { fin, opcode, compressed, payload: buffer.subarray(offset, offset + length) },
+    used: offset + length,
+  };
 }
 
 // The close frame in a form to compare: { code, reason }; code undefined when there is none.
@@ -103,6 +122,10 @@ export class Socket {
   constructor(connection, response) {
     this.connection = connection;
     this.response = response;
+  }
+
+  get deflated() {
+    return (this.response?.header("sec-websocket-extensions") ?? "").startsWith("permessage-deflate");
   }
 
   write(bytes) {
@@ -137,7 +160,7 @@ export class Socket {
   frameOrEnd(what = "a frame", ms) {
     return this.connection.until(
       () => {
-        const parsed = parseFrame(this.connection.buffer);
+        const parsed = parseFrame(this.connection.buffer, this.deflated);
         if (!parsed) return this.connection.ended ? null : undefined;
         this.connection.buffer = this.connection.buffer.subarray(parsed.used);
         return parsed.frame;
@@ -157,6 +180,7 @@ export class Socket {
   async message(what = "a message", ms) {
     let pieces;
     let kind;
+    let compressed;
     for (;;) {
       const next = await this.frame(what, ms);
       if (next.opcode === PING) this.pong(next.payload);
@@ -166,10 +190,12 @@ export class Socket {
         if (!pieces) {
           pieces = [];
           kind = next.opcode;
+          compressed = next.compressed;
         }
         pieces.push(next.payload);
         if (next.fin) {
-          const payload = Buffer.concat(pieces);
+          const joined = Buffer.concat(pieces);
+          const payload = compressed ? inflate(joined) : joined;
           if (kind === BINARY) return payload;
           return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(payload);
         }

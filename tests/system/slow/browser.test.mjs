@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import http from "node:http";
 import { after, before, describe, it } from "node:test";
 
@@ -9,7 +10,7 @@ import { chromium } from "playwright-core";
 
 import { ECHO, MESSAGE_SERVER } from "../lib/parties.mjs";
 import { config } from "../lib/project.mjs";
-import { serverForSuite } from "../lib/server.mjs";
+import { REPOSITORY, serverForSuite } from "../lib/server.mjs";
 import { within } from "../lib/wait.mjs";
 
 const CHROMIUM = process.env.FESTA_TEST_CHROMIUM ?? "/usr/bin/chromium";
@@ -44,6 +45,7 @@ describe("a browser", () => {
   const files = { "parties/main.lua": MESSAGE_SERVER, "parties/echo.lua": ECHO };
   const server = serverForSuite(files);
   const open = serverForSuite({ ...files, "festa.lua": config({ cors: true, allowedOrigins: ["*"] }) });
+  const own = serverForSuite(undefined, { directory: REPOSITORY });
   let browser;
   let foreign; // a page from somewhere else
 
@@ -96,6 +98,30 @@ describe("a browser", () => {
     const send = ["zwei ü 🎉", "x".repeat(1024 * 1024), ""];
     const events = await run(page, { url: `ws://${server.host}/parties/echo/${server.room()}`, send });
     assert.deepEqual(events, ["open", ...send.map((text) => `message ${text}`), "close 4000 true"]);
+    await page.close();
+  });
+
+  it("shows the project's own page at /, which talks with its room", async () => {
+    const page = await browser.newPage();
+    const problems = [];
+    page.on("pageerror", (error) => problems.push(error.message));
+    page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+    const room = own.room();
+    const response = await page.goto(`${own.url}/#${room}`);
+    assert.equal(await response.text(), await readFile(`${REPOSITORY}/public/index.html`, "utf8"));
+    await page.waitForSelector("#status.open");
+    await page.fill("#message", "Hello from a page!");
+    await page.click("#send button");
+    await page.waitForSelector("#messages li.new");
+    assert.match(await page.textContent("#messages li.new"), /Hello from a page!$/);
+    assert.equal(await own.text(`/parties/main/${room}`), '["Hello from a page!"]');
+
+    const again = await page.goto(`${own.url}/?again#${room}`);
+    assert.equal(again.status(), 200);
+    const reloaded = await page.reload();
+    assert.equal(reloaded.status(), 200);
+    await own.waitForLog(({ path, status }) => path === "/" && status === 304, "a reload that is revalidated");
+    assert.deepEqual(problems, []);
     await page.close();
   });
 

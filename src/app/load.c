@@ -1,0 +1,128 @@
+#include "app/load.h"
+
+#include "app/environment.h"
+#include "app/public_folder.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "script/config_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static int check_folder(const char *directory, struct buf *error)
+{
+    struct stat info;
+    if (stat(directory, &info) != 0) {
+        int rc = -errno;
+        (void)!buf_printf(error, "the project folder %s can't be read: %s", directory, strerror(-rc));
+        return rc;
+    }
+    if (S_ISDIR(info.st_mode))
+        return 0;
+    (void)!buf_printf(error, "%s is not a folder; a project is a folder with parties/ in it", directory);
+    return -ENOTDIR;
+}
+
+/* Lets the flags override what festa.lua says. */
+static void apply_flags(struct config *config, const struct cli *cli)
+{
+    if (cli->host) {
+        free(config->host);
+        config->host = xstrdup(cli->host);
+    }
+    if (cli->port >= 0)
+        config->port = cli->port;
+    if (cli->threads >= 0)
+        config->threads = cli->threads;
+    config->dev = cli->command == COMMAND_DEV;
+    config_finish(config);
+}
+
+/* festa.lua (or --config), then the flags. */
+static int read_config(struct config *config, const struct cli *cli, struct buf *error)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/festa.lua", cli->directory);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return buf_printf(error, "the project folder's name is too long") ? -ENOMEM : -ENAMETOOLONG;
+
+    int rc = config_file_read(config, cli->config_path ? cli->config_path : path, !cli->config_path, error);
+    apply_flags(config, cli);
+    return rc;
+}
+
+struct project *load_project(const struct cli *cli, struct buf *error)
+{
+    struct project *project = NULL;
+    struct config config;
+    struct string_list env = {0};
+
+    config_init(&config);
+    if (check_folder(cli->directory, error) == 0 && read_config(&config, cli, error) == 0 &&
+        environment_collect(&env, &config, cli->directory, cli, error) == 0)
+        project = project_open(cli->directory, &config, &env, error);
+    if (project && public_folder_open(project->root, &project->config, &project->public_fd, error) != 0) {
+        project_unref(project);
+        project = NULL;
+    }
+    config_fini(&config);
+    string_list_fini(&env);
+    return project;
+}
+
+struct project *load_again(const struct cli *cli, const struct config *running, struct buf *error)
+{
+    struct project *project = load_project(cli, error);
+    if (!project)
+        return NULL;
+    struct config *config = &project->config;
+    struct buf changed = {0};
+    const struct {
+        const char *name;
+        bool changed;
+    } fixed[] = {
+        {"host", strcmp(config->host, running->host) != 0},
+        {"port", config->port != running->port},
+        {"threads", config->threads != running->threads},
+        {"ioUring", config->io_uring != running->io_uring},
+        {"connections", config->limits.connections != running->limits.connections},
+    };
+
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (fixed[i].changed)
+            (void)!buf_printf(&changed, "%s%s", changed.len ? ", " : "", fixed[i].name);
+    }
+    if (changed.len > 0) {
+        log_event(LOG_WARN, "what changed in the configuration needs a restart",
+                  log_text("keys", (struct span){(const char *)changed.data, changed.len}));
+        free(config->host);
+        config->host = xstrdup(running->host);
+        config->port = running->port;
+        config->threads = running->threads;
+        config->io_uring = running->io_uring;
+        config->limits.connections = running->limits.connections;
+    }
+    buf_fini(&changed);
+    return project;
+}
+
+struct project *load_nothing(const struct cli *cli, const struct buf *error)
+{
+    struct buf unsaid = {0}; /* what is wrong with the folder or the configuration is in error already */
+    struct config config;
+
+    if (check_folder(cli->directory, &unsaid) != 0) {
+        buf_fini(&unsaid);
+        return NULL;
+    }
+    config_init(&config);
+    if (read_config(&config, cli, &unsaid) != 0) { /* it may be half read */
+        config_fini(&config);
+        config_init(&config);
+        apply_flags(&config, cli);
+    }
+    buf_fini(&unsaid);
+    return project_empty(&config, error);
+}
