@@ -3,14 +3,13 @@
 // machine that has nothing else to do.
 
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { it } from "node:test";
 
 import WebSocket from "ws";
 
-import { lua } from "../lib/project.mjs";
+import { lua, saveFile } from "../lib/project.mjs";
 import { serverFor } from "../lib/server.mjs";
 import { poll, within } from "../lib/wait.mjs";
 
@@ -107,7 +106,7 @@ it("a hundred reloads under load lose nothing", async (t) => {
     const from = server.lines.length;
     const broken = i % 10 === 5;
     const text = broken ? `${party(i)}\noops` : party((version = i));
-    await writeFile(path, text);
+    await saveFile(path, text);
     const line = await server.waitForLog((l) => /reloaded|could not be loaded/.test(l.msg), `reload ${i}`, { from });
     assert.equal(line.msg.includes("could not be loaded"), broken);
   }
