@@ -118,6 +118,8 @@ it("a hundred reloads under load lose nothing", async (t) => {
 
   const total = clients.reduce((sum, client) => sum + client.received, 0);
   t.diagnostic(`${total} messages, ${RELOADS} reloads; client's own lag: max ${(lag.max / 1e6).toFixed(1)} ms`);
+  const loads = server.lines.filter((line) => /reloaded$/.test(line.msg)).map((line) => line.ms);
+  t.diagnostic(`reading, compiling and checking a version: ${quantiles(loads)}`);
   t.diagnostic(`from message to answer, without reloads: ${before}`);
   t.diagnostic(`from message to answer, with reloads: ${during}`);
   for (const client of clients) {
