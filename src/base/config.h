@@ -66,9 +66,9 @@ struct config {
     char *public_folder; /* owned; "public"; relative to the project's root */
     bool public_set;     /* it was configured, so it must be there */
     bool single_page_app, cors, deflate, reject_with_close;
-    bool io_uring;                      /* true: used where the kernel allows it */
-    bool dev; /* festa dev: errors are shown, and pages of this machine may connect from any port */
-    bool any_origin;                    /* allowedOrigins has "*" */
+    bool io_uring;   /* true: used where the kernel allows it */
+    bool dev;        /* festa dev: errors are shown, and pages of this machine may connect from any port */
+    bool any_origin; /* allowedOrigins has "*" */
     struct string_list allowed_origins; /* none: the same host, or no Origin at all */
     bool allowed_origins_set;
     struct address_range *trusted_proxies; /* owned; whose word counts on the client for whom they speak */

@@ -1,7 +1,7 @@
 /* How much of something may come in a second: a token bucket that holds one second's worth, so that much
  * may come at once and no more than that each second from then on. Pure: whoever counts brings the time.
  *
- * Called by ws_socket.c for what clients send. Knows neither connections nor clocks. */
+ * Called by ws_bounds.c for what clients send. Knows neither connections nor clocks. */
 #pragma once
 
 #include <stdint.h>

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Of all answers that a file decides: revalidate each time, and believe the type. */
 #define STATIC_HEADERS "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
@@ -176,7 +175,7 @@ static void send_file(struct static_request *self)
     struct http_validators validators = validators_of(&self->lookup.info, etag);
     int status = http_precondition(request, &validators);
     if (status) {
-        close(self->lookup.fd);
+        static_fd_close(self->lookup.fd);
         if (status == 304)
             answer(self, file_response(self, 304, &validators, ""));
         else
@@ -186,7 +185,7 @@ static void send_file(struct static_request *self)
     enum http_range range =
         http_if_range(request, &validators) ? http_range_of(request, size, &first, &len) : HTTP_RANGE_ALL;
     if (range == HTTP_RANGE_NONE) {
-        close(self->lookup.fd);
+        static_fd_close(self->lookup.fd);
         snprintf(part, sizeof part, STATIC_HEADERS "Content-Range: bytes */%llu\r\n",
                  (unsigned long long)size);
         answer_text(self, 416, "The file is shorter", part);
@@ -261,7 +260,7 @@ static void on_file(struct static_lookup *lookup)
 
     if (found && !span_equal(method, SPAN("GET")) && !span_equal(method, SPAN("HEAD"))) {
         if (lookup->error == 0)
-            close(lookup->fd);
+            static_fd_close(lookup->fd);
         answer_text(self, 405, "Method not allowed", STATIC_HEADERS "Allow: GET, HEAD\r\n");
         return;
     }

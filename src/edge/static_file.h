@@ -39,6 +39,9 @@ struct static_lookup {
 
 void static_lookup_start(struct static_lookup *lookup, struct loop *loop);
 
+/* Closes what a lookup has found. */
+void static_fd_close(int fd);
+
 /* A part of a file as the body of a response; takes the descriptor over. A file that got shorter meanwhile
  * ends early. NULL: no memory, and it is closed. */
 struct http_source *static_source_new(struct loop *loop, int fd, uint64_t first, uint64_t len);

@@ -8,26 +8,14 @@
 #include "net/conn_group.h"
 #include "ws/deflate.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 /* Pings in a row without any sign of life after which a peer is given up. */
 #define PINGS_MAX 2u
 
-/* Bytes to be written from which on only the newest ping is answered. */
-#define PONGS_MAX (128u * 1024)
-
-/* Pings and pongs of a client in a second. */
-#define CONTROL_PER_SECOND 10000u
-
 static struct ws_socket *of_peer(const struct peer *peer)
 {
     return container_of(peer, struct ws_socket, peer);
-}
-
-static struct ws_socket *of_session(struct ws_session *session)
-{
-    return container_of(session, struct ws_socket, session);
 }
 
 static bool is_open(const struct ws_socket *socket)
@@ -400,92 +388,14 @@ static const struct peer_kind ws_kind = {
 
 /* ---- what the client sends (struct ws_ops) ---- */
 
-/* While the room could take nothing, what came waited, and is no fault of the client's. */
-static void excuse_pause(struct ws_socket *socket, uint64_t now)
-{
-    const struct limits *limits = &socket->edge->config->limits;
-
-    if (limits->messages_per_second != LIMIT_NONE)
-        rate_excuse(&socket->messages, limits->messages_per_second, socket->held_since, now);
-    if (limits->bytes_per_second != LIMIT_NONE)
-        rate_excuse(&socket->bytes, limits->bytes_per_second, socket->held_since, now);
-    socket->held_since = 0;
-}
-
-static void session_on_payload(struct ws_session *session, size_t len, bool last)
-{
-    struct ws_socket *socket = of_session(session);
-    const struct limits *limits = &socket->edge->config->limits;
-    if (limits->messages_per_second == LIMIT_NONE && limits->bytes_per_second == LIMIT_NONE) {
-        socket->held_since = 0;
-        return;
-    }
-
-    uint64_t now = loop_now(socket->edge->net->loop), over;
-    if (socket->held_since)
-        excuse_pause(socket, now);
-    if (limits->bytes_per_second != LIMIT_NONE &&
-        (over = rate_take(&socket->bytes, limits->bytes_per_second, now, len)) != 0)
-        ws_session_fail(session, 1008, "Too many bytes: %" PRIu64 " > %" PRIu64 " (bytesPerSecond)", over,
-                        limits->bytes_per_second);
-    else if (last && limits->messages_per_second != LIMIT_NONE &&
-             (over = rate_take(&socket->messages, limits->messages_per_second, now, 1)) != 0)
-        ws_session_fail(session, 1008, "Too many messages: %" PRIu64 " > %" PRIu64 " (messagesPerSecond)",
-                        over, limits->messages_per_second);
-}
-
-/* False: it was one too many. */
-static bool count_control(struct ws_socket *socket)
-{
-    uint64_t now = loop_now(socket->edge->net->loop);
-    uint64_t over = rate_take(&socket->control, CONTROL_PER_SECOND, now, 1);
-
-    if (over)
-        ws_session_fail(&socket->session, 1008, "Too many pings and pongs: %" PRIu64 " > %u in a second",
-                        over, CONTROL_PER_SECOND);
-    return over == 0;
-}
-
-/* The newest ping is the one to be answered: an older one that waits need not be (RFC 6455 §5.5.3). */
-static void session_on_ping(struct ws_session *session, const uint8_t *payload, size_t len)
-{
-    struct ws_socket *socket = of_session(session);
-
-    if (!count_control(socket))
-        return;
-    bytes_unref(socket->pong);
-    socket->pong = NULL;
-    if (socket->conn->waiting || conn_pending(socket->conn) > PONGS_MAX)
-        socket->pong = bytes_copy(payload, len); /* without memory for it no pong: the next ping gets one */
-    else
-        ws_session_pong(session, payload, len);
-}
-
-static void session_on_pong(struct ws_session *session)
-{
-    count_control(of_session(session));
-}
-
-/* Answers the ping that waits, unless what was written before still does. */
-static void answer_ping(struct ws_socket *socket)
-{
-    struct bytes *pong = socket->pong;
-
-    if (!pong || socket->conn->waiting)
-        return;
-    socket->pong = NULL;
-    ws_session_pong(&socket->session, pong->data, pong->len);
-    bytes_unref(pong);
-}
-
 static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
 {
-    room_message(&of_session(session)->peer, data, len, binary);
+    room_message(&ws_socket_of(session)->peer, data, len, binary);
 }
 
 static bool session_ready(struct ws_session *session)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     if (socket->closing || room_peer_ready(&socket->peer))
         return true;
     if (!socket->held_since)
@@ -496,14 +406,14 @@ static bool session_ready(struct ws_session *session)
 
 static void session_on_close(struct ws_session *session, uint16_t code, const char *reason, size_t len)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     report_end(socket, code, reason, len, true);
     conn_close(socket->conn);
 }
 
 static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     if (code == 1008)
         socket->edge->counters->sockets_over_rate++;
     else
@@ -516,16 +426,16 @@ static void session_on_fail(struct ws_session *session, uint16_t code, const cha
 
 static void session_write(struct ws_session *session, const void *data, size_t len)
 {
-    struct ws_socket *socket = of_session(session);
+    struct ws_socket *socket = ws_socket_of(session);
     if (is_open(socket))
         conn_write(socket->conn, data, len);
 }
 
 static const struct ws_ops session_ops = {
     .on_message = session_on_message,
-    .on_payload = session_on_payload,
-    .on_ping = session_on_ping,
-    .on_pong = session_on_pong,
+    .on_payload = ws_bound_payload,
+    .on_ping = ws_bound_ping,
+    .on_pong = ws_bound_pong,
     .on_close = session_on_close,
     .on_fail = session_on_fail,
     .write = session_write,
@@ -539,13 +449,13 @@ static size_t ws_on_read(struct conn *conn, uint8_t *data, size_t len)
     struct ws_socket *socket = conn->user;
     socket->unanswered = 0;
     size_t used = ws_session_feed(&socket->session, data, len);
-    answer_ping(socket);
+    ws_answer_ping(socket);
     return used;
 }
 
 static void ws_on_drain(struct conn *conn)
 {
-    answer_ping(conn->user);
+    ws_answer_ping(conn->user);
 }
 
 static void ws_on_end(struct conn *conn)

@@ -44,3 +44,18 @@ void ws_socket_attach(struct ws_socket *socket, struct conn *conn);
 
 /* Begins the closing handshake on the server's behalf. */
 void ws_socket_shut(struct ws_socket *socket, uint16_t code, const char *reason);
+
+/* ---- ws_bounds.c ---- */
+
+/* Of struct ws_ops: more of a message, a ping, a pong has come. What is too much ends the session with 1008. */
+void ws_bound_payload(struct ws_session *session, size_t len, bool last);
+void ws_bound_ping(struct ws_session *session, const uint8_t *payload, size_t len);
+void ws_bound_pong(struct ws_session *session);
+
+/* Answers the ping that waits for it, unless what was written before still waits to leave. */
+void ws_answer_ping(struct ws_socket *socket);
+
+static inline struct ws_socket *ws_socket_of(struct ws_session *session)
+{
+    return container_of(session, struct ws_socket, session);
+}

@@ -5,7 +5,7 @@ import { appendFile, mkdir, open, rename, rm, unlink, utimes, writeFile } from "
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 
-import { config, lua } from "./lib/project.mjs";
+import { config, lua, saveFile } from "./lib/project.mjs";
 import { assertNoSanitizerReport, runFesta, serverFor } from "./lib/server.mjs";
 
 const RELOADED = ["reloaded", "mended and reloaded"];
@@ -29,7 +29,7 @@ return P
 `;
 
 function write(server, name, text) {
-  return writeFile(join(server.project.directory, name), text);
+  return saveFile(join(server.project.directory, name), text);
 }
 
 // Does something that has the project reloaded, and waits for that: the line that says how it went.

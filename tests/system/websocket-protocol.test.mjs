@@ -24,7 +24,10 @@ import {
 const MIB = 1024 * 1024;
 
 describe("messages", () => {
-  const server = serverForSuite({ "parties/main.lua": ECHO });
+  const server = serverForSuite({
+    "parties/main.lua": ECHO,
+    "festa.lua": config({ limits: { queue: 16 * MIB } }), // echoes of all that is written before any is read
+  });
   const open = () => server.socket(`/parties/main/${server.room()}`);
 
   async function echoes(socket, payload, opcode = TEXT) {

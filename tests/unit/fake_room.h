@@ -379,6 +379,7 @@ static inline void fake_end(struct fake *fake)
     assert_int_equal(fake->rooms.staged.count, 0);
     assert_true(list_empty(&fake->rooms.ready) && list_empty(&fake->rooms.idle));
     rooms_fini(&fake->rooms);
+    assert_int_equal(fake->party.refs, 0);
     loop_fini(&fake->loop);
     buf_fini(&fake->log);
     free(fake);

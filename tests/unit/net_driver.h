@@ -181,7 +181,8 @@ static inline void world_open(struct world *world, size_t queue_limit, uint64_t 
     if (world_uses_uring)
         net_use_uring(&world->net);
     world->net.batch_min = 1;
-    world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, max, &ops, world, &error);
+    world->listener =
+        listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, max, &ops, world, &error);
     assert_non_null(world->listener);
     world->port = listener_port(world->listener);
     assert_in_range(world->port, 1, 65535);

@@ -22,6 +22,7 @@ static inline void script_driver_init(struct script_driver *driver, const char *
     *driver = (struct script_driver){.code = {.refs = 1, .name = (char *)"test.lua", .path = (char *)""}};
     struct config config;
     config_init(&config);
+    config.limits.handler_time = 60 * 1000; /* a Lua that collects at every chance takes its time */
     driver->project = project_empty(&config, NULL);
     driver->project->root = root ? realpath(root, NULL) : NULL;
     driver->party = (struct party){.name = (char *)"test",

@@ -15,7 +15,7 @@ struct world {
     struct loop loop;
     struct watch *watch;
     int n_changes;
-    char config_path[128];
+    char config_path[PATH_MAX];
 };
 
 static void on_change(void *user)

@@ -168,7 +168,8 @@ static void one_that_has_to_write_stays_until_it_has(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_was_left_and_what_comes_later_is_read_on_the_other_loop, fresh, done),
+        cmocka_unit_test_setup_teardown(what_was_left_and_what_comes_later_is_read_on_the_other_loop, fresh,
+                                        done),
         cmocka_unit_test_setup_teardown(an_end_that_came_between_is_seen, fresh, done),
         cmocka_unit_test_setup_teardown(what_was_written_leaves_first, fresh, done),
         cmocka_unit_test_setup_teardown(one_that_has_to_write_stays_until_it_has, fresh, done),

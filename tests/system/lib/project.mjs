@@ -1,6 +1,6 @@
 // Project directories for tests: an object of files becomes a folder that goes away again.
 
-import { mkdtemp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -29,6 +29,12 @@ export function config(settings) {
 // A file's content that makes a symbolic link.
 export function link(target) {
   return { link: target };
+}
+
+// Replaces a file as a whole: nobody sees half of it, however slow the machine is.
+export async function saveFile(path, content) {
+  await writeFile(`${path}.new`, content);
+  await rename(`${path}.new`, path);
 }
 
 // Writes the files ({ "parties/main.lua": text or Buffer or link() }) to a new folder. Returns
