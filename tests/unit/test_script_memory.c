@@ -459,10 +459,8 @@ static void chains_in_weak_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_bomb_ends_its_handler_alone),
-        cmocka_unit_test(bodies_of_requests_count),
-        cmocka_unit_test(chains_in_weak_tables),
-        cmocka_unit_test(with_too_little_memory),
+        cmocka_unit_test(a_bomb_ends_its_handler_alone), cmocka_unit_test(bodies_of_requests_count),
+        cmocka_unit_test(chains_in_weak_tables),         cmocka_unit_test(with_too_little_memory),
         cmocka_unit_test(at_each_allocation_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
