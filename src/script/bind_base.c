@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "script/library.h"
 #include "script/quota.h"
+#include "script/trace.h"
 #include "script/wait.h"
 
 #define DATE_FORMAT_MAX 1000u
@@ -150,6 +151,21 @@ static const char *next_piece(lua_State *L, void *user, size_t *len)
     return piece;
 }
 
+/* The name of a chunk, at index; errors begin with it. One with control characters in it could pass for
+ * several lines of the log, or for a terminal's commands. */
+static const char *chunk_name(lua_State *L, int index, const char *fallback)
+{
+    size_t len;
+    const char *name = luaL_optlstring(L, index, fallback, &len);
+
+    if (name == fallback || (*name != '=' && *name != '@')) /* others end with their first line anyway */
+        return name;
+    char *clean = lua_newuserdatauv(L, len + 1, 0);
+    memcpy(clean, name, len + 1);
+    trace_clean(clean, len);
+    return clean;
+}
+
 /* load(chunk [, chunkname [, mode [, env]]]): text only, and not without a limit. */
 static int base_load(lua_State *L)
 {
@@ -157,15 +173,15 @@ static int base_load(lua_State *L)
     const char *mode = luaL_optstring(L, 3, "bt");
     bool has_env = !lua_isnone(L, 4);
     source.ptr = lua_tolstring(L, 1, &source.len);
-    const char *name = luaL_optstring(L, 2, source.ptr ? source.ptr : "=(load)");
-
-    if (source.ptr) {
+    bool given = source.ptr != NULL;
+    if (given) {
         check_size(L, source.len);
     } else {
         luaL_checktype(L, 1, LUA_TFUNCTION);
         push_pieces(L);
         source.ptr = lua_tolstring(L, -1, &source.len);
     }
+    const char *name = chunk_name(L, 2, given ? source.ptr : "=(load)");
     /* A mode without "t" is refused by Lua itself. */
     if (lua_load(L, next_piece, &source, name, strchr(mode, 't') ? "t" : "") != LUA_OK) {
         quota_check(L);

@@ -35,7 +35,7 @@ struct task {
 
 /* What a handler raised, taken apart without running script code. */
 struct failure {
-    struct buf message;             /* one line; control characters escaped; at most 4 KiB */
+    struct buf message;             /* as it was raised; at most 4 KiB */
     struct buf traceback;           /* lines; at most 22 levels */
     int line;                       /* where in the party's own file; 0: not known */
     struct http_response *response; /* error(Response(…)): owned; else NULL */

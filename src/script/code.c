@@ -209,6 +209,15 @@ static void show_line(struct buf *out, int number, bool marked, struct span line
         (void)!buf_printf(out, "…");
 }
 
+void code_clean(struct buf *text, size_t from)
+{
+    for (size_t i = from; i < text->len; i++) {
+        uint8_t c = text->data[i];
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+            text->data[i] = '?';
+    }
+}
+
 void code_complain(struct buf *error, const char *path, const char *name, int line, const char *format, ...)
 {
     va_list args;
@@ -218,8 +227,10 @@ void code_complain(struct buf *error, const char *path, const char *name, int li
         (void)!buf_printf(error, "%d:", line);
     (void)!buf_append(error, " ", 1);
     va_start(args, format);
+    size_t from = error->len;
     (void)!buf_vprintf(error, format, args);
     va_end(args);
+    code_clean(error, from);
     if (line > 0)
         code_excerpt(path, line, error);
 }

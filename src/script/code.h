@@ -35,6 +35,10 @@ bool code_same(const struct code *code, const struct code *other);
 void code_complain(struct buf *error, const char *path, const char *name, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* Replaces the control characters behind from, but line feeds and tabs, by "?": what a script raised goes to a
+ * terminal. */
+void code_clean(struct buf *text, size_t from);
+
 /* Appends "\n" and five lines of a file around a line (counted from 1), numbered, the line itself marked
  * with ">". Nothing if the file can't be read. */
 void code_excerpt(const char *path, int line, struct buf *out);

@@ -46,7 +46,7 @@ static void describe_table(lua_State *L, int index, struct failure *failure)
     if (failure->close && lua_isstring(L, -1)) {
         size_t len;
         const char *reason = lua_tolstring(L, -1, &len);
-        (void)!buf_append(&failure->close_reason, reason, len);
+        (void)!buf_append(&failure->close_reason, reason, len < MESSAGE_MAX ? len : MESSAGE_MAX);
     }
     if (failure->close_code == 0 && !lua_isnil(L, -2)) {
         (void)!buf_printf(&failure->message, "error({ close = … }) with a value that is no close code: "

@@ -175,11 +175,13 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
         line = code_error_line(message + name_len, &bare);
     code_complain(error, party->code->path, party->code->name, line, "%s", bare ? bare : "not enough memory");
     free(message);
+    size_t from = error->len;
     for (text += first; newline && text < (const char *)failure->data + failure->len; text++) {
         (void)!buf_append(error, text, 1);
         if (*text == '\n')
             (void)!buf_append(error, "    ", 4);
     }
+    code_clean(error, from);
 }
 
 int party_check(struct party *party, struct buf *error)

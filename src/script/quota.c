@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "script/call.h"
 #include "script/script.h"
+#include "script/trace.h"
 #include "script/watchdog.h"
 
 #include <lauxlib.h>
@@ -134,7 +135,8 @@ static void note_place(lua_State *L)
     for (int level = 0; here.place[0] == '\0' && lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.currentline > 0)
-            snprintf(here.place, sizeof here.place, "%s:%d", ar.short_src, ar.currentline);
+            trace_clean(here.place, (size_t)snprintf(here.place, sizeof here.place, "%s:%d", ar.short_src,
+                                                     ar.currentline));
     }
 }
 

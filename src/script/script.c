@@ -324,8 +324,9 @@ static void request_failed(struct task *task, struct failure *failure, enum call
 static void close_as_asked(struct event *event, const struct failure *failure)
 {
     const char *reason = (const char *)failure->close_reason.data;
-    size_t len =
-        utf8_valid(reason, failure->close_reason.len) ? utf8_cut(reason, failure->close_reason.len, 123) : 0;
+    size_t len = utf8_cut(reason, failure->close_reason.len, 123); /* what was cut before was behind that */
+    if (!utf8_valid(reason, len))
+        len = 0;
     if (event->kind == EVENT_CONNECT) {
         event->close_code = failure->close_code;
         event->close_reason = len > 0 ? strndup(reason, len) : NULL;

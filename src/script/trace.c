@@ -7,6 +7,15 @@
 
 #define NAME_LEN 80 /* of a name, at most */
 
+void trace_clean(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f)
+            text[i] = '?';
+    }
+}
+
 size_t trace_line(char out[TRACE_LINE_MAX], const lua_Debug *ar)
 {
     size_t len = (size_t)snprintf(out, TRACE_LINE_MAX, "%.80s:", ar->short_src);
@@ -23,6 +32,7 @@ size_t trace_line(char out[TRACE_LINE_MAX], const lua_Debug *ar)
     else
         len +=
             (size_t)snprintf(out + len, TRACE_LINE_MAX - len, " in a function at line %d", ar->linedefined);
+    trace_clean(out, len);
     return len;
 }
 

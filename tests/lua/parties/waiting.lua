@@ -337,7 +337,7 @@ function tests.as_in_stock_lua()
   eq(coroutine.wrap(function() return pcall(error) end)(), false)
   -- too many values for a stack
   local ok, message = pcall(function()
-    return coroutine.wrap(function() return table.unpack({}, 1, 900000) end)()
+    return coroutine.wrap(function() return table.unpack({}, 1, 199000) end)()
   end)
   eq(type(message), ok and "nil" or "string")
   local outer = coroutine.wrap(function()
