@@ -68,12 +68,6 @@ static void turn_end(uv_prepare_t *prepare)
     }
 }
 
-void loop_flush(struct loop *loop)
-{
-    if (run_hooks(&loop->flush))
-        loop_keep_turning(loop);
-}
-
 /* It is there to be active: libuv does not sleep then, and goes on. */
 static void on_idle(uv_idle_t *idle)
 {

@@ -93,9 +93,6 @@ void loop_soon_cancel(struct soon *soon);
 void loop_hook_add(struct list *hooks, struct loop_hook *hook);
 void loop_hook_remove(struct loop_hook *hook);
 
-/* Flushes what was written so far: for work that is going to take long. */
-void loop_flush(struct loop *loop);
-
 /* Makes the loop turn again without sleeping (a hook's `true` from outside of a hook). */
 void loop_keep_turning(struct loop *loop);
 

@@ -249,7 +249,8 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n > 0) {
         if (conn->state == CONN_OPEN)
             on_bytes(conn, (uint8_t *)buf->base, (size_t)n);
-        if ((size_t)n == buf->len && conn->reading) { /* more is there: next turn, after the others */
+        if ((size_t)n == buf->len && conn->reading &&
+            conn->state == CONN_OPEN) { /* more is there: next turn, after the others */
             read_off(conn);
             conn->read_due = true;
             loop_soon(conn->net->loop, &conn->upcalls);

@@ -4,9 +4,6 @@
 
 #include "room/room.h"
 
-/* What a room with much to do may take before others have their turn. */
-#define ROOM_SLICE_NS (1u * NS_PER_MS)
-
 /* Has it something to do now? Then it is put among the ready ones. */
 void room_schedule(struct room *room);
 

@@ -37,7 +37,8 @@ void room_schedule(struct room *room)
 static bool may_run_now(struct room *room)
 {
     struct rooms *rooms = room->rooms;
-    if (rooms->running || room->slow || !inbox_open(room))
+    if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || room->reload_due ||
+        !inbox_open(room))
         return false;
     if (rooms->turn != rooms->loop->turn) {
         rooms->turn = rooms->loop->turn;
@@ -47,16 +48,10 @@ static bool may_run_now(struct room *room)
 }
 
 /* After an event that ran at once: is the time for that used up? */
-static void note_direct(struct room *room)
+static void note_direct(struct rooms *rooms)
 {
-    struct rooms *rooms = room->rooms;
-    uint64_t now = clock_coarse_ns();
-
-    if (now < rooms->direct_until)
-        return;
-    room->slow = now - rooms->direct_until > 2 * ROOM_SLICE_NS;
-    room->debt += now - rooms->direct_until;
-    rooms->direct_until = 0;
+    if (clock_coarse_ns() >= rooms->direct_until)
+        rooms->direct_until = 0;
 }
 
 /* Events that count against the limit are the ones that a client can make at will. */
@@ -97,10 +92,9 @@ static bool keep_data(struct event *event)
 void room_post(struct room *room, struct event *event)
 {
     bool now = may_run_now(room);
-    bool first = list_empty(&room->inbox) && list_empty(&room->wakes) && !room->reload_due;
 
     /* In ROOM_NEW onStart comes first, and may wait. */
-    if (event->data && (!now || !first || room->state == ROOM_NEW) && !keep_data(event)) {
+    if (event->data && (!now || room->state == ROOM_NEW) && !keep_data(event)) {
         room->rooms->counters->messages_dropped++;
         room_close_peer(event->peer, 1011, NULL, 0);
         event_free(event);
@@ -109,12 +103,9 @@ void room_post(struct room *room, struct event *event)
     list_push(&room->inbox, &event->link);
     list_remove(&room->in_idle);
     count_in(room, event);
-    while (now) { /* what waited before it, too */
-        list_remove(&room->in_ready);
+    if (now) {
         room_step(room);
-        note_direct(room);
-        room_schedule(room);
-        now = list_linked(&room->in_ready) && room->rooms->direct_until != 0;
+        note_direct(room->rooms);
     }
     room_schedule(room);
 }

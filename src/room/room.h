@@ -94,8 +94,6 @@ struct room {
     bool wake_next;      /* the inbox was served last */
     bool reload_due;     /* the VM is to take over the party's new version before the next event */
     bool restarting;     /* room_restart was called in this step */
-    bool slow;           /* it took much more than its slice the last time: it does not run at once */
-    uint64_t debt;       /* ns that it took beyond its slices, for which it is passed over */
     struct map_node by_key;
     struct list in_all, in_ready, in_idle;
     struct list inbox; /* of struct event, but for WAKE */

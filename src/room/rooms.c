@@ -23,42 +23,19 @@ static void rooms_free_dead(struct rooms *rooms)
     list_init(&rooms->dead);
 }
 
-/* Runs a room's events for a slice of time, one of them at least. Returns the time after it. */
-static uint64_t run_slice(struct room *room, uint64_t now)
-{
-    uint64_t end = now + ROOM_SLICE_NS;
-
-    if (room->slow) /* what the others have sent does not wait for it */
-        loop_flush(room->rooms->loop);
-    do {
-        list_remove(&room->in_ready);
-        room_step(room);
-        room_schedule(room); /* behind the others */
-        now = clock_monotonic_ns();
-    } while (list_linked(&room->in_ready) && now < end);
-    room->slow = now > end + ROOM_SLICE_NS;
-    if (now > end)
-        room->debt += now - end;
-    return now;
-}
-
-/* Rooms take turns by time, not by events: one that took longer than its slice is passed over until the
- * others have had as much. */
 static bool rooms_work(struct loop_hook *hook)
 {
     struct rooms *rooms = container_of(hook, struct rooms, work);
     struct list *link;
 
     if (!list_empty(&rooms->ready)) {
-        uint64_t now = clock_monotonic_ns(), until = now + WORK_BUDGET_NS;
-        while (now < until && (link = list_pop(&rooms->ready)) != NULL) {
+        uint64_t until = clock_monotonic_ns() + WORK_BUDGET_NS;
+        while ((link = list_pop(&rooms->ready)) != NULL) {
             struct room *room = container_of(link, struct room, in_ready);
-            if (room->debt < ROOM_SLICE_NS) {
-                now = run_slice(room, now);
-            } else {
-                room->debt -= ROOM_SLICE_NS;
-                list_push(&rooms->ready, link);
-            }
+            room_step(room);
+            room_schedule(room); /* behind the others */
+            if (clock_monotonic_ns() >= until)
+                break;
         }
     }
     rooms_free_dead(rooms);
