@@ -24,7 +24,7 @@
     X(messages_dropped, "messages of closing or closed connections that were dropped")                       \
     X(rooms_started, "rooms made")                                                                           \
     X(rooms_stopped, "rooms that left memory")                                                               \
-    X(rooms_restarted, "rooms restarted because their memory stayed used up")                                                               \
+    X(rooms_restarted, "rooms restarted because their memory stayed used up")                                \
     X(handler_errors, "handlers that ended with an error")                                                   \
     X(memory_errors, "handlers that ended because a room's memory was used up")                              \
     X(time_errors, "handlers that ended because they ran for too long")                                      \

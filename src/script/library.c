@@ -38,8 +38,8 @@ unsigned int festa_lua_seed(void)
 
 /* ---- what scripts may use of Lua's own ---- */
 
-static const char *const base_stock[] = {"assert", "error",  "ipairs",   "rawequal",
-                                         "rawlen", "select", "tonumber", "type",     NULL};
+static const char *const base_stock[] = {"assert", "error",    "ipairs", "rawequal", "rawlen",
+                                         "select", "tonumber", "type",   NULL};
 static const char *const string_stock[] = {"format",  "byte",  "char",   "find",  "gmatch",   "gsub",
                                            "len",     "lower", "match",  "pack",  "packsize", "rep",
                                            "reverse", "sub",   "unpack", "upper", NULL};

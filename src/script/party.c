@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const party_handlers[] = {"onStart",   "onConnect", "onMessage",         "onClose", "onError",
-                                      "onRequest", "onStop",    "onReload",          "getConnectionTags", NULL};
+const char *const party_handlers[] = {"onStart",   "onConnect", "onMessage", "onClose",           "onError",
+                                      "onRequest", "onStop",    "onReload",  "getConnectionTags", NULL};
 
 /* The contract has these too. A hook that is not called could let everybody in. */
-static const char *const later_handlers[] = {
-    "onAlarm", "onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
+static const char *const later_handlers[] = {"onAlarm", "onBeforeConnect", "onBeforeRequest",
+                                             "onFetch", "onCron",          NULL};
 
 static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
@@ -27,7 +27,10 @@ struct check {
     struct party *party;
     struct buf *error;
     bool wrong;
+    int complaints;
 };
+
+#define COMPLAINTS_MAX 20 /* about one party */
 
 static int index_of(const char *name, const char *const *names)
 {
@@ -63,10 +66,15 @@ __attribute__((format(printf, 4, 5))) static void complain(lua_State *L, struct 
     char text[256];
     va_list args;
 
+    check->wrong = true;
+    if (++check->complaints > COMPLAINTS_MAX) {
+        if (check->complaints == COMPLAINTS_MAX + 1)
+            code_complain(check->error, "", code->name, 0, "and more; mend these first");
+        return;
+    }
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    check->wrong = true;
     code_complain(check->error, code->path, code->name, line_of(L, -1, code, key), "%.60s %s", key, text);
 }
 
@@ -186,7 +194,7 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
 
 int party_check(struct party *party, struct buf *error)
 {
-    struct check check = {party, error, false};
+    struct check check = {.party = party, .error = error};
     struct counters counters = {0};
     struct script script;
     struct buf failure = {0};

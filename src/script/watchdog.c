@@ -13,9 +13,9 @@
 _Atomic bool watchdog_asleep;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake;    /* by the monotonic clock */
-static struct list watches;    /* of struct watch; under the mutex */
-static bool woken;             /* under the mutex */
+static pthread_cond_t wake; /* by the monotonic clock */
+static struct list watches; /* of struct watch; under the mutex */
+static bool woken;          /* under the mutex */
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 
 static uint64_t cpu_time(const struct watch *watch)

@@ -68,6 +68,7 @@ const LIMITS = {
   handlers: 256,
   pingInterval: 30000,
   handlerTime: 250,
+  stuckTime: 10000,
   roomMemory: 32 * 1024 * 1024,
   idleRoom: 600000,
 };

@@ -355,7 +355,8 @@ static inline void world_open(struct world *world)
     rooms_init(&world->rooms, &world->loop, &script_ops, world, &room_limits, &world->counters);
     edge_init(&world->edge, &world->net, &world->rooms, &world->config, &world->counters, world_find_party,
               world);
-    world->listener = listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, 1000, &ops, world, &error);
+    world->listener =
+        listener_open(&world->net, "127.0.0.1", 0, -1, LISTENER_ALONE, 1000, &ops, world, &error);
     assert_non_null(world->listener);
 }
 

@@ -34,21 +34,21 @@ static void errors_with_control_characters(void **state)
 static void stack_overflows(void **state)
 {
     (void)state;
-    struct world *world = world_of(
-        "local P = {}\n"
-        "local function f() return 1 + f() end\n"
-        "function P:onRequest(request)\n"
-        "  local out = {}\n"
-        "  for i = 1, 3 do\n"
-        "    out[#out + 1] = select(2, pcall(f)):sub(1, 80)\n"
-        "    coroutine.resume(coroutine.create(function() return table.unpack({}, 1, 190000) end))\n"
-        "    out[#out + 1] = select(2, coroutine.resume(coroutine.create(f))):sub(1, 80)\n"
-        "    pcall(error, ('x'):rep(1000000))\n"
-        "    pcall(table.unpack, {}, 1, 1e6)\n"
-        "  end\n"
-        "  return table.concat(out, '\\n')\n"
-        "end\n"
-        "return P\n");
+    struct world *world =
+        world_of("local P = {}\n"
+                 "local function f() return 1 + f() end\n"
+                 "function P:onRequest(request)\n"
+                 "  local out = {}\n"
+                 "  for i = 1, 3 do\n"
+                 "    out[#out + 1] = select(2, pcall(f)):sub(1, 80)\n"
+                 "    coroutine.resume(coroutine.create(function() return table.unpack({}, 1, 190000) end))\n"
+                 "    out[#out + 1] = select(2, coroutine.resume(coroutine.create(f))):sub(1, 80)\n"
+                 "    pcall(error, ('x'):rep(1000000))\n"
+                 "    pcall(table.unpack, {}, 1, 1e6)\n"
+                 "  end\n"
+                 "  return table.concat(out, '\\n')\n"
+                 "end\n"
+                 "return P\n");
     struct room *room = world_room(world, "r");
 
     for (int i = 0; i < 3; i++)

@@ -7,21 +7,21 @@ static void keys_that_collide(void **state)
 {
     (void)state;
     struct world *world = world_of("local P = {}\n"
-                                     "local keys = {\n"
-                                     "  ['/integers'] = function(i) return i * ((1 << 18) - 1) end,\n"
-                                     "  ['/negative'] = function(i) return -i * ((1 << 18) - 1) end,\n"
-                                     "  ['/high'] = function(i) return i << 46 end,\n"
-                                     "  ['/floats'] = function(i) return 1.0 + i * 2.0 ^ -52 end,\n"
-                                     "}\n"
-                                     "function P:onRequest(request)\n"
-                                     "  local key, t = keys[request.subpath], {}\n"
-                                     "  for i = 1, 1 << 17 do t[key(i)] = i end\n"
-                                     "  for i = 1, 1 << 17 do assert(t[key(i)] == i) end\n"
-                                     "  local n = 0\n"
-                                     "  for k, v in pairs(t) do n = n + 1 assert(key(v) == k) end\n"
-                                     "  return tostring(n)\n"
-                                     "end\n"
-                                     "return P\n");
+                                   "local keys = {\n"
+                                   "  ['/integers'] = function(i) return i * ((1 << 18) - 1) end,\n"
+                                   "  ['/negative'] = function(i) return -i * ((1 << 18) - 1) end,\n"
+                                   "  ['/high'] = function(i) return i << 46 end,\n"
+                                   "  ['/floats'] = function(i) return 1.0 + i * 2.0 ^ -52 end,\n"
+                                   "}\n"
+                                   "function P:onRequest(request)\n"
+                                   "  local key, t = keys[request.subpath], {}\n"
+                                   "  for i = 1, 1 << 17 do t[key(i)] = i end\n"
+                                   "  for i = 1, 1 << 17 do assert(t[key(i)] == i) end\n"
+                                   "  local n = 0\n"
+                                   "  for k, v in pairs(t) do n = n + 1 assert(key(v) == k) end\n"
+                                   "  return tostring(n)\n"
+                                   "end\n"
+                                   "return P\n");
     static const char *const kinds[] = {"integers", "negative", "high", "floats"};
     char path[64];
 

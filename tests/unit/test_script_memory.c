@@ -418,12 +418,49 @@ static void bodies_of_requests_count(void **state)
     world_end(world);
 }
 
+/* Each value is the key of the next entry: more of them than the collector follows in one cycle. Nothing that
+ * is reachable goes, and nothing else stays for long. */
+static void chains_in_weak_tables(void **state)
+{
+    (void)state;
+    struct world *world = world_of("local P = {}\n"
+                                   "local weak = setmetatable({}, { __mode = 'k' })\n"
+                                   "function P:onRequest(request)\n"
+                                   "  if request.subpath == '/make' then\n"
+                                   "    local last = {}\n"
+                                   "    self.first = last\n"
+                                   "    for i = 1, 2000 do weak[last] = {} last = weak[last] end\n"
+                                   "    local loop = {}\n"
+                                   "    weak[loop] = { loop }\n"
+                                   "  elseif request.subpath == '/drop' then\n"
+                                   "    self.first = nil\n"
+                                   "  end\n"
+                                   "  local n, all, at = 0, 0, self.first\n"
+                                   "  while at and weak[at] do at = weak[at] n = n + 1 end\n"
+                                   "  for k in pairs(weak) do all = all + 1 end\n"
+                                   "  return n .. ' ' .. all\n"
+                                   "end\n"
+                                   "return P\n");
+    struct room *room = world_room(world, "r");
+
+    world_answered(world_answer(room, "GET /parties/main/r/make", NULL), 200, "2000 2001");
+    for (int i = 0; i < 3; i++)
+        vm_collect(world_vm(room));
+    struct asked *asked = world_answer(room, "GET /parties/main/r/", NULL);
+    assert_int_equal(asked->status, 200);
+    assert_memory_equal(asked->body.data, "2000 ", 5);
+    world_answer(room, "GET /parties/main/r/drop", NULL);
+    for (int i = 0; i < 3; i++)
+        vm_collect(world_vm(room));
+    world_answered(world_answer(room, "GET /parties/main/r/", NULL), 200, "0 0");
+    world_end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_bomb_ends_its_handler_alone),
-        cmocka_unit_test(bodies_of_requests_count),
-        cmocka_unit_test(with_too_little_memory),
+        cmocka_unit_test(a_bomb_ends_its_handler_alone), cmocka_unit_test(bodies_of_requests_count),
+        cmocka_unit_test(chains_in_weak_tables),         cmocka_unit_test(with_too_little_memory),
         cmocka_unit_test(at_each_allocation_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

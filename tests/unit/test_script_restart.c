@@ -17,20 +17,20 @@ static struct world *memory_world(uint64_t memory, const char *source)
 static void floods_stop_at_the_limit(void **state)
 {
     (void)state;
-    struct world *world = memory_world(512 * KIB,
-                                       "local P, ways = {}, {}\n"
-                                       "function ways.timers() for i = 1, 1e7 do party.after(1e9, print) end end\n"
-                                       "function ways.tables() local t = {} while true do t = { t } end end\n"
-                                       "function ways.coroutines()\n"
-                                       "  kept = {}\n"
-                                       "  while true do kept[#kept + 1] = coroutine.wrap(print) end\n"
-                                       "end\n"
-                                       "function P:onRequest(request)\n"
-                                       "  local way = ways[request.subpath:sub(2)]\n"
-                                       "  if way then way() end\n"
-                                       "  return 'fine'\n"
-                                       "end\n"
-                                       "return P\n");
+    struct world *world =
+        memory_world(512 * KIB, "local P, ways = {}, {}\n"
+                                "function ways.timers() for i = 1, 1e7 do party.after(1e9, print) end end\n"
+                                "function ways.tables() local t = {} while true do t = { t } end end\n"
+                                "function ways.coroutines()\n"
+                                "  kept = {}\n"
+                                "  while true do kept[#kept + 1] = coroutine.wrap(print) end\n"
+                                "end\n"
+                                "function P:onRequest(request)\n"
+                                "  local way = ways[request.subpath:sub(2)]\n"
+                                "  if way then way() end\n"
+                                "  return 'fine'\n"
+                                "end\n"
+                                "return P\n");
     static const char *const ways[] = {"timers", "tables", "coroutines"};
     struct room *room = world_room(world, "r");
     char path[64];
@@ -49,19 +49,18 @@ static void floods_stop_at_the_limit(void **state)
 static void tags_count(void **state)
 {
     (void)state;
-    struct world *world = memory_world(256 * KIB,
-                                       "local P = {}\n"
-                                       "local long = {}\n"
-                                       "for i = 1, 9 do long[i] = (tostring(i)):rep(256) end\n"
-                                       "function P:onRequest(request)\n"
-                                       "  local n = 0\n"
-                                       "  for c in party.getConnections() do\n"
-                                       "    c:setTags(request.subpath == '/more' and long or {})\n"
-                                       "    n = n + 1\n"
-                                       "  end\n"
-                                       "  return tostring(n)\n"
-                                       "end\n"
-                                       "return P\n");
+    struct world *world = memory_world(256 * KIB, "local P = {}\n"
+                                                  "local long = {}\n"
+                                                  "for i = 1, 9 do long[i] = (tostring(i)):rep(256) end\n"
+                                                  "function P:onRequest(request)\n"
+                                                  "  local n = 0\n"
+                                                  "  for c in party.getConnections() do\n"
+                                                  "    c:setTags(request.subpath == '/more' and long or {})\n"
+                                                  "    n = n + 1\n"
+                                                  "  end\n"
+                                                  "  return tostring(n)\n"
+                                                  "end\n"
+                                                  "return P\n");
     struct room *room = world_room(world, "r");
     char id[16];
 
@@ -122,7 +121,8 @@ static const char hoarder[] = //
     "function P:onStart() log.info('begun') self.n = 0 end\n"
     "function P:onConnect(c) c:send('hello') end\n"
     "function P:onMessage(m, c)\n"
-    "  if m == 'hoard' then self.kept = {} while true do table.insert(self.kept, ('x'):rep(100) .. #self.kept) end end\n"
+    "  if m == 'hoard' then self.kept = {} while true do table.insert(self.kept, ('x'):rep(100) .. "
+    "#self.kept) end end\n"
     "  if m == 'burst' then local t = {} while true do t = { t } end end\n"
     "  c:send('pong')\n"
     "end\n"
@@ -243,17 +243,17 @@ static void a_room_without_memory_stops(void **state)
 static void garbage_does_not_reach_the_limit(void **state)
 {
     (void)state;
-    struct world *world = memory_world(4096 * KIB,
-                                       "local P = {}\n"
-                                       "function P:onStart()\n"
-                                       "  self.kept = {}\n"
-                                       "  for i = 1, 2600 do self.kept[i] = ('x'):rep(1000) .. i end\n"
-                                       "end\n"
-                                       "function P:onRequest()\n"
-                                       "  for i = 1, 200 do local s = ('y'):rep(1000) .. i end\n"
-                                       "  return tostring(collectgarbage('count') // 1)\n"
-                                       "end\n"
-                                       "return P\n");
+    struct world *world =
+        memory_world(4096 * KIB, "local P = {}\n"
+                                 "function P:onStart()\n"
+                                 "  self.kept = {}\n"
+                                 "  for i = 1, 2600 do self.kept[i] = ('x'):rep(1000) .. i end\n"
+                                 "end\n"
+                                 "function P:onRequest()\n"
+                                 "  for i = 1, 200 do local s = ('y'):rep(1000) .. i end\n"
+                                 "  return tostring(collectgarbage('count') // 1)\n"
+                                 "end\n"
+                                 "return P\n");
     struct room *room = world_room(world, "r");
     size_t most = 0;
 

@@ -1,8 +1,8 @@
 /* A handler that nothing stops, since it never asks: the process ends, and says for whom. Each test's process is
  * a child, forked before there are threads. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>

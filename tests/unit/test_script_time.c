@@ -26,20 +26,23 @@ static const struct way ways[] = {
               "local y <close> = t\n"
               "while true do end"},
     {"close_alone", "local x <close> = setmetatable({}, { __close = function() while true do end end })"},
-    {"close_after_error", "local x <close> = setmetatable({}, { __close = function() while true do end end })\n"
-                          "error('first')"},
-    {"close_in_pcall", "while true do pcall(function()\n"
-                       "  local x <close> = setmetatable({}, { __close = function() while true do end end })\n"
-                       "  while true do end\n"
-                       "end) end"},
-    {"coroutine_close", "while true do\n"
-                        "  local co = coroutine.create(function()\n"
-                        "    local x <close> = setmetatable({}, { __close = function() while true do end end })\n"
-                        "    coroutine.yield()\n"
-                        "  end)\n"
-                        "  coroutine.resume(co)\n"
-                        "  coroutine.close(co)\n"
-                        "end"},
+    {"close_after_error",
+     "local x <close> = setmetatable({}, { __close = function() while true do end end })\n"
+     "error('first')"},
+    {"close_in_pcall",
+     "while true do pcall(function()\n"
+     "  local x <close> = setmetatable({}, { __close = function() while true do end end })\n"
+     "  while true do end\n"
+     "end) end"},
+    {"coroutine_close",
+     "while true do\n"
+     "  local co = coroutine.create(function()\n"
+     "    local x <close> = setmetatable({}, { __close = function() while true do end end })\n"
+     "    coroutine.yield()\n"
+     "  end)\n"
+     "  coroutine.resume(co)\n"
+     "  coroutine.close(co)\n"
+     "end"},
     {"index", "local t = setmetatable({}, { __index = function(t, k) return t[k + 1] end })\n"
               "while true do pcall(function() return t[1] end) end"},
     {"metamethods", "local function f() while true do end end\n"
@@ -84,7 +87,8 @@ static void write_ways(struct world *world)
 
     assert_int_equal(buf_printf(&source, "local P, ways = {}, {}\n"), 0);
     for (size_t i = 0; i < N_WAYS; i++)
-        assert_int_equal(buf_printf(&source, "function ways.%s()\n%s\nend\n", ways[i].name, ways[i].source), 0);
+        assert_int_equal(buf_printf(&source, "function ways.%s()\n%s\nend\n", ways[i].name, ways[i].source),
+                         0);
     assert_int_equal(buf_printf(&source, "function P:onStart() self.n = 0 end\n"
                                          "function P:onRequest(request)\n"
                                          "  self.n = self.n + 1\n"
@@ -135,7 +139,6 @@ static void every_endless_handler_is_ended(void **state)
     world_end(world);
 }
 
-
 /* ---- what counts ---- */
 
 /* A party with a function busy(ms), which takes so long of the CPU. */
@@ -185,30 +188,30 @@ static void what_ran_before_a_wait_counts(void **state)
 static void coroutines_that_outlive_the_end(void **state)
 {
     (void)state;
-    struct world *world =
-        time_world("local P = {}\n"
-                   "local closing = setmetatable({}, { __close = function() closed = (closed or 0) + 1 end })\n"
-                   "function P:onRequest(request)\n"
-                   "  if request.subpath == '/begin' then\n"
-                   "    self.idle = coroutine.create(function() coroutine.yield(1) coroutine.yield(2) end)\n"
-                   "    coroutine.resume(self.idle)\n"
-                   "    self.busy = coroutine.create(function()\n"
-                   "      local x <close> = closing\n"
-                   "      while true do coroutine.resume(self.idle) end\n"
-                   "    end)\n"
-                   "    self.outer = coroutine.create(function() coroutine.resume(self.busy) end)\n"
-                   "    coroutine.resume(self.outer)\n"
-                   "  end\n"
-                   "  local out = {}\n"
-                   "  for _, name in ipairs { 'idle', 'busy', 'outer' } do\n"
-                   "    out[#out + 1] = tostring(coroutine.resume(self[name]))\n"
-                   "    out[#out + 1] = tostring(coroutine.close(self[name]))\n"
-                   "  end\n"
-                   "  for i = 1, 10000 do self.i = i end\n"
-                   "  out[#out + 1] = tostring(closed)\n"
-                   "  return table.concat(out, ' ')\n"
-                   "end\n"
-                   "return P\n");
+    struct world *world = time_world(
+        "local P = {}\n"
+        "local closing = setmetatable({}, { __close = function() closed = (closed or 0) + 1 end })\n"
+        "function P:onRequest(request)\n"
+        "  if request.subpath == '/begin' then\n"
+        "    self.idle = coroutine.create(function() coroutine.yield(1) coroutine.yield(2) end)\n"
+        "    coroutine.resume(self.idle)\n"
+        "    self.busy = coroutine.create(function()\n"
+        "      local x <close> = closing\n"
+        "      while true do coroutine.resume(self.idle) end\n"
+        "    end)\n"
+        "    self.outer = coroutine.create(function() coroutine.resume(self.busy) end)\n"
+        "    coroutine.resume(self.outer)\n"
+        "  end\n"
+        "  local out = {}\n"
+        "  for _, name in ipairs { 'idle', 'busy', 'outer' } do\n"
+        "    out[#out + 1] = tostring(coroutine.resume(self[name]))\n"
+        "    out[#out + 1] = tostring(coroutine.close(self[name]))\n"
+        "  end\n"
+        "  for i = 1, 10000 do self.i = i end\n"
+        "  out[#out + 1] = tostring(closed)\n"
+        "  return table.concat(out, ' ')\n"
+        "end\n"
+        "return P\n");
     struct room *room = world_room(world, "r");
 
     assert_int_equal(world_answer(room, "GET /parties/main/r/begin", NULL)->status, 500);
@@ -223,20 +226,21 @@ static void coroutines_that_outlive_the_end(void **state)
 static void handlers_of_connections(void **state)
 {
     (void)state;
-    struct world *world = time_world("local P = {}\n"
-                                     "function P:getConnectionTags(c) if c.id == 'tags' then while true do end end end\n"
-                                     "function P:onConnect(c)\n"
-                                     "  if c.id == 'connect' then while true do end end\n"
-                                     "  c:send('hello')\n"
-                                     "end\n"
-                                     "function P:onMessage(m, c)\n"
-                                     "  c:send('before')\n"
-                                     "  if m == 'loop' then while true do end end\n"
-                                     "  if m == 'timer' then party.after(0, function() while true do end end) end\n"
-                                     "end\n"
-                                     "function P:onClose() while true do end end\n"
-                                     "function P:onStop() while true do end end\n"
-                                     "return P\n");
+    struct world *world =
+        time_world("local P = {}\n"
+                   "function P:getConnectionTags(c) if c.id == 'tags' then while true do end end end\n"
+                   "function P:onConnect(c)\n"
+                   "  if c.id == 'connect' then while true do end end\n"
+                   "  c:send('hello')\n"
+                   "end\n"
+                   "function P:onMessage(m, c)\n"
+                   "  c:send('before')\n"
+                   "  if m == 'loop' then while true do end end\n"
+                   "  if m == 'timer' then party.after(0, function() while true do end end) end\n"
+                   "end\n"
+                   "function P:onClose() while true do end end\n"
+                   "function P:onStop() while true do end end\n"
+                   "return P\n");
     struct room *room = world_room(world, "r");
 
     world_connect(room, "tags");
@@ -273,11 +277,12 @@ static void handlers_of_connections(void **state)
 static void starts_that_do_not_end(void **state)
 {
     (void)state;
-    struct world *world = time_world("local P = {}\n"
-                                     "if party.id == 'scope' then while true do end end\n"
-                                     "function P:onStart() if party.id == 'start' then while true do end end end\n"
-                                     "function P:onRequest() return 'on' end\n"
-                                     "return P\n");
+    struct world *world =
+        time_world("local P = {}\n"
+                   "if party.id == 'scope' then while true do end end\n"
+                   "function P:onStart() if party.id == 'start' then while true do end end end\n"
+                   "function P:onRequest() return 'on' end\n"
+                   "return P\n");
     struct room *room = world_room(world, "start");
     for (int i = 0; i < 2; i++)
         assert_int_equal(world_answer(room, "GET /parties/main/start", NULL)->status, 500);
@@ -285,7 +290,8 @@ static void starts_that_do_not_end(void **state)
     room = world_room(world, "scope");
     for (int i = 0; i < 2; i++)
         assert_int_equal(world_answer(room, "GET /parties/main/scope", NULL)->status, 500);
-    world_logged(world, "the party's script could not be started", "handlerTime = 30 ms) at parties/main.lua:2");
+    world_logged(world, "the party's script could not be started",
+                 "handlerTime = 30 ms) at parties/main.lua:2");
     world_answered(world_answer(world_room(world, "other"), "GET /parties/main/other", NULL), 200, "on");
     world_end(world);
 }
@@ -297,12 +303,13 @@ static void a_module_that_does_not_end(void **state)
     struct world *world = world_begin();
     world->config.limits.handler_time = TIME_MS;
     project_files_write(&world->files, "lib/slow.lua", "while not quick do end return 'loaded'");
-    project_files_write(&world->files, "parties/main.lua", "local P = {}\n"
-                                                           "function P:onRequest(request)\n"
-                                                           "  quick = request.subpath == '/quick'\n"
-                                                           "  return (require 'slow')\n"
-                                                           "end\n"
-                                                           "return P\n");
+    project_files_write(&world->files, "parties/main.lua",
+                        "local P = {}\n"
+                        "function P:onRequest(request)\n"
+                        "  quick = request.subpath == '/quick'\n"
+                        "  return (require 'slow')\n"
+                        "end\n"
+                        "return P\n");
     struct room *room = world_room(world_open(world), "r");
     assert_int_equal(world_answer(room, "GET /parties/main/r", NULL)->status, 500);
     world_logged(world, "handlerTime = 30 ms) at lib/slow.lua:1");

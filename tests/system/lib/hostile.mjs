@@ -10,7 +10,7 @@ import { poll } from "./wait.mjs";
 
 export const FOLDER = join(REPOSITORY, "tests/hostile");
 
-const TEXTS = ["tries", "must", "trigger", "expect", "says", "limits", "room", "text", "type"];
+const TEXTS = ["tries", "must", "trigger", "expect", "says", "limits", "room", "text", "type", "todo"];
 const NUMBERS = ["rooms", "clients", "deaf", "events", "parallel", "body", "watch"];
 
 // The head of a script: "-- key: value", continued by lines that are indented. See README.md there.
