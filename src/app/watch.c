@@ -1,6 +1,6 @@
-/* One uv_fs_event_t for each folder. After each batch of events all are made anew before the files are read,
- * since a folder may have been replaced by one of the same name: what changes before that is read, what
- * changes after it is reported. */
+/* Looking at the files is done by a thread of the pool, since a disk may be slow; it finds the folders and a
+ * fingerprint of what the files hold. Where the folders are not those that are watched, they are watched anew
+ * and looked at again: what changes before that is read, what changes after it is reported. */
 #include "app/watch.h"
 
 #include "base/buf.h"
@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/siphash.h"
+#include "loop/job.h"
 #include "loop/timer.h"
 
 #include <dirent.h>
@@ -25,12 +26,25 @@
 #define FOLDERS_MAX 1000u /* watched at most */
 #define DEPTH_MAX 16      /* of folders inside of parties/ and lib/ */
 
+/* A folder of the project, as it was found. */
+struct found {
+    char *path; /* owned */
+    dev_t device;
+    ino_t inode; /* with device: which folder it is, whatever the way to it */
+    bool outer;  /* the project's root, or the configuration's: only some names in it matter */
+};
+
+struct found_list {
+    struct found *items; /* owned */
+    size_t count;
+};
+
 struct folder {
     uv_fs_event_t handle;
-    struct list link;
+    struct list link; /* in watch->folders, in the order in which they were found */
     struct watch *watch;
-    dev_t device; /* with inode: which folder it is, whatever the way to it */
-    ino_t inode;
+    struct found found;
+    bool gone; /* its watcher told of its own end */
 };
 
 struct watch {
@@ -39,11 +53,14 @@ struct watch {
     void (*changed)(void *user);
     void *user;
     struct list folders; /* of struct folder */
-    size_t n_folders;
     struct timer quiet;
     uint64_t first; /* ms of loop_now: the first event since the files were looked at */
+    struct job job; /* looks at the files; what follows is its own while it does */
+    bool looking, closed;
     uint8_t key[16];
-    uint64_t fingerprint; /* of all files, as they were when they were looked at last */
+    struct found_list found;
+    uint64_t seen;        /* fingerprint of all files as they are now */
+    uint64_t fingerprint; /* as they were when they were looked at last */
     bool warned;          /* that a folder can't be watched */
 };
 
@@ -64,29 +81,27 @@ static bool matters(const struct watch *watch, const char *name)
 
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status)
 {
-    struct watch *watch = ((struct folder *)handle->data)->watch;
+    struct folder *folder = handle->data;
+    struct watch *watch = folder->watch;
+    const char *own = strrchr(folder->found.path, '/');
     uint64_t now = loop_now(watch->loop);
 
-    (void)name;
-    (void)events;
     (void)status;
+    if (!name || ((events & UV_RENAME) && strcmp(name, own ? own + 1 : folder->found.path) == 0))
+        folder->gone = true; /* or a file of that name: then it is only watched anew */
+    else if (folder->found.outer && !matters(watch, name))
+        return;
     if (!timer_running(&watch->quiet))
         watch->first = now;
     uint64_t left = now < watch->first + LATEST_MS ? watch->first + LATEST_MS - now : 0;
     timer_start(watch->loop, &watch->quiet, left < QUIET_MS ? left : QUIET_MS);
 }
 
-static void on_outer_event(uv_fs_event_t *handle, const char *name, int events, int status)
-{
-    struct watch *watch = ((struct folder *)handle->data)->watch;
-
-    if (!name || matters(watch, name))
-        on_event(handle, name, events, status);
-}
-
 static void on_folder_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct folder *folder = handle->data;
+    free(folder->found.path);
+    free(folder);
 }
 
 static void close_folders(struct watch *watch)
@@ -95,46 +110,83 @@ static void close_folders(struct watch *watch)
 
     while ((link = list_pop(&watch->folders)) != NULL)
         uv_close((uv_handle_t *)&container_of(link, struct folder, link)->handle, on_folder_closed);
-    watch->n_folders = 0;
 }
 
-static bool is_watched(const struct watch *watch, const struct stat *info)
+static void watch_folder(struct watch *watch, const struct found *found)
 {
-    list_each(link, &watch->folders) {
-        const struct folder *folder = container_of(link, struct folder, link);
-        if (folder->device == info->st_dev && folder->inode == info->st_ino)
-            return true;
-    }
-    return false;
-}
-
-/* Watches a folder, unless that is done already; false: it is watched, or is none. */
-static bool add_folder(struct watch *watch, const char *path, uv_fs_event_cb on_change)
-{
-    struct stat info;
-
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode) || is_watched(watch, &info) ||
-        watch->n_folders == FOLDERS_MAX)
-        return false;
     struct folder *folder = xcalloc(sizeof *folder);
+
     folder->watch = watch;
-    folder->device = info.st_dev;
-    folder->inode = info.st_ino;
+    folder->found = *found;
+    folder->found.path = xstrdup(found->path);
     CHECK(uv_fs_event_init(&watch->loop->uv, &folder->handle) == 0);
     folder->handle.data = folder;
     list_push(&watch->folders, &folder->link);
-    watch->n_folders++;
-    int rc = uv_fs_event_start(&folder->handle, on_change, path, 0);
+    int rc = uv_fs_event_start(&folder->handle, on_event, found->path, 0);
     uv_unref((uv_handle_t *)&folder->handle);
-    if (rc != 0 && rc != UV_ENOENT && !watch->warned) {
+    if (rc == UV_ENOENT) {
+        folder->gone = true;
+    } else if (rc != 0 && !watch->warned) {
         watch->warned = true;
         log_event(LOG_WARN, "a folder can't be watched; reload by hand (the key r, or SIGHUP)",
-                  log_str("folder", path), log_str("error", uv_strerror(rc)));
+                  log_str("folder", found->path), log_str("error", uv_strerror(rc)));
     }
+}
+
+/* Are those that were found the ones that are watched? */
+static bool all_watched(const struct watch *watch)
+{
+    size_t i = 0;
+
+    list_each(link, &watch->folders) {
+        const struct folder *folder = container_of(link, struct folder, link);
+        const struct found *found = &watch->found.items[i];
+        if (folder->gone || i++ == watch->found.count || folder->found.device != found->device ||
+            folder->found.inode != found->inode || strcmp(folder->found.path, found->path) != 0)
+            return false;
+    }
+    return i == watch->found.count;
+}
+
+/* false: they were already. */
+static bool watch_found(struct watch *watch)
+{
+    if (all_watched(watch))
+        return false;
+    close_folders(watch);
+    for (size_t i = 0; i < watch->found.count; i++)
+        watch_folder(watch, &watch->found.items[i]);
     return true;
 }
 
-/* ---- all of them ---- */
+/* ---- looking; on a thread of the pool ---- */
+
+static void forget_found(struct found_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i].path);
+    free(list->items);
+    *list = (struct found_list){0};
+}
+
+/* false: it was found before, or is none. */
+static bool add_folder(struct watch *watch, const char *path, bool outer)
+{
+    struct found_list *list = &watch->found;
+    struct stat info;
+
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode) || list->count == FOLDERS_MAX)
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].device == info.st_dev && list->items[i].inode == info.st_ino)
+            return false;
+    }
+    struct found *items = reallocarray(list->items, list->count + 1, sizeof *items);
+    CHECK(items != NULL);
+    list->items = items;
+    items[list->count++] = (struct found){xstrdup(path), info.st_dev, info.st_ino, outer};
+    return true;
+}
 
 /* The file's name and content; that it is not there counts too. */
 static void add_file(struct siphash *hash, const char *path)
@@ -171,7 +223,7 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
 {
     struct dirent **entries;
 
-    if (!add_folder(watch, path, on_event))
+    if (!add_folder(watch, path, false))
         return;
     int n = scandir(path, &entries, NULL, compare_names);
     for (int i = 0; i < n; i++) {
@@ -190,20 +242,20 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
         free(entries);
 }
 
-/* Watches what there is now, then reads it. */
-static uint64_t look(struct watch *watch)
+/* Finds the folders and reads the files. */
+static void look(struct watch *watch)
 {
     struct siphash hash;
     char path[PATH_MAX];
 
     siphash_init(&hash, watch->key);
-    close_folders(watch);
-    add_folder(watch, watch->root, on_outer_event);
+    forget_found(&watch->found);
+    add_folder(watch, watch->root, true);
     if (watch->config_path) {
         const char *slash = strrchr(watch->config_path, '/');
         snprintf(path, sizeof path, "%.*s", slash ? (int)(slash - watch->config_path + 1) : 1,
                  slash ? watch->config_path : ".");
-        add_folder(watch, path, on_outer_event);
+        add_folder(watch, path, true);
         add_file(&hash, watch->config_path);
     } else {
         snprintf(path, sizeof path, "%s/festa.lua", watch->root);
@@ -215,18 +267,48 @@ static uint64_t look(struct watch *watch)
     add_scripts(watch, &hash, path, 0);
     snprintf(path, sizeof path, "%s/lib", watch->root);
     add_scripts(watch, &hash, path, 0);
-    return siphash_finish(&hash);
+    watch->seen = siphash_finish(&hash);
+}
+
+static void run_look(struct job *job)
+{
+    look(container_of(job, struct watch, job));
+}
+
+/* ---- when it was looked at ---- */
+
+static void free_watch(struct watch *watch)
+{
+    forget_found(&watch->found);
+    free(watch);
+}
+
+static void looked(struct job *job)
+{
+    struct watch *watch = container_of(job, struct watch, job);
+
+    watch->looking = false;
+    if (watch->closed) {
+        free_watch(watch);
+    } else if (watch_found(watch)) {
+        watch->looking = true;
+        job_start(watch->loop, &watch->job);
+    } else if (watch->seen != watch->fingerprint) {
+        watch->fingerprint = watch->seen;
+        watch->changed(watch->user);
+    }
 }
 
 static void on_quiet(struct timer *timer)
 {
     struct watch *watch = container_of(timer, struct watch, quiet);
-    uint64_t fingerprint = look(watch);
 
-    if (fingerprint == watch->fingerprint)
+    if (watch->looking) { /* what it has read may be older than what came */
+        timer_start(watch->loop, &watch->quiet, QUIET_MS);
         return;
-    watch->fingerprint = fingerprint;
-    watch->changed(watch->user);
+    }
+    watch->looking = true;
+    job_start(watch->loop, &watch->job);
 }
 
 struct watch *watch_open(struct loop *loop, const char *root, const char *config_path,
@@ -239,10 +321,14 @@ struct watch *watch_open(struct loop *loop, const char *root, const char *config
                             .config_path = config_path,
                             .changed = changed,
                             .user = user,
-                            .quiet = {.fn = on_quiet}};
+                            .quiet = {.fn = on_quiet},
+                            .job = {.run = run_look, .done = looked}};
     list_init(&watch->folders);
     random_bytes(watch->key, sizeof watch->key);
-    watch->fingerprint = look(watch);
+    look(watch);
+    if (watch_found(watch))
+        look(watch);
+    watch->fingerprint = watch->seen;
     return watch;
 }
 
@@ -252,5 +338,7 @@ void watch_close(struct watch *watch)
         return;
     timer_stop(&watch->quiet);
     close_folders(watch);
-    free(watch);
+    watch->closed = true;
+    if (!watch->looking)
+        free_watch(watch);
 }

@@ -15,10 +15,8 @@ int conn_export(struct conn *conn, struct conn_parcel *parcel)
     uv_os_fd_t fd;
 
     CHECK(conn->state == CONN_OPEN && conn->paused && !conn->group && !conn->held);
-    if (!conn->error) {
+    if (!conn->error)
         conn_flush(conn);
-        batch_leave(conn->net);
-    }
     if (conn->error)
         return conn->error;
     if (conn_pending(conn) > 0)

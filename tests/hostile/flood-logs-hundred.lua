@@ -6,7 +6,7 @@
 -- expect: 200 started
 -- watch: 1500
 return require "attack" (function()
-  local text = ("l"):rep(10000)
-  party.every(1, function() for _ = 1, 50 do print(text) end end)
+  local text = ("l"):rep(1000)
+  party.every(1, function() for _ = 1, 20 do print(text) end end)
   return "started"
 end)

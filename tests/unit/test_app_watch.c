@@ -32,6 +32,12 @@ static void on_change(void *user)
         }                                                                                                    \
     } while (0)
 
+/* Nothing is about to be looked at. */
+static bool is_idle(const struct world *world)
+{
+    return world->loop.n_timers == 0 && world->loop.n_jobs == 0;
+}
+
 /* config: a configuration of that name in the project's folder, or NULL. */
 static struct world *begin(const char *config)
 {
@@ -56,6 +62,7 @@ static struct world *begin(const char *config)
 static void end(struct world *world)
 {
     watch_close(world->watch);
+    WAIT(world, world->loop.n_jobs == 0);
     loop_fini(&world->loop);
     project_files_fini(&world->files);
     free(world);
@@ -65,7 +72,7 @@ static void end(struct world *world)
 static void expect_change(struct world *world)
 {
     WAIT(world, world->n_changes > 0);
-    WAIT(world, world->loop.n_timers == 0);
+    WAIT(world, is_idle(world));
     assert_int_equal(world->n_changes, 1);
     world->n_changes = 0;
 }
@@ -74,7 +81,7 @@ static void expect_change(struct world *world)
 static void expect_none(struct world *world)
 {
     WAIT(world, world->loop.n_timers > 0);
-    WAIT(world, world->loop.n_timers == 0);
+    WAIT(world, is_idle(world));
     assert_int_equal(world->n_changes, 0);
 }
 
@@ -199,7 +206,7 @@ static void another_configuration(void **state)
     (void)state;
     struct world *world = begin("settings/dev.lua");
 
-    WAIT(world, world->loop.n_timers == 0);
+    WAIT(world, is_idle(world));
     project_files_write(&world->files, "parties/main.lua", "return { 1 }");
     expect_change(world);
     end(world);
@@ -242,6 +249,18 @@ static void closed_in_between(void **state)
     world->watch = NULL;
     loop_step(&world->loop);
     assert_int_equal(world->n_changes, 0);
+    end(world);
+
+    world = begin(NULL);
+    for (int i = 0; world->loop.n_jobs == 0; i++) { /* until it is caught looking */
+        project_files_write(&world->files, "parties/main.lua", i % 2 ? "return { 1 }" : "return { 2 }");
+        WAIT(world, world->loop.n_jobs > 0 || world->n_changes > i);
+    }
+    int n_changes = world->n_changes;
+    watch_close(world->watch);
+    world->watch = NULL;
+    WAIT(world, world->loop.n_jobs == 0);
+    assert_int_equal(world->n_changes, n_changes);
     end(world);
 }
 
