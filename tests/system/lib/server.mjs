@@ -19,6 +19,9 @@ export const FESTA = resolve(process.env.FESTA_BIN ?? join(REPOSITORY, "build/re
 // Two, so that rooms, requests and sockets meet across threads; a test may say otherwise in its args.
 const THREADS = process.env.FESTA_TEST_THREADS ?? "2";
 
+// Sanitizers take many times the memory, and time.
+export const SANITIZED = /__(asan|tsan)_init/.test(readFileSync(FESTA, "latin1"));
+
 const SANITIZER = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
 
 export function assertNoSanitizerReport(text) {

@@ -13,7 +13,7 @@ import { after, describe, it } from "node:test";
 import { ECHO_PARTY, EchoProbe } from "../lib/echo.mjs";
 import { fits, FOLDER, prepare, readScripts } from "../lib/hostile.mjs";
 import { link, writeProject } from "../lib/project.mjs";
-import { FESTA, runFesta, startServer } from "../lib/server.mjs";
+import { runFesta, SANITIZED, startServer } from "../lib/server.mjs";
 import { poll, within } from "../lib/wait.mjs";
 
 const MiB = 1024 * 1024;
@@ -25,9 +25,7 @@ const MEMORY_SLACK = 16 * MiB;
 const AGAIN = 15_000; // ms until a room must serve again
 const STOP = 8_000; // ms for a stop; stopTimeout is 1 s
 
-// Sanitizers take many times the memory, and time.
-const sanitized = /__(asan|tsan)_init/.test(readFileSync(FESTA, "latin1"));
-const PATIENCE = BAR * NOISE * (sanitized ? 3 : 1);
+const PATIENCE = BAR * NOISE * (SANITIZED ? 3 : 1);
 
 const chosen = process.env.FESTA_HOSTILE?.split(",");
 const scripts = (await readScripts()).filter(({ name }) => !chosen || chosen.includes(name));
@@ -51,7 +49,7 @@ async function makeProject(script) {
   });
   writeFileSync(join(project.root, "secret.lua"), `return "${canaries.file}"\n`);
   writeFileSync(join(project.root, "secret.txt"), `${canaries.file}\n${canaries.file}\n`);
-  const armed = Date.now() + (sanitized ? 6000 : 1500);
+  const armed = Date.now() + (SANITIZED ? 6000 : 1500);
   return {
     ...project,
     canaries,
@@ -159,7 +157,7 @@ async function runAtLoad(script, row) {
 }
 
 // A sanitizer makes every figure here worthless, and the whole of it take half an hour.
-const skip = sanitized && !chosen && "it takes long under sanitizers: name some in FESTA_HOSTILE";
+const skip = SANITIZED && !chosen && "it takes long under sanitizers: name some in FESTA_HOSTILE";
 
 describe("hostile scripts", { skip }, () => {
   for (const script of scripts) {
@@ -169,7 +167,7 @@ describe("hostile scripts", { skip }, () => {
       table.push(row);
       try {
         await (script.trigger === "load" ? runAtLoad : runInRoom)(script, row);
-        if (!sanitized && row.grown !== undefined) {
+        if (!SANITIZED && row.grown !== undefined) {
           const most = row.memory * script.rooms + MEMORY_SLACK;
           assert.ok(row.grown <= most, `memory grew by ${(row.grown / MiB).toFixed(1)} MiB, more than ${most / MiB}`);
         }
