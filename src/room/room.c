@@ -25,8 +25,8 @@ static bool inbox_open(const struct room *room)
 
 void room_schedule(struct room *room)
 {
-    bool has_work = !list_empty(&room->wakes) ||
-                    ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
+    bool has_work =
+        !list_empty(&room->wakes) || ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
     if (!has_work || list_linked(&room->in_ready))
         return;
     list_push(&room->rooms->ready, &room->in_ready);

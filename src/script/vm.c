@@ -226,8 +226,10 @@ void *held_push(lua_State *L, int n, size_t size, void (*release)(struct vm *vm,
     bind_metatable(L, type, metamethods);
     lua_setmetatable(L, -2);
     struct held *held = calloc(1, size);
-    if (!held)
+    if (!held) {
         luaL_error(L, "not enough memory");
+        return NULL; /* not reached */
+    }
     held->release = release;
     list_push(&vm->held, &held->link);
     *box = held;
