@@ -7,6 +7,6 @@
 -- watch: 1500
 return require "attack" (function()
   local text = ("l"):rep(1000)
-  party.every(1, function() for _ = 1, 20 do print(text) end end)
+  party.every(1, function() for _ = 1, 4 do print(text) end end)
   return "started"
 end)
