@@ -87,8 +87,6 @@ void output_check(lua_State *L, int rc);
 /* ---- handlers (script.c) ---- */
 /* The continuation of a handler whose results are not wanted. */
 int handler_returned(lua_State *L, int status, lua_KContext context);
-/* Says in the log and counts what a handler of no event raised. */
-void handler_failed(struct task *task, enum call_result result);
 
 /* ---- the libraries' functions ---- */
 extern const luaL_Reg party_functions[];

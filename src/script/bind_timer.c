@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "script/bind.h"
 #include "script/call.h"
+#include "script/report.h"
 #include "script/script.h"
 #include "script/wait.h"
 
@@ -140,7 +141,7 @@ static void timer_done(struct task *task, enum call_result result)
 {
     struct timer_box *box = task->data;
     if (result != CALL_DONE) {
-        handler_failed(task, result);
+        report_handler(task, result);
         if (box->interval_ns == 0) /* there may have been no memory to begin */
             timer_end(task->vm->L, box);
     }

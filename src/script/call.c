@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "script/bind.h"
 #include "script/quota.h"
+#include "script/report.h"
 #include "script/script.h"
 
 #include <errno.h>
@@ -118,7 +119,7 @@ static void close_variables(struct task *task, bool late)
     bool ended = quota_end(task) && !late;
     vm->running = NULL;
     if (ended)
-        handler_failed(task, CALL_TIME);
+        report_handler(task, CALL_TIME);
 }
 
 static enum call_result result_of(int status, bool late)

@@ -1,0 +1,222 @@
+/* What follows when code of a party raised: who is answered with what, and what the log and (in festa dev) the
+ * author are told. The taking apart is failure.c's. */
+#include "script/report.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/utf8.h"
+#include "script/problem.h"
+#include "script/script.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- handlers ---- */
+
+#define REFERENCE_LEN 8
+
+/* What the client is shown, and finds again in the log. */
+static void make_reference(char out[REFERENCE_LEN + 1])
+{
+    unsigned char bytes[REFERENCE_LEN / 2];
+    random_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static struct span text_of(const struct buf *buf)
+{
+    return (struct span){(const char *)buf->data, buf->len};
+}
+
+/* For the author's eyes; NULL where errors are not shown. handler: a name, as the log has it. */
+static struct http_problem *explain(const struct script *script, const struct room *room, const char *handler,
+                                    struct span message, struct span traceback)
+{
+    char title[512];
+
+    if (!script->config->dev)
+        return NULL;
+    snprintf(title, sizeof title, "%s, room %s of the party %s", handler, room->id, room->party->name);
+    return problem_raised(room->party->project, title, message, traceback);
+}
+
+static struct http_problem *explain_failure(const struct task *task, const struct failure *failure)
+{
+    return explain(task->vm->script, task->vm->room, task->handler, text_of(&failure->message),
+                   text_of(&failure->traceback));
+}
+
+static void log_failure(struct task *task, const struct failure *failure, enum call_result result,
+                        const char *reference, const struct http_problem *problem)
+{
+    struct vm *vm = task->vm;
+    struct log_field fields[7] = {
+        log_str("party", vm->party->name),
+        log_str("room", vm->room->id),
+        log_str("handler", task->handler),
+        log_text("error", text_of(&failure->message)),
+    };
+    size_t n = 4;
+
+    if (reference)
+        fields[n++] = log_str("reference", reference);
+    if (failure->traceback.len > 0)
+        fields[n++] = log_text("traceback", text_of(&failure->traceback));
+    if (problem && problem->source)
+        fields[n++] = log_str("source", problem->source);
+    vm->script->counters->handler_errors++;
+    if (result == CALL_MEMORY)
+        vm->script->counters->memory_errors++;
+    if (result == CALL_TIME)
+        vm->script->counters->time_errors++;
+    log_line(LOG_ERROR, "handler failed", fields, n);
+}
+
+static struct http_response *text_response(int status, const void *text, size_t len)
+{
+    struct http_response *response = http_response_new(status);
+    if (response)
+        response->body = bytes_copy(text, len);
+    return response;
+}
+
+/* 500 with a reference to the log, and with the problem, which it owns; that may be NULL. */
+static struct http_response *error_response(const char *reference, struct http_problem *problem)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "Internal error (reference %s)", reference);
+    struct http_response *response = text_response(500, text, (size_t)len);
+    if (response)
+        response->problem = problem;
+    else
+        http_problem_free(problem);
+    return response;
+}
+
+/* 500 with a reference, and what happened in the log under it. */
+static struct http_response *internal_error(struct task *task, const struct failure *failure,
+                                            enum call_result result)
+{
+    char reference[REFERENCE_LEN + 1];
+    struct http_problem *problem = explain_failure(task, failure);
+
+    make_reference(reference);
+    log_failure(task, failure, result, reference, problem);
+    task->vm->script->counters->requests_failed++;
+    return error_response(reference, problem);
+}
+
+/* It is nobody's answer: said in the log alone. */
+static void unanswered_error(struct task *task, const struct failure *failure, enum call_result result)
+{
+    struct http_problem *problem = explain_failure(task, failure);
+    log_failure(task, failure, result, NULL, problem);
+    http_problem_free(problem);
+}
+
+static void request_failed(struct task *task, struct failure *failure, enum call_result result)
+{
+    struct http_response *response;
+
+    if (failure->response) {
+        response = failure->response;
+        failure->response = NULL;
+    } else if (failure->bad_json) {
+        response = text_response(400, failure->message.data, failure->message.len);
+    } else {
+        response = internal_error(task, failure, result);
+    }
+    room_respond(task->vm->room, task->event, response);
+}
+
+/* error({ close = 4001, reason = "…" }) in a connection's handler closes with it. */
+static void close_as_asked(struct event *event, const struct failure *failure)
+{
+    const char *reason = (const char *)failure->close_reason.data;
+    size_t len = utf8_cut(reason, failure->close_reason.len, 123); /* what was cut before was behind that */
+    if (!utf8_valid(reason, len))
+        len = 0;
+    if (event->kind == EVENT_CONNECT) {
+        event->close_code = failure->close_code;
+        event->close_reason = len > 0 ? strndup(reason, len) : NULL;
+    } else {
+        room_close_peer(event->peer, failure->close_code, reason, len);
+    }
+}
+
+void report_event(struct task *task, enum call_result result)
+{
+    struct event *event = task->event;
+    struct failure failure;
+
+    call_failure(task, result, &failure);
+    switch ((enum event_kind)event->kind) {
+    case EVENT_REQUEST: request_failed(task, &failure, result); break;
+    case EVENT_START: event->failure = internal_error(task, &failure, result); break;
+    case EVENT_CONNECT:
+    case EVENT_MESSAGE:
+    case EVENT_ERROR:
+    case EVENT_CLOSE:
+        if (failure.close)
+            close_as_asked(event, &failure);
+        else
+            unanswered_error(task, &failure, result);
+        break;
+    case EVENT_TIMER:
+    case EVENT_WAKE:
+    case EVENT_RELOAD:
+    case EVENT_STOP: unanswered_error(task, &failure, result); break;
+    }
+    failure_fini(&failure);
+}
+
+void report_handler(struct task *task, enum call_result result)
+{
+    struct failure failure;
+    call_failure(task, result, &failure);
+    unanswered_error(task, &failure, result);
+    failure_fini(&failure);
+}
+
+/* ---- file scopes ---- */
+
+/* Says in the log why a file scope did not do: error has message and traceback. Returns what its author is
+ * shown, NULL where errors are not. */
+static struct http_problem *report_load(const char *message, struct script *script, const struct room *room,
+                                        const struct buf *error, const char *reference)
+{
+    struct span text = error->len ? text_of(error) : SPAN("not enough memory"), first = text, rest = {0};
+    const char *newline = memchr(text.ptr, '\n', text.len);
+    struct log_field fields[5] = {log_str("party", room->party->name), log_str("room", room->id),
+                                  log_text("error", text)};
+    size_t n = 3;
+
+    if (newline) {
+        first.len = (size_t)(newline - text.ptr);
+        rest = (struct span){newline + 1, text.len - first.len - 1};
+    }
+    struct http_problem *problem = explain(script, room, "file scope", first, rest);
+    if (reference)
+        fields[n++] = log_str("reference", reference);
+    if (problem && problem->source)
+        fields[n++] = log_str("source", problem->source);
+    log_line(LOG_ERROR, message, fields, n);
+    return problem;
+}
+
+struct http_response *report_start(struct script *script, const struct room *room, const struct buf *error)
+{
+    char reference[REFERENCE_LEN + 1];
+
+    make_reference(reference);
+    script->counters->requests_failed++;
+    return error_response(reference, report_load("the party's script could not be started", script, room,
+                                                 error, reference));
+}
+
+void report_reload(struct script *script, const struct room *room, const struct buf *error)
+{
+    http_problem_free(report_load("the party's new script could not be started; the one before goes on",
+                                  script, room, error, NULL));
+}
