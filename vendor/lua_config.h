@@ -21,9 +21,9 @@
 #define _XOPEN_SOURCE 600 /* as Lua's own sources have it, before the first header */
 #include <setjmp.h>
 #define LUAI_THROW(L, c) longjmp((c)->b, 1)
-#define LUAI_TRY(L, c, a) \
-    if (setjmp((c)->b) == 0) { \
-        a \
+#define LUAI_TRY(L, c, a)                                                                                    \
+    if (setjmp((c)->b) == 0) {                                                                               \
+        a                                                                                                    \
     }
 #define luai_jmpbuf jmp_buf
 #endif

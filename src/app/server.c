@@ -88,7 +88,7 @@ static void adopt(struct server *server, struct project *project)
 /* What is on disk does not load: the version before goes on. If there never was one, clients are told why. */
 static void reload_failed(struct server *server, const struct buf *error)
 {
-    counters_of(&server->workers)->reloads_failed++;
+    workers_counters(&server->workers)->reloads_failed++;
     server->failed = true;
     log_event(LOG_ERROR, "the project could not be loaded again; the version before goes on",
               log_text("error", (struct span){(const char *)error->data, error->len}));
@@ -112,7 +112,7 @@ static void reload(void *user)
     struct project *before = project_ref(server->project);
     struct project *project = load_again(server->cli, &before->config, &error);
     if (project) {
-        counters_of(&server->workers)->reloads++;
+        workers_counters(&server->workers)->reloads++;
         adopt(server, project);
         log_event(LOG_INFO, server->failed ? "mended and reloaded" : "reloaded",
                   log_int("parties", (int64_t)project->n_parties),

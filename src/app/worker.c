@@ -124,7 +124,7 @@ void workers_adopt(struct workers *workers, struct project *project)
     }
 }
 
-struct counters *counters_of(struct workers *workers)
+struct counters *workers_counters(struct workers *workers)
 {
     return &workers->items[0].counters;
 }

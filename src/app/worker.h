@@ -55,7 +55,7 @@ int workers_port(const struct workers *workers);
 void workers_adopt(struct workers *workers, struct project *project);
 
 /* The first one's, for what the process counts. */
-struct counters *counters_of(struct workers *workers);
+struct counters *workers_counters(struct workers *workers);
 
 /* Runs them all, the first one on the calling thread, until workers_stop has ended them. Where a thread can't be
  * made, says so on stderr and exits. */

@@ -36,8 +36,8 @@ struct bytes *bytes_new(size_t len)
 {
     if (len > SIZE_MAX / 2)
         return NULL;
-    struct bytes *bytes = len <= SMALL_MAX ? spare_take(&small, sizeof *bytes + SMALL_MAX)
-                                           : malloc(sizeof *bytes + len);
+    struct bytes *bytes =
+        len <= SMALL_MAX ? spare_take(&small, sizeof *bytes + SMALL_MAX) : malloc(sizeof *bytes + len);
     if (bytes)
         *bytes = (struct bytes){.refs = 1, .len = len, .cap = len, .data = inline_data(bytes)};
     return bytes;

@@ -62,7 +62,7 @@ void edge_request(struct edge *edge, struct party *party, const struct route *ro
                   struct http_request *request, struct exchange *exchange)
 {
     struct rooms *rooms = edge->rooms;
-    struct span id = {(const char *)route->room.data, route->room.len};
+    struct span id = route_room(route);
     struct room *room = party && !rooms->stopping ? rooms_get(rooms, party, route->party, id) : NULL;
 
     if (room) {

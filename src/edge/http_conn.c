@@ -62,10 +62,7 @@ static void enter_phase(struct http_conn *http, enum http_phase phase, uint64_t 
 static void label_request(struct http_conn *http, const struct http_request *request,
                           const struct route *route)
 {
-    const struct span parts[] = {request->method,
-                                 request->path,
-                                 route->party,
-                                 {(const char *)route->room.data, route->room.len}};
+    const struct span parts[] = {request->method, request->path, route->party, route_room(route)};
 
     http->label.len = 0;
     if (!log_enabled(LOG_INFO))
@@ -265,8 +262,7 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
                   struct route *route)
 {
     struct edge *edge = http->edge;
-    struct edge *home =
-        edge_home(edge, route->party, (struct span){(const char *)route->room.data, route->room.len});
+    struct edge *home = edge_home(edge, route->party, route_room(route));
 
     if (home != edge) {
         send_away(http, request, home, route);
@@ -400,10 +396,7 @@ static void on_request(struct http_conn *http, struct http_request *request)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
     proxy_apply(http->edge->config, request);
-    if (request->upgrade)
-        upgrade(http, request);
-    else
-        dispatch(http, request);
+    http_conn_take(http, request);
 }
 
 /* Is there more that waits for the client to take it than may? Then it has to, before it is given

@@ -60,7 +60,7 @@ enum route_kind route_path(struct span path, struct route *route)
         return ROUTE_WRONG;
     default: route->reason = "Not enough memory"; return ROUTE_WRONG;
     }
-    route->reason = room_id_problem((struct span){(const char *)route->room.data, route->room.len});
+    route->reason = room_id_problem(route_room(route));
     return route->reason ? ROUTE_WRONG : ROUTE_ROOM;
 }
 

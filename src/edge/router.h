@@ -25,5 +25,11 @@ struct route {
 enum route_kind route_path(struct span path, struct route *route);
 void route_fini(struct route *route);
 
+/* The room's id. */
+static inline struct span route_room(const struct route *route)
+{
+    return (struct span){(const char *)route->room.data, route->room.len};
+}
+
 /* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
 const char *room_id_problem(struct span id);

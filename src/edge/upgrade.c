@@ -193,7 +193,7 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
     opening.remote = request->remote;
     request->subpath = route->subpath;
     struct ws_socket *socket = ws_socket_new(edge, &opening);
-    struct span id = {(const char *)route->room.data, route->room.len};
+    struct span id = route_room(route);
     struct room *room =
         socket && !edge->rooms->stopping ? rooms_get(edge->rooms, party, route->party, id) : NULL;
     if (room) {
@@ -220,8 +220,7 @@ void upgrade(struct http_conn *http, struct http_request *request)
     enum route_kind kind = route_path(request->path, &route);
     struct http_response *refusal =
         wrong.status ? refusal_response(&wrong) : route_refusal(edge, kind, &route, &party);
-    struct edge *home =
-        edge_home(edge, route.party, (struct span){(const char *)route.room.data, route.room.len});
+    struct edge *home = edge_home(edge, route.party, route_room(&route));
     if (!party || refusal)
         refuse(http, request, refusal);
     else if (home == edge)

@@ -240,6 +240,12 @@ static void read_off(struct conn *conn)
     conn->reading = false;
 }
 
+static void read_soon(struct conn *conn)
+{
+    conn->read_due = true;
+    loop_soon(conn->net->loop, &conn->upcalls);
+}
+
 static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *conn = container_of((uv_tcp_t *)stream, struct conn, tcp);
@@ -249,11 +255,9 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n > 0) {
         if (conn->state == CONN_OPEN)
             on_bytes(conn, (uint8_t *)buf->base, (size_t)n);
-        if ((size_t)n == buf->len && conn->reading &&
-            conn->state == CONN_OPEN) { /* more is there: next turn, after the others */
-            read_off(conn);
-            conn->read_due = true;
-            loop_soon(conn->net->loop, &conn->upcalls);
+        if ((size_t)n == buf->len && conn->reading && conn->state == CONN_OPEN) {
+            read_off(conn); /* more is there: next turn, after the others and what was written */
+            read_soon(conn);
         }
     } else if (n == UV_EOF) {
         read_off(conn);
@@ -291,12 +295,6 @@ void conn_pause(struct conn *conn)
         return;
     conn->paused = true;
     read_off(conn);
-}
-
-static void read_soon(struct conn *conn)
-{
-    conn->read_due = true;
-    loop_soon(conn->net->loop, &conn->upcalls);
 }
 
 void conn_resume(struct conn *conn)

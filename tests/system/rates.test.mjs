@@ -172,6 +172,8 @@ describe("connectionsPerRoom", () => {
       assert.equal(response.text, "The room is full: it may have 5 connections (connectionsPerRoom)");
     }
     assert.deepEqual(await server.json(`/party/${room}`), { count: 5 });
+    // the log is in order, and comes when it comes: the request's own line is behind those of the handlers
+    await server.waitForLog((line) => line.msg === "request" && line.room === room, "the request's line");
     assert.equal(server.lines.filter((line) => line.msg.startsWith(`connect ${room} `)).length, 5);
 
     await opened[0].socket.leave();

@@ -193,10 +193,10 @@ static void links_to_folders(void **state)
 
     project_files_link(&world->files, "lib/circle", "..");
     expect_none(world);
-    project_files_write(&world->files, "shared/words.lua", "return {}");
-    project_files_link(&world->files, "lib/shared", "../shared");
+    project_files_write(&world->files, "common/words.lua", "return {}");
+    project_files_link(&world->files, "lib/common", "../common");
     expect_change(world);
-    project_files_write(&world->files, "shared/words.lua", "return { 1 }");
+    project_files_write(&world->files, "common/words.lua", "return { 1 }");
     expect_change(world);
     end(world);
 }

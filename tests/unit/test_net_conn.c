@@ -695,9 +695,33 @@ static void it_knows_its_peer(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, done)
 
+/* Whatever has come, a connection is given one full buffer in a turn of the loop. */
+static void one_that_sends_much_does_not_keep_the_loop(void **state)
+{
+    static char much[8 * LOOP_READ_BUFFER];
+    size_t sent = 0;
+    int fd;
+
+    (void)state;
+    struct side *side = dial(&world, &fd, false);
+    while (side->got.len < sizeof much) {
+        while (sent < sizeof much) {
+            ssize_t n = send(fd, much + sent, sizeof much - sent, MSG_NOSIGNAL);
+            if (n < 0)
+                break;
+            sent += (size_t)n;
+        }
+        size_t before = side->got.len;
+        loop_step(&world.loop);
+        assert_true(side->got.len - before <= LOOP_READ_BUFFER);
+    }
+    hang_up(side, fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(one_that_sends_much_does_not_keep_the_loop),
         TEST(bytes_are_handed_up),
         TEST(what_is_left_comes_again_with_what_follows),
         TEST(the_rest_is_kept_in_memory_of_its_size),

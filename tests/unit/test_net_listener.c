@@ -288,12 +288,12 @@ static void no_descriptor_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(several_may_share_a_port), TEST(what_is_no_host_is_an_error),
+        TEST(several_may_share_a_port),     TEST(what_is_no_host_is_an_error),
         TEST(but_not_with_another_program), TEST(what_is_no_host_is_an_error),
-        TEST(a_port_in_use_is_an_error), TEST(what_is_no_host_is_an_error),
-        TEST(a_name_is_looked_up),       TEST(ipv6),
-        TEST(an_inherited_descriptor),   TEST(no_delay_is_set),
-        TEST(closed_it_accepts_no_more), TEST(the_limit_of_connections),
+        TEST(a_port_in_use_is_an_error),    TEST(what_is_no_host_is_an_error),
+        TEST(a_name_is_looked_up),          TEST(ipv6),
+        TEST(an_inherited_descriptor),      TEST(no_delay_is_set),
+        TEST(closed_it_accepts_no_more),    TEST(the_limit_of_connections),
         TEST(no_descriptor_left),
     };
     alarm(300);
