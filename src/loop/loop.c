@@ -58,6 +58,7 @@ static void turn_end(uv_prepare_t *prepare)
     bool more = run_hooks(&loop->work);
     run_soon(loop);
     more |= run_hooks(&loop->flush);
+    more |= run_hooks(&loop->late);
     timers_arm(loop);
     if (more || !list_empty(&loop->soon))
         loop_keep_turning(loop);
@@ -118,6 +119,7 @@ int loop_init(struct loop *loop)
     list_init(&loop->soon);
     list_init(&loop->work);
     list_init(&loop->flush);
+    list_init(&loop->late);
     loop->posted_end = &loop->posted;
     loop->read_buffer = malloc(LOOP_READ_BUFFER);
     if (!loop->read_buffer)
@@ -184,7 +186,8 @@ void loop_fini(struct loop *loop)
     if (!loop || !loop->read_buffer)
         return;
     CHECK(loop->n_timers == 0);
-    CHECK(list_empty(&loop->soon) && list_empty(&loop->work) && list_empty(&loop->flush));
+    CHECK(list_empty(&loop->soon) && list_empty(&loop->work) && list_empty(&loop->flush) &&
+          list_empty(&loop->late));
     CHECK(!take_posted(loop));
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->idle, NULL);

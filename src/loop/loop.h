@@ -1,9 +1,9 @@
 /* One loop thread: libuv's loop, and the order of things within one turn of it.
  *
  * A turn: sockets are polled and read; then, before the loop sleeps again (uv_prepare), the
- * timers that are due, the work that was put off, and last of all everything that was
+ * timers that are due, the work that was put off, and after these everything that was
  * written is flushed. So what a turn's events write leaves together, with one system call
- * for each socket.
+ * for each socket. Last comes what may take long: nobody's answer waits for it.
  *
  * Everything but loop_post belongs to the loop's own thread. */
 #pragma once
@@ -45,6 +45,7 @@ struct loop {
     struct list soon;     /* of struct soon */
     struct list work;     /* of struct loop_hook: rooms that have events */
     struct list flush;    /* of struct loop_hook: sockets to write */
+    struct list late;     /* of struct loop_hook: rooms whose events may take long */
     struct timer **heap;  /* owned; by deadline */
     size_t n_timers, cap_timers;
     uint64_t timers_ran; /* ns: timers due up to here have run; others are due later */
@@ -88,8 +89,8 @@ uint64_t loop_now(const struct loop *loop);
 void loop_soon(struct loop *loop, struct soon *soon);
 void loop_soon_cancel(struct soon *soon);
 
-/* Adds a hook to loop->work or loop->flush; loop_hook_remove takes it out. A hook may
- * remove any. */
+/* Adds a hook to loop->work, loop->flush or loop->late; loop_hook_remove takes it out. A hook
+ * may remove any. What a late one has written leaves in the next turn, so it says that there is more. */
 void loop_hook_add(struct list *hooks, struct loop_hook *hook);
 void loop_hook_remove(struct loop_hook *hook);
 

@@ -7,8 +7,15 @@
 /* Has it something to do now? Then it is put among the ready ones. */
 void room_schedule(struct room *room);
 
+/* Has it something to do now? */
+bool room_has_work(const struct room *room);
+
 /* Does one thing: makes the VM and runs onStart, or gives the next event to the script. */
 void room_step(struct room *room);
+
+/* The room's event that began at rooms->began is over now (ns): what does that say of its pace? The next
+ * event begins. */
+void room_stepped(struct room *room, uint64_t now);
 
 /* What was done may have been the last reason to stay in memory: among the idle, or stopped. */
 void room_settle(struct room *room);

@@ -11,6 +11,12 @@
  * clock, since it is read for every event. */
 #define DIRECT_BUDGET_NS (2u * NS_PER_MS)
 
+/* An event that takes so long is a slow one: two ticks of the coarse clock. */
+#define LONG_NS (8u * NS_PER_MS)
+
+/* So many others behind it, and the room is quick again. */
+#define TO_BE_QUICK 32u
+
 static bool inbox_open(const struct room *room)
 {
     switch ((enum room_state)room->state) {
@@ -23,14 +29,41 @@ static bool inbox_open(const struct room *room)
     return false;
 }
 
+bool room_has_work(const struct room *room)
+{
+    return !list_empty(&room->wakes) ||
+           ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
+}
+
 void room_schedule(struct room *room)
 {
-    bool has_work =
-        !list_empty(&room->wakes) || ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
-    if (!has_work || list_linked(&room->in_ready))
+    if (!room_has_work(room) || list_linked(&room->in_ready))
         return;
-    list_push(&room->rooms->ready, &room->in_ready);
+    list_push(&room->rooms->ready[room->pace], &room->in_ready);
     loop_keep_turning(room->rooms->loop);
+}
+
+void room_stepped(struct room *room, uint64_t now)
+{
+    struct rooms *rooms = room->rooms;
+    bool was_long = now > rooms->began && now - rooms->began >= LONG_NS;
+
+    rooms->began = now;
+    if (was_long) {
+        rooms->long_turn = rooms->loop->turn;
+        room->pace = PACE_SLOW;
+        room->to_be_quick = TO_BE_QUICK;
+    } else if (room->pace == PACE_NEW || (room->pace == PACE_SLOW && --room->to_be_quick == 0)) {
+        room->pace = PACE_QUICK;
+    }
+}
+
+/* May one of a room of this pace run before all that are queued? One that may take long waits where others
+ * of its kind wait. */
+static bool pace_is_free(const struct rooms *rooms, enum room_pace pace)
+{
+    return pace == PACE_QUICK ||
+           (pace == PACE_NEW && list_empty(&rooms->ready[PACE_NEW]) && list_empty(&rooms->ready[PACE_SLOW]));
 }
 
 /* May an event that comes in now run at once? */
@@ -38,19 +71,23 @@ static bool may_run_now(struct room *room)
 {
     struct rooms *rooms = room->rooms;
     if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || room->reload_due ||
-        !inbox_open(room))
+        !inbox_open(room) || !pace_is_free(rooms, room->pace))
         return false;
     if (rooms->turn != rooms->loop->turn) {
         rooms->turn = rooms->loop->turn;
-        rooms->direct_until = clock_coarse_ns() + DIRECT_BUDGET_NS;
+        rooms->began = clock_coarse_ns();
+        rooms->direct_until = rooms->began + DIRECT_BUDGET_NS;
     }
     return rooms->direct_until != 0;
 }
 
 /* After an event that ran at once: is the time for that used up? */
-static void note_direct(struct rooms *rooms)
+static void note_direct(struct room *room)
 {
-    if (clock_coarse_ns() >= rooms->direct_until)
+    struct rooms *rooms = room->rooms;
+
+    room_stepped(room, clock_coarse_ns());
+    if (rooms->began >= rooms->direct_until)
         rooms->direct_until = 0;
 }
 
@@ -105,7 +142,7 @@ void room_post(struct room *room, struct event *event)
     count_in(room, event);
     if (now) {
         room_step(room);
-        note_direct(room->rooms);
+        note_direct(room);
     }
     room_schedule(room);
 }
@@ -475,6 +512,7 @@ void room_stop(struct room *room)
         return;
     }
     room->state = ROOM_STOPPING;
+    room->rooms->began = clock_monotonic_ns();
     room_turn_begin(room);
     run_event(room, event);
     room_turn_end(room);

@@ -54,6 +54,17 @@ struct room_limits {
 
 enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };
 
+/* How long a room's next event is thought to take, from those before it. Rooms of one pace are served in
+ * turn, a slice of time each; quick ones come first, and what was written for them has left before the
+ * others run. So a room that answers at once waits for one event of the slow ones at most, however many
+ * of these there are. */
+enum room_pace {
+    PACE_QUICK,
+    PACE_NEW, /* nothing has run yet */
+    PACE_SLOW,
+    ROOM_PACES
+};
+
 /* The rooms of one loop thread. */
 struct rooms {
     struct loop *loop;
@@ -64,17 +75,21 @@ struct rooms {
     struct map by_key;      /* of struct room */
     struct map peers_by_id; /* of struct peer; the hash covers the room too */
     struct list all;        /* of struct room */
-    struct list ready;      /* rooms with events to run, served in turn */
+    struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
     struct list idle;       /* rooms without a reason to stay, the longest idle first */
     struct list dead;       /* rooms that have left memory, freed at the end of the turn */
     struct timer evict;
-    struct loop_hook work;
+    struct loop_hook work, late;
     struct outq staged;    /* effects of the turn that runs */
     struct room *running;  /* whose turn it is, NULL between turns */
-    uint64_t turn;         /* loop turn to which spent_until belongs */
+    uint64_t turn;         /* loop turn to which direct_until belongs */
     uint64_t direct_until; /* ns: events that come in run at once until then */
+    uint64_t began;        /* ns: when the event that runs, or will run next, has begun; a few ms early at most */
+    uint64_t slice;        /* ns for which a room has its turn, if it has so much to do */
+    uint64_t long_turn;    /* loop turn in which an event took long, the last time */
     uint64_t last_serial;  /* of a peer */
     size_t n_rooms;
+    bool slow_first;              /* slow rooms are served before new ones, the next time */
     bool stopping;                /* nothing new is let in; every room is to leave */
     bool stop_forced;             /* the deadline has passed: handlers that wait are dropped */
     void (*on_empty)(void *user); /* rooms_stop is done */
@@ -87,6 +102,8 @@ struct room {
     void *instance;      /* the script's VM; NULL in ROOM_NEW */
     char *id;            /* owned, with a NUL behind it */
     uint8_t state;       /* enum room_state */
+    uint8_t pace;        /* enum room_pace */
+    uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
     bool input_closed;   /* a handler waits for storage: no events meanwhile */
     bool wrote;          /* the turn that runs has written to storage */
     bool start_failed;   /* onStart raised in this step */
@@ -95,7 +112,7 @@ struct room {
     bool reload_due;     /* the VM is to take over the party's new version before the next event */
     bool restarting;     /* room_restart was called in this step */
     struct map_node by_key;
-    struct list in_all, in_ready, in_idle;
+    struct list in_all, in_ready, in_idle; /* in_ready: in rooms->ready[pace] */
     struct list inbox; /* of struct event, but for WAKE */
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
@@ -150,6 +167,9 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
 
 /* Ends all rooms at once, without onStop. */
 void rooms_drop(struct rooms *rooms);
+
+/* Has any room an event to run now? */
+bool rooms_busy(const struct rooms *rooms);
 
 /* ---- events from the transports ---- */
 

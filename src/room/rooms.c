@@ -6,8 +6,11 @@
 
 #include <stdlib.h>
 
-/* Time for rooms' queued events in one turn of the loop, before sockets are looked at again. */
+/* Time for queued events of rooms of one pace in one turn of the loop, before sockets are looked at again. */
 #define WORK_BUDGET_NS (5u * NS_PER_MS)
+
+/* Time for which one room runs before the next. */
+#define SLICE_NS (1u * NS_PER_MS)
 
 /* When handlers were dropped at the deadline of rooms_stop, onStop gets this long. */
 #define STOP_LAST_MS 1000u
@@ -23,30 +26,69 @@ static void rooms_free_dead(struct rooms *rooms)
     list_init(&rooms->dead);
 }
 
+bool rooms_busy(const struct rooms *rooms)
+{
+    for (int pace = 0; pace < ROOM_PACES; pace++) {
+        if (!list_empty(&rooms->ready[pace]))
+            return true;
+    }
+    return false;
+}
+
+/* Its events, as long as it has its turn. */
+static void run_slice(struct room *room)
+{
+    struct rooms *rooms = room->rooms;
+    uint64_t until = rooms->began + rooms->slice;
+
+    do {
+        room_step(room);
+        room_stepped(room, clock_monotonic_ns());
+    } while (rooms->began < until && room_has_work(room));
+    list_remove(&room->in_ready);
+    room_schedule(room); /* behind the others of its pace */
+}
+
+/* Slices of the rooms of one pace, in turn. Returns whether there were any. */
+static bool serve(struct rooms *rooms, enum room_pace pace)
+{
+    struct list *ready = &rooms->ready[pace], *link;
+
+    if (list_empty(ready))
+        return false;
+    rooms->began = clock_monotonic_ns();
+    uint64_t until = rooms->began + WORK_BUDGET_NS;
+    while (rooms->began < until && (link = list_pop(ready)) != NULL)
+        run_slice(container_of(link, struct room, in_ready));
+    return true;
+}
+
+/* New rooms and slow ones. If a turn has had an event that took long, sockets are looked at before another
+ * one may follow. */
+static bool rooms_late(struct loop_hook *hook)
+{
+    struct rooms *rooms = container_of(hook, struct rooms, late);
+    bool served = false;
+
+    for (int i = 0; i < 2 && rooms->long_turn != rooms->loop->turn; i++)
+        served |= serve(rooms, rooms->slow_first == (i == 0) ? PACE_SLOW : PACE_NEW);
+    rooms->slow_first = !rooms->slow_first;
+    return served || rooms_busy(rooms);
+}
+
 static bool rooms_work(struct loop_hook *hook)
 {
     struct rooms *rooms = container_of(hook, struct rooms, work);
-    struct list *link;
 
-    if (!list_empty(&rooms->ready)) {
-        uint64_t until = clock_monotonic_ns() + WORK_BUDGET_NS;
-        while ((link = list_pop(&rooms->ready)) != NULL) {
-            struct room *room = container_of(link, struct room, in_ready);
-            room_step(room);
-            room_schedule(room); /* behind the others */
-            if (clock_monotonic_ns() >= until)
-                break;
-        }
-    }
+    serve(rooms, PACE_QUICK);
     rooms_free_dead(rooms);
-    bool more = !list_empty(&rooms->ready);
     if (rooms->on_empty && rooms->n_rooms == 0) {
         void (*on_empty)(void *) = rooms->on_empty;
         rooms->on_empty = NULL;
         timer_stop(&rooms->evict);
         on_empty(rooms->on_empty_user); /* the last thing: it may end the rooms */
     }
-    return more;
+    return false; /* rooms_late knows */
 }
 
 static void stop_all(struct rooms *rooms)
@@ -102,12 +144,16 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
         .counters = counters,
         .evict = {.fn = rooms_on_timer, .loop = loop},
         .work = {.fn = rooms_work},
+        .late = {.fn = rooms_late},
+        .slice = SLICE_NS,
     };
     list_init(&rooms->all);
-    list_init(&rooms->ready);
+    for (int pace = 0; pace < ROOM_PACES; pace++)
+        list_init(&rooms->ready[pace]);
     list_init(&rooms->idle);
     list_init(&rooms->dead);
     loop_hook_add(&loop->work, &rooms->work);
+    loop_hook_add(&loop->late, &rooms->late);
 }
 
 void rooms_fini(struct rooms *rooms)
@@ -116,6 +162,7 @@ void rooms_fini(struct rooms *rooms)
     CHECK(rooms->n_rooms == 0);
     timer_stop(&rooms->evict);
     loop_hook_remove(&rooms->work);
+    loop_hook_remove(&rooms->late);
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);
     outq_fini(&rooms->staged);
@@ -155,6 +202,7 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     memcpy(room->id, id.ptr, id.len);
     room->id[id.len] = '\0';
     room->rooms = rooms;
+    room->pace = PACE_NEW;
     room->party = rooms->script->party_ref(party);
     list_init(&room->inbox);
     list_init(&room->wakes);

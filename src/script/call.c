@@ -116,7 +116,7 @@ static void close_variables(struct task *task, bool late)
     vm->running = task;
     quota_begin(task, late);
     lua_closethread(task->co, vm->L);
-    bool ended = quota_end(task) && !late;
+    bool ended = quota_end(task, true) && !late;
     vm->running = NULL;
     if (ended)
         report_handler(task, CALL_TIME);
@@ -142,7 +142,7 @@ static enum call_result run(struct task *task, int n_args)
     vm->resumes = NULL;
     quota_begin(task, false);
     int status = lua_resume(task->co, vm->L, n_args, &n_results);
-    bool late = quota_end(task);
+    bool late = quota_end(task, status == LUA_OK);
     vm->running = NULL;
     enum call_result result = result_of(status, late);
 

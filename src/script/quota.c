@@ -21,7 +21,7 @@ static _Thread_local struct {
     bool watched;
     struct watch watch;
     lua_State *volatile current; /* the coroutine that runs; NULL: none */
-    uint64_t began;              /* ns, by the coarse clock */
+    uint64_t began;              /* ns */
     char place[LUA_IDSIZE + 16];
 } here;
 
@@ -94,7 +94,7 @@ void quota_begin(struct task *task, bool stop)
     CHECK(!here.current);
     if (!here.watched)
         watch_this_thread();
-    here.began = clock_coarse_ns();
+    here.began = vm->room ? vm->room->rooms->began : clock_monotonic_ns();
     here.place[0] = '\0';
     atomic_store_explicit(&here.watch.budget, task->left, memory_order_relaxed);
     atomic_store_explicit(&here.watch.grace, limits->stuck_time * NS_PER_MS, memory_order_relaxed);
@@ -106,14 +106,16 @@ void quota_begin(struct task *task, bool stop)
     watch_begin(&here.watch);
 }
 
-bool quota_end(struct task *task)
+bool quota_end(struct task *task, bool over)
 {
     watch_end(&here.watch); /* a signal that comes from here on is too late */
     here.current = NULL;
     bool late = festa_lua_late;
     festa_lua_late = 0;
-    uint64_t took = clock_coarse_ns() - here.began;
-    task->left = late || took > task->left ? 0 : task->left - took;
+    if (!over) {
+        uint64_t took = clock_monotonic_ns() - here.began;
+        task->left = late || took > task->left ? 0 : task->left - took;
+    }
     return late;
 }
 

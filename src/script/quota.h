@@ -21,8 +21,9 @@ struct task;
  * whatever runs is to end. */
 void quota_begin(struct task *task, bool stop);
 
-/* It has ended. Takes what it needed from task->left; returns whether it was late. */
-bool quota_end(struct task *task);
+/* It has ended; returns whether it was late. Unless the task is over, takes what the slice needed from
+ * task->left. */
+bool quota_end(struct task *task, bool over);
 
 /* Another coroutine runs from here on, in the same slice. Raises nothing; if the thread is late already, the
  * first instruction that runs there does. */

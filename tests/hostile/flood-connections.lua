@@ -1,6 +1,5 @@
 -- tries: three hundred clients that connect at once, each greeted by ten milliseconds of work and a broadcast
 -- must: others are served between any two of them
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: connect
 -- parallel: 300
 -- expect: 101 open or 503

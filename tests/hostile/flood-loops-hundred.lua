@@ -1,6 +1,5 @@
 -- tries: a hundred rooms that loop, all at the same time
 -- must: others are served between any two of them: they wait for one handler, not for a hundred
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: request
 -- rooms: 100
 -- limits: roomMemory = 1048576

@@ -1,6 +1,5 @@
 -- tries: a hundred timers of a millisecond in each of a hundred rooms, each of which works for two milliseconds
 -- must: others are served; the rooms themselves have no time for more than their timers
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: request
 -- rooms: 100
 -- limits: roomMemory = 1048576

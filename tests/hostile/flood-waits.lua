@@ -1,6 +1,5 @@
 -- tries: two hundred and fifty handlers of a room that work for a while and wait for nothing, without an end
 -- must: others are served
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: unanswered
 -- parallel: 250
 -- expect: sent

@@ -1,6 +1,5 @@
 -- tries: onConnect that loops, for several clients at the same time
 -- must: each is closed with 1011, between two of them others are served
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: connect
 -- parallel: 4
 -- expect: 101 closed 1011 or 500

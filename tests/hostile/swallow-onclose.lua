@@ -1,6 +1,5 @@
 -- tries: onClose that loops, for several clients that go at the same time
 -- must: each run ends, others are served
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: close
 -- parallel: 4
 -- expect: closed

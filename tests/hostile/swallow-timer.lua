@@ -1,6 +1,5 @@
 -- tries: a timer of 1 ms that loops each time
 -- must: each run ends; between two runs others are served
--- todo: rooms take turns event by event, so a room with many small ones falls behind one with many long ones
 -- trigger: request
 -- expect: 200 started
 -- watch: 1500

@@ -426,7 +426,7 @@ static inline void world_settle(struct world *world)
 {
     do
         loop_step(&world->loop);
-    while (!list_empty(&world->rooms.ready));
+    while (rooms_busy(&world->rooms));
 }
 
 /* Turns until it is so. */
