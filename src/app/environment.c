@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* Adds NAME=value; a later one takes the place of an earlier one of the same name. */
 static void set(struct string_list *env, const char *assignment)
 {
@@ -112,12 +110,10 @@ static FILE *open_regular(const char *path, int *rc)
     FILE *file = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (fd < 0 || fstat(fd, &info) != 0)
+    if (fd < 0 || fstat(fd, &info) != 0 || (S_ISREG(info.st_mode) && !(file = fdopen(fd, "r"))))
         *rc = -errno;
-    else if (!S_ISREG(info.st_mode))
+    else if (!file)
         *rc = -EINVAL;
-    else if (!(file = fdopen(fd, "r")))
-        *rc = -errno;
     if (!file && fd >= 0)
         close(fd);
     return file;

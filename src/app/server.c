@@ -112,11 +112,11 @@ static void reload(void *user)
     struct project *before = project_ref(server->project);
     struct project *project = load_again(server->cli, &before->config, &error);
     if (project) {
+        int64_t us = (int64_t)((clock_monotonic_ns() - began) / 1000);
         workers_counters(&server->workers)->reloads++;
         adopt(server, project);
         log_event(LOG_INFO, server->failed ? "mended and reloaded" : "reloaded",
-                  log_int("parties", (int64_t)project->n_parties),
-                  log_real("ms", (double)((clock_monotonic_ns() - began) / 1000) / 1000.0));
+                  log_int("parties", (int64_t)project->n_parties), log_real("ms", (double)us / 1000.0));
         say_new_parties(server, before);
         server->failed = false;
     } else {

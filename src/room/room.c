@@ -31,8 +31,7 @@ static bool inbox_open(const struct room *room)
 
 bool room_has_work(const struct room *room)
 {
-    return !list_empty(&room->wakes) ||
-           ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
+    return !list_empty(&room->wakes) || ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
 }
 
 void room_schedule(struct room *room)

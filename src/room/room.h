@@ -72,22 +72,22 @@ struct rooms {
     void *script_user;
     struct room_limits limits;
     struct counters *counters;
-    struct map by_key;      /* of struct room */
-    struct map peers_by_id; /* of struct peer; the hash covers the room too */
-    struct list all;        /* of struct room */
+    struct map by_key;             /* of struct room */
+    struct map peers_by_id;        /* of struct peer; the hash covers the room too */
+    struct list all;               /* of struct room */
     struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
-    struct list idle;       /* rooms without a reason to stay, the longest idle first */
-    struct list dead;       /* rooms that have left memory, freed at the end of the turn */
+    struct list idle;              /* rooms without a reason to stay, the longest idle first */
+    struct list dead;              /* rooms that have left memory, freed at the end of the turn */
     struct timer evict;
     struct loop_hook work, late;
     struct outq staged;    /* effects of the turn that runs */
     struct room *running;  /* whose turn it is, NULL between turns */
     uint64_t turn;         /* loop turn to which direct_until belongs */
     uint64_t direct_until; /* ns: events that come in run at once until then */
-    uint64_t began;        /* ns: when the event that runs, or will run next, has begun; a few ms early at most */
-    uint64_t slice;        /* ns for which a room has its turn, if it has so much to do */
-    uint64_t long_turn;    /* loop turn in which an event took long, the last time */
-    uint64_t last_serial;  /* of a peer */
+    uint64_t began; /* ns: when the event that runs, or will run next, has begun; a few ms early at most */
+    uint64_t slice; /* ns for which a room has its turn, if it has so much to do */
+    uint64_t long_turn;   /* loop turn in which an event took long, the last time */
+    uint64_t last_serial; /* of a peer */
     size_t n_rooms;
     bool slow_first;              /* slow rooms are served before new ones, the next time */
     bool stopping;                /* nothing new is let in; every room is to leave */
@@ -113,7 +113,7 @@ struct room {
     bool restarting;     /* room_restart was called in this step */
     struct map_node by_key;
     struct list in_all, in_ready, in_idle; /* in_ready: in rooms->ready[pace] */
-    struct list inbox; /* of struct event, but for WAKE */
+    struct list inbox;                     /* of struct event, but for WAKE */
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */
