@@ -47,7 +47,7 @@ static const char *advice(int rc)
     case SQLITE_CORRUPT: return "put back a backup, or save what `sqlite3 FILE .recover` can read";
     case SQLITE_READONLY:
     case SQLITE_PERM: return "make it writable for the user that runs the server";
-    case SQLITE_CANTOPEN: return "check that it is there, and that the server's user may open it";
+    case SQLITE_CANTOPEN: return "check who may open it; one that is lost comes back from a backup";
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return "end the program that uses it";
     case SQLITE_IOERR: return "check the disk";

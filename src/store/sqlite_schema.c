@@ -167,7 +167,6 @@ int sqlite_migrate(sqlite3 *db, const char *path, const char *const *list, unsig
     for (unsigned i = (unsigned)version; i < n; i++) {
         rc = run_step(db, list[i], i + 1);
         if (rc) {
-            sqlite_check_flush(path, rc);
             rc = sqlite_problem(error, path, db, rc); /* before the rollback, which has an error of its own */
             if (!sqlite3_get_autocommit(db))
                 (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
@@ -191,7 +190,6 @@ static int number_file(sqlite3 *db, const char *path, unsigned number, unsigned 
     if (rc == SQLITE_OK)
         rc = ask(db, "SELECT files FROM file", &has_files);
     if (rc) {
-        sqlite_check_flush(path, rc);
         return sqlite_problem(error, path, db, rc);
     }
     if (has_number == number && has_files == n_files)
@@ -219,7 +217,6 @@ int sqlite_schema(sqlite3 *db, const char *path, unsigned number, unsigned n_fil
         wal = span_equal(sqlite_column(mode, 0), SPAN("wal"));
     sqlite3_finalize(mode);
     if (problem != SQLITE_ROW) {
-        sqlite_check_flush(path, problem);
         return sqlite_problem(error, path, db, problem);
     }
     if (!wal) {

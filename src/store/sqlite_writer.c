@@ -251,7 +251,11 @@ int sqlite_writer_open(struct sqlite_file *file, struct buf *error)
 {
     struct sqlite_writer *writer = &file->writer;
 
-    int rc = sqlite_prepare(writer->db, sqlite_write_sql, WRITE_STATEMENTS, writer->statements);
+    /* What a server wrote that was ended then may be in the WAL without having been flushed: nothing is to be read from
+     * it until it is. A checkpoint begins with that; whether it finds the space to copy does not matter here. */
+    int rc = sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_FULL || (rc & 0xff) == SQLITE_BUSY)
+        rc = sqlite_prepare(writer->db, sqlite_write_sql, WRITE_STATEMENTS, writer->statements);
     if (rc)
         return sqlite_problem(error, file->path, writer->db, rc);
     (void)sqlite3_wal_hook(writer->db, on_commit, writer);

@@ -33,6 +33,16 @@ static void run_sql(const char *name, const char *sql)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+static int64_t ask(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t answer = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return answer;
+}
+
 static void add_room(const char *id)
 {
     struct store_room *room = world_room(&world, "p", id);
@@ -207,26 +217,42 @@ static void a_damaged_file_is_refused(void **state)
     world_refuses(&world, "the data file is damaged");
 }
 
-/* A page of a table, seen only when it is read or written. */
-static void damage_found_later_fails_what_needs_it(void **state)
+/* A page of a table, seen only when it is read or written: the rest is usable. */
+static void damage_fails_what_comes_upon_it(void **state)
 {
     char rubbish[4096];
+    sqlite3 *db;
     (void)state;
 
     world_open(&world);
     add_room("a");
     world_close(&world);
+    assert_int_equal(sqlite3_open(world_path(&world, "data.sqlite"), &db), SQLITE_OK);
+    long page = (long)ask(db, "SELECT rootpage FROM sqlite_schema WHERE name = 'entry'");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
     memset(rubbish, 0xa5, sizeof rubbish);
     FILE *file = fopen(world_path(&world, "data.sqlite"), "r+b");
     assert_non_null(file);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    for (long at = 4096, end = ftell(file); at < end; at += 4096) {
-        assert_int_equal(fseek(file, at, SEEK_SET), 0);
-        assert_int_equal(fwrite(rubbish, 1, 4096, file), 4096);
-    }
+    assert_int_equal(fseek(file, (page - 1) * 4096, SEEK_SET), 0);
+    assert_int_equal(fwrite(rubbish, 1, 4096, file), 4096);
     assert_int_equal(fclose(file), 0);
-    /* The table that says which file it is has a page of its own. */
-    world_refuses(&world, "the data file is damaged");
+
+    world_open(&world);
+    struct store_room *room = world_room(&world, "p", "a"), *other = world_room(&world, "p", "b");
+    struct store_read read = list_of(room);
+    read_now(&world, &read);
+    assert_int_equal(read.result, STORE_FAILED);
+    assert_string_equal(read.text, "the data file is damaged");
+    assert_int_equal(read.n_entries, 0);
+    struct store_batch batch = batch_of(room);
+    assert_int_equal(store_batch_put(&batch, SPAN("k"), SPAN("v")), 0);
+    assert_int_equal(batch_keep(&world, &batch), STORE_FAILED);
+    assert_string_equal(batch.text, "the data file is damaged");
+    buf_fini(&batch.ops);
+    set_alarm(&world, other, 5, 0);
+    expect_found(&world, (struct store_search){.kind = STORE_ALARMS, .until = 9, .limit = 9}, "p/b@5");
+    store_room_release(room);
+    store_room_release(other);
 }
 
 /* ---- several files ---- */
@@ -257,9 +283,14 @@ static void files_are_not_mixed(void **state)
 
     world_open_files(&world, 3);
     world_close(&world);
+    /* The second and the third are swapped. */
     snprintf(from, sizeof from, "%s", world_path(&world, "data-3.sqlite"));
+    assert_int_equal(rename(from, world_path(&world, "swap")), 0);
+    snprintf(from, sizeof from, "%s", world_path(&world, "data-2.sqlite"));
+    assert_int_equal(rename(from, world_path(&world, "data-3.sqlite")), 0);
+    snprintf(from, sizeof from, "%s", world_path(&world, "swap"));
     assert_int_equal(rename(from, world_path(&world, "data-2.sqlite")), 0);
-    world_refuses(&world, "is data file 3 of 3, and is to be 2 of 3");
+    world_refuses(&world, "is data file 2 of 3, and is to be 3 of 3");
     snprintf(from, sizeof from, "%s", world_path(&world, "data-2.sqlite"));
     assert_int_equal(rename(from, world_path(&world, "data.sqlite")), 0);
     world_refuses(&world, "both data.sqlite and data-1.sqlite");
@@ -282,16 +313,6 @@ static void a_folder_that_was_being_made_is_made(void **state)
 }
 
 /* ---- steps ---- */
-
-static int64_t ask(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    int64_t answer = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return answer;
-}
 
 static void steps_are_taken_once_and_whole(void **state)
 {
@@ -340,7 +361,7 @@ int main(void)
         TEST(something_else_is_refused),
         TEST(a_newer_version_is_refused),
         TEST(a_damaged_file_is_refused),
-        TEST(damage_found_later_fails_what_needs_it),
+        TEST(damage_fails_what_comes_upon_it),
         TEST(a_missing_file_is_missed),
         TEST(files_are_not_mixed),
         TEST(a_folder_that_was_being_made_is_made),
