@@ -2,22 +2,26 @@
 #include "base/check.h"
 #include "store/sqlite_private.h"
 
+static const char tidy_sql[] = "DELETE FROM room WHERE id = ?1 AND alarm IS NULL"
+                               " AND NOT EXISTS (SELECT 1 FROM self WHERE room = ?1)"
+                               " AND NOT EXISTS (SELECT 1 FROM entry WHERE room = ?1)";
+static const char put_sql[] = "INSERT INTO entry(room, key, value) VALUES(?1, ?2, ?3)"
+                              " ON CONFLICT(room, key) DO UPDATE SET value = excluded.value";
+static const char self_sql[] = "INSERT INTO self(room, value) VALUES(?1, ?2)"
+                               " ON CONFLICT(room) DO UPDATE SET value = excluded.value";
+
 const char *const sqlite_write_sql[WRITE_STATEMENTS] = {
     [WRITE_BEGIN] = "BEGIN IMMEDIATE",
     [WRITE_COMMIT] = "COMMIT",
     [WRITE_ROLLBACK] = "ROLLBACK",
     [WRITE_ROOM_FIND] = "SELECT id FROM room WHERE party = ?1 AND name = ?2",
     [WRITE_ROOM_ADD] = "INSERT INTO room(party, name) VALUES(?1, ?2)",
-    [WRITE_ROOM_TIDY] = "DELETE FROM room WHERE id = ?1 AND alarm IS NULL"
-                        " AND NOT EXISTS (SELECT 1 FROM self WHERE room = ?1)"
-                        " AND NOT EXISTS (SELECT 1 FROM entry WHERE room = ?1)",
-    [WRITE_PUT] = "INSERT INTO entry(room, key, value) VALUES(?1, ?2, ?3)"
-                  " ON CONFLICT(room, key) DO UPDATE SET value = excluded.value",
+    [WRITE_ROOM_TIDY] = tidy_sql,
+    [WRITE_PUT] = put_sql,
     [WRITE_DELETE] = "DELETE FROM entry WHERE room = ?1 AND key = ?2",
     [WRITE_CLEAR] = "DELETE FROM entry WHERE room = ?1",
     [WRITE_ALARM] = "UPDATE room SET alarm = ?2, attempt = ?3 WHERE id = ?1",
-    [WRITE_SELF] =
-        "INSERT INTO self(room, value) VALUES(?1, ?2) ON CONFLICT(room) DO UPDATE SET value = excluded.value",
+    [WRITE_SELF] = self_sql,
     [WRITE_SELF_DELETE] = "DELETE FROM self WHERE room = ?1",
 };
 

@@ -5,23 +5,31 @@
 
 #include <string.h>
 
+#define ENTRIES "SELECT key, value FROM entry WHERE room = ?1 AND key >= ?2"
+#define ROOMS "SELECT party, name, alarm, attempt FROM room"
+
+static const char list_sql[] = ENTRIES " ORDER BY key";
+static const char list_reverse_sql[] = ENTRIES " ORDER BY key DESC";
+static const char list_until_sql[] = ENTRIES " AND key < ?3 ORDER BY key";
+static const char list_until_reverse_sql[] = ENTRIES " AND key < ?3 ORDER BY key DESC";
+/* By the index of rooms with an alarm, which holds them in this order. */
+static const char alarms_sql[] = ROOMS " WHERE alarm IS NOT NULL AND alarm <= ?1"
+                                       " AND (alarm, party, name) > (?2, ?3, ?4) ORDER BY alarm, party, name";
+static const char rooms_sql[] = ROOMS " WHERE party = ?1 AND name >= ?2 ORDER BY name";
+
 static const char *const read_sql[READ_STATEMENTS] = {
     [READ_BEGIN] = "BEGIN",
     [READ_COMMIT] = "COMMIT",
     [READ_ROOM] = "SELECT id, alarm, attempt FROM room WHERE party = ?1 AND name = ?2",
     [READ_GET] = "SELECT value FROM entry WHERE room = ?1 AND key = ?2",
-    [READ_LIST] = "SELECT key, value FROM entry WHERE room = ?1 AND key >= ?2 ORDER BY key",
-    [READ_LIST_REVERSE] = "SELECT key, value FROM entry WHERE room = ?1 AND key >= ?2 ORDER BY key DESC",
-    [READ_LIST_UNTIL] =
-        "SELECT key, value FROM entry WHERE room = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
-    [READ_LIST_UNTIL_REVERSE] = "SELECT key, value FROM entry WHERE room = ?1 AND key >= ?2 AND key < ?3"
-                                " ORDER BY key DESC",
+    [READ_LIST] = list_sql,
+    [READ_LIST_REVERSE] = list_reverse_sql,
+    [READ_LIST_UNTIL] = list_until_sql,
+    [READ_LIST_UNTIL_REVERSE] = list_until_reverse_sql,
     [READ_ANY] = "SELECT 1 FROM entry WHERE room = ?1 LIMIT 1",
     [READ_SELF] = "SELECT value FROM self WHERE room = ?1",
-    [READ_ALARMS] = "SELECT party, name, alarm, attempt FROM room WHERE alarm IS NOT NULL AND alarm <= ?1"
-                    " AND (alarm, party, name) > (?2, ?3, ?4) ORDER BY alarm, party, name",
-    [READ_ROOMS] =
-        "SELECT party, name, alarm, attempt FROM room WHERE party = ?1 AND name >= ?2 ORDER BY name",
+    [READ_ALARMS] = alarms_sql,
+    [READ_ROOMS] = rooms_sql,
 };
 
 /* ---- what a read asks for ---- */

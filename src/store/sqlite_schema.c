@@ -98,7 +98,7 @@ static int identify(sqlite3 *db, const char *path, bool *ours, struct buf *error
 int sqlite_count_files(const char *path, struct buf *error)
 {
     sqlite3 *db;
-    bool ours;
+    bool ours = false;
     int64_t tables = 0, files = 0;
 
     int rc = sqlite_connect(path, false, &db, error);
@@ -205,7 +205,7 @@ static int number_file(sqlite3 *db, const char *path, unsigned number, unsigned 
 int sqlite_schema(sqlite3 *db, const char *path, unsigned number, unsigned n_files, struct buf *error)
 {
     sqlite3_stmt *mode = NULL;
-    bool ours, wal = false;
+    bool ours = false, wal = false;
 
     int rc = identify(db, path, &ours, error);
     if (rc)

@@ -262,7 +262,7 @@ static void a_missing_file_is_missed(void **state)
     (void)state;
     world_open_files(&world, 3);
     for (int i = 0; i < 20; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "%d", i);
         add_room(id);
     }

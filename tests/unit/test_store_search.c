@@ -162,7 +162,7 @@ static void a_room_stays_in_its_file(void **state)
     (void)state;
 
     for (int i = 0; i < 30; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "%d", i);
         add_entry("p", id);
     }
@@ -173,7 +173,7 @@ static void a_room_stays_in_its_file(void **state)
     world_open_files(&world, 7); /* the folder keeps its number */
     assert_true(access(world_path(&world, "data-4.sqlite"), F_OK) != 0);
     for (int i = 0; i < 30; i++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "%d", i);
         struct store_room *room = world_room(&world, "p", id);
         expect_all(&world, room, "k=v");
