@@ -2,10 +2,10 @@
  * connection's state, calls between rooms.
  *
  * A value is a boolean, an integer, a float, a string, json.null, or a table of these; keys are booleans,
- * integers, floats and strings. They come back as they went in, each bit of a float and each byte of a string,
- * but for two things: a table that is found in two places becomes two tables, and where a weak table's
- * metatable or a class would have to come along, it is an error instead. Of metatables only json's marks
- * (json.array, json.object) are kept. Tables are read raw: no code of the script's runs.
+ * integers, floats and strings. It comes back as it went in, each bit of a float and each byte of a string, but
+ * that a table which is found in two places becomes two tables. A table with a metatable is no value, since its
+ * methods could not come along, unless that is one of json's marks (json.array, json.object), which comes back.
+ * Tables are read raw: no code of the script's runs.
  *
  * The same table, not changed meanwhile, gives the same bytes, since pairs are written in the order in which
  * lua_next finds them. Equal tables that were made differently may give different bytes.

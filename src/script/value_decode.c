@@ -190,14 +190,13 @@ static bool read_value(struct reader *r)
 
 int value_decode(lua_State *L, struct span bytes)
 {
-    struct reader r = {.L = L,
-                       .at = (const uint8_t *)bytes.ptr,
-                       .end = (const uint8_t *)bytes.ptr + bytes.len};
-    int top = lua_gettop(L);
+    const uint8_t *begin = (const uint8_t *)bytes.ptr;
 
     /* Numbers of elements and pairs fit Lua's. */
-    if (bytes.len == 0 || bytes.len > INT_MAX || *r.at++ != VALUE_VERSION)
+    if (bytes.len == 0 || bytes.len > INT_MAX || *begin != VALUE_VERSION)
         return -EINVAL;
+    struct reader r = {.L = L, .at = begin + 1, .end = begin + bytes.len};
+    int top = lua_gettop(L);
     luaL_checkstack(L, 8, "value");
     if (read_value(&r) && r.at == r.end)
         return 0;

@@ -1,21 +1,8 @@
 /* Values whose bytes are damaged, and VMs without memory: whatever happens, it is a value or a clean failure, and
  * no more memory is taken than the bytes are worth. */
-#include "script_driver.h"
-#include "value_check.h"
-
-#include "script/value.h"
+#include "value_driver.h"
 
 #include <errno.h>
-#include <lauxlib.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static const struct value_terms terms = {.refusal = "can't be stored",
-                                         .name = "value",
-                                         .limit_bytes = 1 << 24};
 
 /* A bit of everything. */
 static const char sample[] =
@@ -23,33 +10,6 @@ static const char sample[] =
     "local keys = {} for i = 1, 17 do keys['key' .. i] = -i * 1000 end\n"
     "return { 1, -40000, 1 << 62, 0.5, 'short', ('long'):rep(20), true, json.null, {}, json.array({ 1 }),\n"
     "  json.object({}), wide, keys, [1.25] = 'float', [false] = { { { {} } } }, [-7] = 'integer', a = 'a' }";
-
-static struct script_driver driver;
-
-static int set_up(void **state)
-{
-    (void)state;
-    script_driver_init(&driver, NULL);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    script_driver_fini(&driver);
-    return 0;
-}
-
-static void run(lua_CFunction function)
-{
-    assert_int_equal(script_driver_run(&driver, function, NULL), 0);
-}
-
-static void push(lua_State *L, const char *chunk)
-{
-    if (luaL_loadstring(L, chunk) != LUA_OK || lua_pcall(L, 0, 1, 0) != LUA_OK)
-        fail_msg("%s: %s", chunk, lua_tostring(L, -1));
-}
 
 /* Pushes a copy of the bytes of the value at the top, which the VM keeps. */
 static struct span push_bytes(lua_State *L)
@@ -120,7 +80,7 @@ static int check_truncations(lua_State *L)
 static void each_truncation(void **state)
 {
     (void)state;
-    run(check_truncations);
+    run(check_truncations, NULL);
 }
 
 /* What is read of damaged bytes is a value, which can be written and comes back. */
@@ -134,6 +94,17 @@ static void check_again(lua_State *L)
     lua_settop(L, top);
 }
 
+#define DAMAGES (8u + 2u + 16u)
+
+/* Each bit, each neighbour, and the tags that are no ranges. */
+static uint8_t damage(uint8_t right, unsigned kind)
+{
+    unsigned wrong = kind < 8    ? right ^ 1u << kind
+                     : kind < 10 ? right + (kind == 8 ? 1u : 0xffu)
+                                 : VALUE_FALSE + kind - 10;
+    return (uint8_t)wrong;
+}
+
 static int check_corruptions(lua_State *L)
 {
     push(L, sample);
@@ -145,11 +116,8 @@ static int check_corruptions(lua_State *L)
     memcpy(damaged, bytes.ptr, bytes.len);
     for (size_t i = 0; i < bytes.len; i++) {
         uint8_t right = damaged[i];
-        /* Each bit, each neighbour, and the borders of the tags. */
-        for (unsigned kind = 0; kind < 8 + 2 + 16; kind++) {
-            damaged[i] = kind < 8    ? (uint8_t)(right ^ (1u << kind))
-                         : kind < 10 ? (uint8_t)(right + (kind == 8 ? 1u : 0xffu))
-                                     : (uint8_t)(0xa0 + kind - 10);
+        for (unsigned kind = 0; kind < DAMAGES; kind++) {
+            damaged[i] = damage(right, kind);
             if (read_within_bound(L, damaged, bytes.len) == 0) {
                 n_good++;
                 if (kind % 4 == 0)
@@ -170,7 +138,7 @@ static int check_corruptions(lua_State *L)
 static void each_byte_corrupted(void **state)
 {
     (void)state;
-    run(check_corruptions);
+    run(check_corruptions, NULL);
 }
 
 /* ---- bytes that were never written ---- */
@@ -257,7 +225,7 @@ static int check_crafted(lua_State *L)
 static void crafted_bytes(void **state)
 {
     (void)state;
-    run(check_crafted);
+    run(check_crafted, NULL);
 }
 
 /* Tables in tables, each for all that is left; and too deep ones, of both kinds. */
@@ -293,7 +261,7 @@ static int check_nests(lua_State *L)
 static void tables_for_all_that_is_left(void **state)
 {
     (void)state;
-    run(check_nests);
+    run(check_nests, NULL);
 }
 
 /* ---- no memory ---- */
@@ -356,7 +324,7 @@ static uint64_t fail_each(lua_CFunction function)
 static void without_memory(void **state)
 {
     (void)state;
-    run(store_sample);
+    run(store_sample, NULL);
     assert_true(fail_each(decode_stored) > 20);
     assert_true(fail_each(encode_deep) > 2 * VALUE_DEPTH_MAX / 2);
     free((char *)stored.ptr);
