@@ -397,6 +397,7 @@ void script_fini(struct script *script)
 {
     pool_free(script->pool);
     script->pool = NULL;
+    buf_fini(&script->encoded);
     project_unref(script->project);
     script->project = NULL;
 }
