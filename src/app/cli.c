@@ -24,7 +24,7 @@ const char cli_help[] =
     "  --port N           port to listen on (1999; 0: any free one)\n"
     "  --host ADDRESS     address to listen on (127.0.0.1)\n"
     "  --threads N        loop threads (as many as there are cores)\n"
-    "  --data DIR         folder for the server's data (DIR/.festa); this version stores nothing yet\n"
+    "  --data DIR         folder for what rooms store (DIR/.festa)\n"
     "  --config FILE      configuration to read in place of DIR/festa.lua\n"
     "  --var NAME=VALUE   a variable for party.env; may be repeated\n"
     "  --log-level LEVEL  debug, info, warn, error or off (info)\n"

@@ -7,7 +7,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/sqlite.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -203,17 +205,40 @@ static void serve(struct server *server)
     unwatch_signals(server);
 }
 
+/* The data folder. A project that can't have one, since nothing can be made where it lies, is served without. */
+static int open_store(const struct cli *cli, struct store **store)
+{
+    struct buf path = {0}, error = {0};
+
+    CHECK((cli->data ? buf_printf(&path, "%s", cli->data) : buf_printf(&path, "%s/.festa", cli->directory)) ==
+              0 &&
+          buf_append(&path, "", 1) == 0);
+    int rc = store_open_sqlite((const char *)path.data, 1, &error, store);
+    if ((rc == -EROFS || rc == -EACCES) && !cli->data && access((const char *)path.data, F_OK) != 0) {
+        log_event(LOG_WARN, "rooms can't store anything: choose a folder with --data",
+                  log_text("error", (struct span){(const char *)error.data, error.len}));
+        rc = 0;
+    } else if (rc != 0) {
+        fprintf(stderr, "festa: %.*s\n", (int)error.len, (const char *)error.data);
+    }
+    buf_fini(&path);
+    buf_fini(&error);
+    return rc;
+}
+
 int server_run(struct project *project, const struct cli *cli)
 {
     struct server server = {.cli = cli, .project = project_ref(project)};
+    struct store *store = NULL;
     int exit_code = 1;
 
-    if (workers_init(&server.workers, project) == 0 &&
+    if (open_store(cli, &store) == 0 && workers_init(&server.workers, project, store) == 0 &&
         workers_listen(&server.workers, &project->config) == 0) {
         serve(&server);
         exit_code = 0;
     }
     workers_fini(&server.workers);
+    store_close(store);
     project_unref(server.project);
     return exit_code;
 }

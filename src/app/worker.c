@@ -131,7 +131,8 @@ struct counters *workers_counters(struct workers *workers)
 
 /* ---- one thread ---- */
 
-static int worker_init(struct worker *worker, struct workers *all, struct project *project)
+static int worker_init(struct worker *worker, struct workers *all, struct project *project,
+                       struct store *store)
 {
     const struct config *config = &project->config;
     const struct room_limits room_limits = room_limits_of(&config->limits);
@@ -158,6 +159,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
         return rc;
     }
     rooms_init(&worker->rooms, &worker->loop, &script_ops, &worker->script, &room_limits, &worker->counters);
+    worker->rooms.store = store;
     edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
               &worker->script);
     edge_adopt(&worker->edge, config, project->broken);
@@ -203,7 +205,7 @@ static unsigned thread_count(const struct config *config)
     return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
 }
 
-int workers_init(struct workers *workers, struct project *project)
+int workers_init(struct workers *workers, struct project *project, struct store *store)
 {
     unsigned wanted = thread_count(&project->config);
 
@@ -214,7 +216,7 @@ int workers_init(struct workers *workers, struct project *project)
     workers->team.edges = workers->edges;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
-        int rc = worker_init(worker, workers, project);
+        int rc = worker_init(worker, workers, project, store);
         if (rc != 0)
             return rc;
         workers->edges[workers->count++] = &worker->edge;

@@ -142,6 +142,12 @@ void outq_drain(struct outq *outq, struct room *room, uint64_t durable)
         outq->first = outq->count = 0;
 }
 
+void outq_decide(struct outq *outq, uint64_t gate)
+{
+    for (size_t i = outq->count; i > outq->first && outq->items[i - 1].gate == OUTQ_UNKNOWN; i--)
+        outq->items[i - 1].gate = gate;
+}
+
 int outq_move(struct outq *from, struct outq *to, uint64_t gate)
 {
     int rc = 0;

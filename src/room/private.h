@@ -43,6 +43,16 @@ void room_resume_peers(struct room *room);
 void room_turn_begin(struct room *room);
 void room_turn_end(struct room *room);
 
+/* The room's batches up to this one are durable: what waited for that leaves. */
+void room_durable(struct room *room, uint64_t number);
+
+/* A batch of the room was not kept: nothing that came of it leaves, who is connected is closed with 1011, and
+ * its memory is forgotten. It starts anew from what is stored, with its next event. */
+void room_break(struct room *room, const char *why);
+
+/* What the handler that waits for the store has waited for is there. */
+void room_answer(struct room *room, void *handle);
+
 /* The peer is closed for the script: it is no longer counted or found. */
 void room_unlist(struct peer *peer);
 

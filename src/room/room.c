@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "room/data.h"
 
 #include <stdlib.h>
 
@@ -31,6 +33,8 @@ static bool inbox_open(const struct room *room)
 
 bool room_has_work(const struct room *room)
 {
+    if (room->input_closed)
+        return room->answer != NULL;
     return !list_empty(&room->wakes) || ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
 }
 
@@ -154,10 +158,11 @@ static void close_instance(struct room *room)
         return;
     void *instance = room->instance;
     room->instance = NULL;
+    data_abandon(room);
     room->rooms->script->close(instance);
     room->rooms->counters->rooms_stopped++;
     room->n_waiting = room->n_holds = room->n_open = 0;
-    room->input_closed = room->reload_due = false;
+    room->reload_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
     struct list *link;
@@ -414,6 +419,7 @@ static void restart(struct room *room)
     static const char reason[] = "Internal error";
 
     room->rooms->counters->rooms_restarted++;
+    data_abandon(room);
     room_turn_begin(room);
     list_each_safe(it, &room->peers) {
         struct peer *peer = container_of(it, struct peer, link);
@@ -426,6 +432,19 @@ static void restart(struct room *room)
     close_instance(room);
     room->state = ROOM_NEW;
     room_schedule(room);
+}
+
+void room_break(struct room *room, const char *why)
+{
+    log_event(LOG_ERROR, "what a room has written could not be stored: the room starts anew from what is",
+              log_str("party", room->rooms->script->party_name(room->party).ptr), log_str("room", room->id),
+              log_str("error", why));
+    room->durable = room->written; /* nothing waits for these any more */
+    outq_clear(&room->outq);
+    room->turn_open = room->stopped = false;
+    if (room->instance)
+        restart(room);
+    room->input_closed = true; /* until the store is done with it */
 }
 
 void room_restart(struct room *room)
@@ -480,9 +499,13 @@ void room_step(struct room *room)
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);
-    if (room->reload_due && inbox_open(room) && (event = event_new(EVENT_RELOAD)) != NULL)
+    if (room->answer) {
+        event = room->answer;
+        room->answer = NULL;
+        room->input_closed = false;
+    } else if (room->reload_due && inbox_open(room) && (event = event_new(EVENT_RELOAD)) != NULL)
         room->reload_due = false;
-    else if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
+    else if (!list_empty(&room->wakes) && !room->input_closed && (room->wake_next || !inbox)) {
         event = container_of(list_pop(&room->wakes), struct event, link);
         room->wake_next = false;
     } else if (inbox) {
@@ -510,6 +533,7 @@ void room_stop(struct room *room)
         room_remove(room);
         return;
     }
+    data_abandon(room);
     room->state = ROOM_STOPPING;
     room->rooms->began = clock_monotonic_ns();
     room_turn_begin(room);
@@ -559,6 +583,7 @@ void room_remove(struct room *room)
     room->stopped = false;
     map_remove(&rooms->by_key, &room->by_key);
     close_instance(room);
+    data_leave(room);
     refuse_queued(room);
     while (!list_empty(&room->peers))
         room_part(container_of(room->peers.next, struct peer, link));

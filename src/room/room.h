@@ -16,7 +16,9 @@
 #include "room/event.h"
 #include "room/outq.h"
 
-struct party; /* the script's: a compiled party */
+struct party;     /* the script's: a compiled party */
+struct room_data; /* data.h */
+struct store;     /* store/store.h */
 
 /* What runs a party; implemented by script. A room's VM is an instance. */
 struct script_ops {
@@ -70,6 +72,7 @@ struct rooms {
     struct loop *loop;
     const struct script_ops *script;
     void *script_user;
+    struct store *store; /* set after rooms_init; NULL: rooms have no durable data */
     struct room_limits limits;
     struct counters *counters;
     struct map by_key;             /* of struct room */
@@ -104,8 +107,8 @@ struct room {
     uint8_t state;       /* enum room_state */
     uint8_t pace;        /* enum room_pace */
     uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
-    bool input_closed;   /* a handler waits for storage: no events meanwhile */
-    bool wrote;          /* the turn that runs has written to storage */
+    bool input_closed;   /* a handler waits for the store: no events meanwhile, and its turn is not over */
+    bool turn_open;      /* what that turn has sent so far waits in outq for its end */
     bool start_failed;   /* onStart raised in this step */
     bool stopped;        /* onStop is over; the room leaves when what it wrote is durable */
     bool wake_next;      /* the inbox was served last */
@@ -130,7 +133,9 @@ struct room {
     struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */
     uint64_t idle_since;       /* ms of loop_now */
-    uint64_t written, durable; /* number of the last batch handed to storage, of the last durable one */
+    struct event *answer;   /* what the handler that waits for the store goes on with; NULL: not there yet */
+    struct room_data *data; /* NULL: it has not been asked for */
+    uint64_t written, durable; /* number of the last batch handed to the store, of the last durable one */
     struct outq outq;          /* effects that wait for the gate */
 };
 
@@ -244,10 +249,3 @@ void room_restart(struct room *room);
 /* A reason to stay in memory, and its end. */
 void room_hold(struct room *room);
 void room_release(struct room *room);
-
-/* ---- the gate ---- */
-
-/* The turn that runs has written: its output waits until room_durable(room, n) with n at
- * least the number that the turn gets at its end. Called by storage. */
-void room_wrote(struct room *room);
-void room_durable(struct room *room, uint64_t number);

@@ -221,6 +221,12 @@ void room_wake(struct room *room, void *handle)
     room_schedule(room);
 }
 
+void room_answer(struct room *room, void *handle)
+{
+    room->answer = own_event(EVENT_WAKE, handle);
+    room_schedule(room);
+}
+
 void room_timer_due(struct room *room, void *handle)
 {
     room_post(room, own_event(EVENT_TIMER, handle));

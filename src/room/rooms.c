@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "room/data.h"
 
 #include <stdlib.h>
 
@@ -257,7 +258,8 @@ void rooms_drop(struct rooms *rooms)
 void room_settle(struct room *room)
 {
     struct rooms *rooms = room->rooms;
-    bool settled = rooms->running != room && room->outq.count == 0 && room->written <= room->durable;
+    bool settled =
+        rooms->running != room && room->outq.count == 0 && room->written <= room->durable && !data_busy(room);
     bool quiet = settled && (room->state == ROOM_RUNNING || room->state == ROOM_NEW) &&
                  room->n_waiting == 0 && list_empty(&room->inbox) && list_empty(&room->wakes) &&
                  room->n_open == 0 && !room->reload_due;

@@ -29,6 +29,13 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
+/* The room of the handler that runs; raises in the file scope. */
+struct room *room_check(lua_State *L);
+
+/* ---- storage ---- */
+/* Pushes party.storage. */
+void storage_push(lua_State *L);
+
 /* ---- connection ---- */
 extern const char connection_type[];
 /* Pushes the object of a peer, made at first use. */

@@ -179,7 +179,7 @@ static void batches_done(struct loop_message *message)
     list_push(&first->link, &batches);
     while ((link = list_pop(&batches)) != NULL) {
         struct store_batch *batch = container_of(link, struct store_batch, link);
-        loop_release(loop);
+        loop_job_end(loop);
         batch->done(batch, batch->result);
     }
 }
@@ -197,7 +197,7 @@ void store_post_batches(struct loop *loop, struct list *batches)
 static void read_done(struct loop_message *message)
 {
     struct store_read *read = container_of(message, struct store_read, request.message);
-    loop_release(read->room->loop);
+    loop_job_end(read->room->loop);
     read->done(read);
 }
 
@@ -210,7 +210,7 @@ void store_post_read(struct store_read *read)
 static void search_done(struct loop_message *message)
 {
     struct store_search *search = container_of(message, struct store_search, request.message);
-    loop_release(search->loop);
+    loop_job_end(search->loop);
     search->done(search);
 }
 
@@ -242,7 +242,7 @@ void store_submit(struct store_batch *batch)
 {
     batch->result = STORE_OK;
     batch->text = NULL;
-    loop_hold(batch->room->loop);
+    loop_job_begin(batch->room->loop);
     batch->room->store->ops->submit(batch);
 }
 
@@ -255,7 +255,7 @@ void store_read(struct store_read *read)
     read->empty = true;
     read->alarm = 0;
     read->attempt = 0;
-    loop_hold(read->room->loop);
+    loop_job_begin(read->room->loop);
     read->room->store->ops->read(read);
 }
 
@@ -264,7 +264,7 @@ void store_search(struct store_search *search)
     search->result = STORE_OK;
     search->text = NULL;
     search->n_found = 0;
-    loop_hold(search->loop);
+    loop_job_begin(search->loop);
     search->store->ops->search(search);
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/buf.h"
+#include "fake_store.h"
+#include "room/data_private.h"
 #include "room/private.h"
 
 #include <setjmp.h>
@@ -27,6 +29,7 @@ enum act { ACT_DONE, ACT_FAIL, ACT_WAIT };
 struct fake {
     struct loop loop;
     struct rooms rooms;
+    struct fake_store store;
     struct counters counters;
     struct party party;
     struct buf log;
@@ -42,8 +45,6 @@ struct fake {
     struct list tasks; /* handlers that wait, of all rooms, the oldest first */
     struct list peers; /* of struct fake_peer, those with a transport */
     size_t n_vms, n_tasks, n_peers, n_exchanges, n_groups;
-    bool (*until)(struct fake *fake); /* of fake_wait */
-    struct loop_hook watch;
     struct timer guard;
     bool late;
 };

@@ -223,6 +223,29 @@ static inline void fake_wake(struct fake *fake, size_t n)
     room_wake(task->vm->room, task);
 }
 
+/* ---- what is stored ---- */
+
+/* The turn that runs writes something; without memory for it, it does not. */
+static inline void fake_write(struct room *room)
+{
+    assert_ptr_equal(room->rooms->running, room);
+    (void)!data_put(room, SPAN("key"), SPAN("value"));
+}
+
+/* Has the turn that runs? */
+static inline bool fake_has_written(const struct room *room)
+{
+    return room->data && room->data->batch;
+}
+
+/* What the room has written up to this batch is durable. */
+static inline void fake_durable(struct room *room, uint64_t number)
+{
+    struct fake_store *store = (struct fake_store *)(void *)room->rooms->store;
+    while (room->durable < number)
+        fake_store_end(store, fake_store_next(store, room->data->store), STORE_OK);
+}
+
 /* ---- what handlers of tests do ---- */
 
 static inline int fake_send(struct peer *peer, const char *text)
@@ -286,32 +309,20 @@ static inline void fake_queue(struct fake *fake)
     fake->rooms.direct_until = 0;
 }
 
-static inline bool fake_watch(struct loop_hook *hook)
-{
-    struct fake *fake = container_of(hook, struct fake, watch);
-    if (fake->until(fake))
-        loop_stop(&fake->loop);
-    return false;
-}
-
 static inline void fake_on_guard(struct timer *guard)
 {
     struct fake *fake = container_of(guard, struct fake, guard);
     fake->late = true;
-    loop_stop(&fake->loop);
 }
 
 /* Runs the loop until it is so. */
 static inline void fake_wait(struct fake *fake, bool (*until)(struct fake *fake))
 {
-    fake->until = until;
-    fake->watch.fn = fake_watch;
     fake->guard.fn = fake_on_guard;
-    loop_hook_add(&fake->loop.work, &fake->watch);
     timer_start(&fake->loop, &fake->guard, FAKE_DEADLINE_MS);
     loop_keep_turning(&fake->loop);
-    loop_run(&fake->loop);
-    loop_hook_remove(&fake->watch);
+    while (!until(fake) && !fake->late)
+        uv_run(&fake->loop.uv, UV_RUN_ONCE);
     timer_stop(&fake->guard);
     assert_false(fake->late);
 }
@@ -344,6 +355,8 @@ static inline struct fake *fake_begin(const struct room_limits *limits)
     list_init(&fake->peers);
     assert_int_equal(loop_init(&fake->loop), 0);
     rooms_init(&fake->rooms, &fake->loop, &fake_ops, fake, limits ? limits : &usual, &fake->counters);
+    fake_store_init(&fake->store);
+    fake->rooms.store = &fake->store.base;
     fake->rooms.slice = 0; /* one event each, however little it takes */
     return fake;
 }
@@ -367,6 +380,7 @@ static inline struct room *fake_room(struct fake *fake, const char *id)
 static inline void fake_end(struct fake *fake)
 {
     rooms_drop(&fake->rooms);
+    fake_store_settle(&fake->store);
     loop_step(&fake->loop);
     while (!list_empty(&fake->peers))
         fake_gone(container_of(fake->peers.next, struct fake_peer, link));
@@ -380,6 +394,7 @@ static inline void fake_end(struct fake *fake)
     assert_int_equal(fake->rooms.staged.count, 0);
     assert_true(!rooms_busy(&fake->rooms) && list_empty(&fake->rooms.idle));
     rooms_fini(&fake->rooms);
+    fake_store_fini(&fake->store);
     assert_int_equal(fake->party.refs, 0);
     loop_fini(&fake->loop);
     buf_fini(&fake->log);

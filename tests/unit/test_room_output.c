@@ -10,12 +10,12 @@ static enum act obey(struct fake *fake, struct room *room, struct event *event)
     enum act act = ACT_DONE;
 
     if (event->kind == EVENT_REQUEST && fake->user)
-        room_wrote(room);
+        fake_write(room);
     if (event->kind != EVENT_MESSAGE && event->kind != EVENT_ERROR)
         return ACT_DONE;
     for (size_t i = 0; i < event->len; i++) {
         switch (event->data[i]) {
-        case 'w': room_wrote(room); break;
+        case 'w': fake_write(room); break;
         case 's':
             assert_int_equal(fake_send(event->peer, (const char *)(char[]){(char)event->data[0], '\0'}), 0);
             break;
@@ -73,12 +73,12 @@ static void output_waits_for_the_writes_before_it(void **state)
     fake_expect(fake, "r:message a 2sw; r:message a 3s; r:message a 4wsb; r:message a 5s");
     assert_int_equal(room->written, 2);
 
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a send 2; a send 3");
     message(a, "6s");
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "r:message a 6s");
-    room_durable(room, 2);
+    fake_durable(room, 2);
     fake_expect(fake, "a send 4; broadcast all to a; a send 5; a send 6");
     message(a, "7s");
     fake_expect(fake, "r:message a 7s; a send 7");
@@ -96,7 +96,7 @@ static void several_writes_may_become_durable_at_once(void **state)
     message(a, "3wws");
     assert_int_equal(a->peer.room->written, 3);
     fake_forget(fake);
-    room_durable(a->peer.room, 3);
+    fake_durable(a->peer.room, 3);
     fake_expect(fake, "a send 1; a send 2; a send 3");
     fake_end(fake);
 }
@@ -110,7 +110,7 @@ static void one_room_s_gate_is_not_another_s(void **state)
     message(a, "1wb");
     message(b, "2b");
     fake_expect(fake, "r:message a 1wb; s:message b 2b; broadcast all to b");
-    room_durable(a->peer.room, 1);
+    fake_durable(a->peer.room, 1);
     fake_expect(fake, "broadcast all to a");
     fake_end(fake);
 }
@@ -135,7 +135,7 @@ static void everything_that_a_room_says_waits(void **state)
     assert_int_equal(fake->n_exchanges, 1);
     assert_int_equal(room->n_open, 0); /* the script has answered */
     assert_false(peer_open(&b->peer));
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "x = 200 r; b join; b accept; broadcast all to a b; b close 4000 bye; a send f");
     fake_end(fake);
 }
@@ -148,7 +148,7 @@ static void a_failed_handler_s_output_waits_for_its_writes(void **state)
 
     message(a, "wsf");
     fake_expect(fake, "r:message a wsf");
-    room_durable(a->peer.room, 1);
+    fake_durable(a->peer.room, 1);
     fake_expect(fake, "a send w");
     fake_end(fake);
 }
@@ -158,7 +158,7 @@ static enum act refuse_later(struct fake *fake, struct room *room, struct event 
     (void)fake;
     if (event->kind != EVENT_START)
         return ACT_DONE;
-    room_wrote(room);
+    fake_write(room);
     return ACT_FAIL;
 }
 
@@ -178,7 +178,7 @@ static void a_refusal_waits_too(void **state)
     fake_expect(fake, "r:start; r:end; r:start; r:request x");
     assert_null(a->peer.room);
     fake_gone(a); /* it does not wait for its refusal */
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a refuse 500; x = 200 r");
     assert_int_equal(fake->n_peers, 0);
     fake_end(fake);
@@ -197,7 +197,7 @@ static void peers_may_go_while_their_output_waits(void **state)
     assert_int_equal(room->n_peers, 1);
     assert_int_equal(fake->n_peers, 2); /* the queue holds it */
     fake_forget(fake);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a send 1; broadcast all to b");
     assert_int_equal(fake->n_peers, 1);
     fake_end(fake);
@@ -224,7 +224,7 @@ static void a_room_stays_until_its_writes_are_durable(void **state)
     fake_request(fake, room, &x, "x");
     fake_run(fake);
     assert_false(list_linked(&room->in_idle));
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_true(list_linked(&room->in_idle));
     fake_wait(fake, no_rooms);
     fake_expect(fake, "r:start; r:request x; x = 200 r; r:stop; r:end");
@@ -242,7 +242,7 @@ static void a_silent_write_keeps_the_room_too(void **state)
     fake_gone(a);
     fake_run(fake);
     assert_false(list_linked(&room->in_idle));
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_true(list_linked(&room->in_idle));
     fake_end(fake);
 }
@@ -251,7 +251,7 @@ static enum act writes_in_stop(struct fake *fake, struct room *room, struct even
 {
     (void)fake;
     if (event->kind == EVENT_STOP)
-        room_wrote(room);
+        fake_write(room);
     return ACT_DONE;
 }
 
@@ -278,13 +278,13 @@ static void what_on_stop_wrote_is_durable_before_the_room_goes(void **state)
     fake_run(fake);
     fake_expect(fake, "");
     fake->handler = NULL;
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "r:end");
     fake_run(fake);
     fake_expect(fake, "r:start; r:request y; y = 200 r");
     fake->handler = writes_in_stop;
     fake_wait(fake, is_stopped);
-    room_durable(room, 2);
+    fake_durable(room, 2);
     assert_int_equal(fake->rooms.n_rooms, 0);
     fake_end(fake);
 }
@@ -320,11 +320,11 @@ static void a_queue_that_is_always_fed_does_not_grow(void **state)
     for (uint64_t i = 1; i <= 10000; i++) {
         fake_message(a, "wsss");
         loop_step(&fake->loop);
-        room_durable(room, i);
+        fake_durable(room, i);
         fake_forget(fake);
     }
     assert_true(room->outq.cap <= 256);
-    room_durable(room, room->written);
+    fake_durable(room, room->written);
     assert_int_equal(room->outq.count + room->outq.bytes, 0);
     fake_end(fake);
 }
@@ -339,14 +339,14 @@ static void bytes_are_given_back(void **state)
     struct peer *without[] = {&a->peer};
 
     room_turn_begin(room);
-    room_wrote(room);
+    fake_write(room);
     assert_int_equal(room_send(&a->peer, data, true), 0);
     assert_int_equal(room_broadcast(room, data, true, without, 1), 0);
     assert_int_equal(room_broadcast(room, data, false, NULL, 0), 0);
     room_turn_end(room);
     assert_int_equal(data->refs, 4);
     assert_int_equal(a->peer.refs, 4); /* its transport's, the room's, and two in the queue */
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a send 12345 binary; broadcast 12345 binary to; broadcast 12345 to a");
     assert_int_equal(data->refs, 1);
     assert_int_equal(a->peer.refs, 2);
@@ -366,10 +366,10 @@ static void what_waits_for_a_peer_is_counted(void **state)
     room_turn_begin(room);
     assert_int_equal(fake_send(&a->peer, "12345"), 0);
     assert_int_equal(room_peer_pending(&a->peer), 105);
-    room_wrote(room);
+    fake_write(room);
     room_turn_end(room);
     assert_int_equal(room_peer_pending(&a->peer), 105);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_int_equal(room_peer_pending(&a->peer), 100);
     fake_end(fake);
 }
@@ -385,7 +385,7 @@ static void output_is_bounded(void **state)
     int n;
 
     room_turn_begin(room);
-    room_wrote(room);
+    fake_write(room);
     for (n = 0; fake_send(&a->peer, "") == 0; n++) /* what is empty takes memory too */
         assert_true(n < 10000);
     assert_int_equal(fake_send(&a->peer, ""), -ENOBUFS);
@@ -396,7 +396,7 @@ static void output_is_bounded(void **state)
     assert_int_equal(room_close_peer(&a->peer, 1000, "", 0), 0);
     room_turn_end(room);
     assert_int_equal(a->peer.staged, 0);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_int_equal(room->outq.bytes, 0);
     fake_end(fake);
 }
@@ -467,13 +467,13 @@ static void an_opening_gate_may_bring_events(void **state)
 
     fake->handler = answer_and_tell;
     room_turn_begin(a->peer.room);
-    room_wrote(a->peer.room);
+    fake_write(a->peer.room);
     room_turn_end(a->peer.room);
     chain.first = (struct fake_exchange){.exchange = {.respond = respond_and_ask}, .fake = fake, .name = "x"};
     fake->n_exchanges++;
     room_request(a->peer.room, fake_http_request(), &chain.first.exchange);
     fake_run(fake);
-    room_durable(a->peer.room, 1);
+    fake_durable(a->peer.room, 1);
     fake_run(fake);
     fake_expect(fake, "r:request x; x = 200 r; r:request y; broadcast r to a; y = 200 r; broadcast r to a");
     fake_end(fake);
@@ -499,7 +499,7 @@ static void a_room_does_not_stop_while_its_gate_opens(void **state)
     message(b, "1s");
     rooms_stop(&fake->rooms, FAKE_DEADLINE_MS, fake_on_empty, fake);
     fake_forget(fake);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_run(fake);
     fake_expect(fake, "a close 4000 bye; r:close a 4000 clean; b send 1; r:stop; r:end");
     fake_end(fake);
