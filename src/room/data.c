@@ -3,6 +3,8 @@
 #include "room/private.h"
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -329,7 +331,13 @@ int data_clear(struct room *room)
     return 0;
 }
 
-int data_set_alarm(struct room *room, int64_t time, uint32_t attempt)
+/* ---- the alarm ---- */
+
+/* How long after a failure the handler is called again, doubled with each; and how often. */
+#define ALARM_RETRY_MS 2000
+#define ALARM_RETRIES 6u
+
+static int set_alarm(struct room *room, int64_t time, uint32_t attempt)
 {
     int rc;
     struct room_data *data = data_of(room, &rc);
@@ -338,8 +346,49 @@ int data_set_alarm(struct room *room, int64_t time, uint32_t attempt)
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_alarm(&batch->base, time, attempt) != 0)
         return -ENOMEM;
-    data->alarm = (struct data_alarm){.known = true, .time = time};
+    data->alarm = (struct data_alarm){.known = true, .time = time, .attempt = attempt, .written = true};
     return 0;
+}
+
+int data_set_alarm(struct room *room, int64_t time)
+{
+    return set_alarm(room, time, 0);
+}
+
+bool room_alarm_begin(struct room *room)
+{
+    struct data_alarm *alarm = &room->data->alarm;
+
+    if (alarm->time == 0 || alarm->time > clock_wall_ms())
+        return false;
+    alarm->time = 0;
+    alarm->rings = true;
+    return true;
+}
+
+/* Without memory for any of it the alarm stays in the store, and rings again. */
+void room_alarm_end(struct room *room, enum outcome outcome)
+{
+    struct data_alarm *alarm = room->data ? &room->data->alarm : NULL;
+    int rc;
+
+    room->alarm_due = false;
+    if (!alarm || !alarm->rings)
+        return;
+    alarm->rings = false;
+    if (outcome == OUTCOME_DONE) {
+        rc = set_alarm(room, 0, 0);
+    } else if (alarm->attempt < ALARM_RETRIES) {
+        rc = set_alarm(room, clock_wall_ms() + ((int64_t)ALARM_RETRY_MS << alarm->attempt),
+                       alarm->attempt + 1);
+    } else {
+        log_event(LOG_ERROR, "onAlarm has failed too often: the alarm is dropped",
+                  log_str("party", room->rooms->script->party_name(room->party).ptr),
+                  log_str("room", room->id), log_int("failures", (int64_t)alarm->attempt + 1));
+        rc = set_alarm(room, 0, 0);
+    }
+    if (rc != 0)
+        alarm->known = false;
 }
 
 /* ---- transactions ---- */
@@ -463,6 +512,9 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     uint64_t number = batch->number;
     const char *text = base->text;
 
+    if (room && result == STORE_OK && batch->sets_alarm)
+        alarms_set(&room->rooms->alarms, room, batch->alarm);
+
     data->pending -= batch->size;
     free_batch(batch);
     if (room && result != STORE_OK && !data->broken) {
@@ -492,6 +544,9 @@ void data_submit(struct room_data *data)
 
     data->batch = NULL;
     batch->number = ++data->room->written;
+    batch->sets_alarm = data->alarm.written;
+    batch->alarm = data->alarm.time;
+    data->alarm.written = false;
     hand_over(data, batch);
 }
 

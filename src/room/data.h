@@ -31,7 +31,7 @@ int data_delete(struct room *room, struct span key) __attribute__((warn_unused_r
 /* All keys; the alarm stays. */
 int data_clear(struct room *room) __attribute__((warn_unused_result));
 /* time: ms since 1970, 0: none. */
-int data_set_alarm(struct room *room, int64_t time, uint32_t attempt) __attribute__((warn_unused_result));
+int data_set_alarm(struct room *room, int64_t time) __attribute__((warn_unused_result));
 
 /* The room's alarm, 0: none; false: not known, to be asked for (data_ask_head). */
 bool data_alarm(struct room *room, int64_t *time);

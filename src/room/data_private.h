@@ -30,14 +30,19 @@ struct data_undo {
 /* The alarm as the script sees it. */
 struct data_alarm {
     bool known;
-    int64_t time;
+    int64_t time;     /* ms since 1970; 0: none */
+    uint32_t attempt; /* how often its handler has failed */
+    bool rings;       /* its handler runs, and has not set another one: the store still has it */
+    bool written;     /* by the turn that runs */
 };
 
 struct data_batch {
     struct store_batch base;
     struct room_data *data;
     uint64_t number; /* 0: of a copy of self, for which nothing waits */
-    size_t size;     /* bytes, as they count in data->pending */
+    bool sets_alarm; /* for this time: */
+    int64_t alarm;
+    size_t size; /* bytes, as they count in data->pending */
 };
 
 struct data_read {

@@ -83,6 +83,8 @@ void data_abandon(struct room *room)
         return;
     data_transaction_end(room, false);
     data->waiter = NULL;
+    if (data->alarm.rings) /* it rings again */
+        data->alarm = (struct data_alarm){0};
     if (data->read && data->read->answered)
         free_read(data->read);
     else if (data->read)
@@ -112,7 +114,7 @@ static void take_in(struct room_data *data, struct data_read *read)
     if (base->result != STORE_OK)
         return;
     if (base->kind == STORE_HEAD && !data->alarm.known)
-        data->alarm = (struct data_alarm){.known = true, .time = base->alarm};
+        data->alarm = (struct data_alarm){.known = true, .time = base->alarm, .attempt = base->attempt};
     if (base->kind == STORE_GET && learn_all(data, base) != 0) {
         base->result = STORE_FAILED;
         base->text = "not enough memory";

@@ -13,6 +13,7 @@ enum event_kind {
     EVENT_CLOSE,   /* peer, code, data, len, clean: onClose */
     EVENT_REQUEST, /* request, exchange: onRequest */
     EVENT_TIMER,   /* handle: the script's own timer is due */
+    EVENT_ALARM,   /* the room's alarm may be due: onAlarm */
     EVENT_WAKE,    /* handle: a handler that waited may go on */
     EVENT_RELOAD,  /* the room's party has another version: its script takes over, onReload */
     EVENT_STOP,    /* the room is about to leave memory: onStop */

@@ -50,6 +50,12 @@ void room_durable(struct room *room, uint64_t number);
  * its memory is forgotten. It starts anew from what is stored, with its next event. */
 void room_break(struct room *room, const char *why);
 
+/* Its alarm may be due. */
+void room_alarm_due(struct room *room);
+
+/* The handler of an EVENT_ALARM has ended. */
+void room_alarm_end(struct room *room, enum outcome outcome);
+
 /* What the handler that waits for the store has waited for is there. */
 void room_answer(struct room *room, void *handle);
 

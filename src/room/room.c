@@ -162,7 +162,7 @@ static void close_instance(struct room *room)
     room->rooms->script->close(instance);
     room->rooms->counters->rooms_stopped++;
     room->n_waiting = room->n_holds = room->n_open = 0;
-    room->reload_due = false;
+    room->reload_due = room->alarm_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
     struct list *link;
@@ -175,6 +175,8 @@ static void close_instance(struct room *room)
             event_free(event);
         } else if (event->kind == EVENT_REQUEST) {
             room->n_open++;
+        } else if (event->kind == EVENT_ALARM) {
+            room->alarm_due = true;
         }
     }
 }
@@ -271,6 +273,7 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_TIMER:
     case EVENT_RELOAD:
     case EVENT_WAKE: break;
+    case EVENT_ALARM: room_alarm_end(room, outcome); break;
     }
     if (event->exchange) /* the handler ended without an answer: only a failure of ours can do that */
         room_respond(room, event, http_response_text(500, "Internal error"));
@@ -375,6 +378,7 @@ static void run_event(struct room *room, struct event *event)
     case EVENT_ERROR:
     case EVENT_REQUEST:
     case EVENT_RELOAD:
+    case EVENT_ALARM:
     case EVENT_STOP: script->run(room->instance, event); break;
     }
 }
@@ -407,6 +411,8 @@ static void fail_start(struct room *room)
         room_part(event->peer);
     } else if (event->kind == EVENT_CLOSE) {
         room_part(event->peer);
+    } else if (event->kind == EVENT_ALARM) { /* the next search finds it again */
+        room->alarm_due = false;
     }
     http_response_free(failure);
     event_free(event);

@@ -13,6 +13,7 @@
 
 #include "base/counters.h"
 #include "loop/timer.h"
+#include "room/alarm.h"
 #include "room/event.h"
 #include "room/outq.h"
 
@@ -36,6 +37,8 @@ struct script_ops {
     /* A room keeps its party by a reference; a party that is handed in comes back. */
     struct party *(*party_ref)(struct party *party);
     void (*party_unref)(struct party *party);
+    /* The party of this name in the version that counts; NULL: there is none. */
+    struct party *(*party_find)(void *user, struct span name);
     /* Its name, the same in all of its versions. */
     struct span (*party_name)(const struct party *party);
     /* Party.options.duplicateId */
@@ -72,7 +75,9 @@ struct rooms {
     struct loop *loop;
     const struct script_ops *script;
     void *script_user;
-    struct store *store; /* set after rooms_init; NULL: rooms have no durable data */
+    /* Set after rooms_init: */
+    struct store *store;  /* NULL: rooms have no durable data */
+    size_t share, shares; /* this thread's, of how many; rooms_share_of says whose a room is */
     struct room_limits limits;
     struct counters *counters;
     struct map by_key;             /* of struct room */
@@ -82,6 +87,7 @@ struct rooms {
     struct list idle;              /* rooms without a reason to stay, the longest idle first */
     struct list dead;              /* rooms that have left memory, freed at the end of the turn */
     struct timer evict;
+    struct alarms alarms;
     struct loop_hook work, late;
     struct outq staged;    /* effects of the turn that runs */
     struct room *running;  /* whose turn it is, NULL between turns */
@@ -135,6 +141,7 @@ struct room {
     uint64_t idle_since;       /* ms of loop_now */
     struct event *answer;   /* what the handler that waits for the store goes on with; NULL: not there yet */
     struct room_data *data; /* NULL: it has not been asked for */
+    bool alarm_due;         /* an EVENT_ALARM waits, or its handler runs */
     uint64_t written, durable; /* number of the last batch handed to the store, of the last durable one */
     struct outq outq;          /* effects that wait for the gate */
 };
@@ -150,6 +157,12 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
 
 /* All rooms must have left (rooms_stop, or rooms_drop). */
 void rooms_fini(struct rooms *rooms);
+
+/* Which of so many threads a room lives on. */
+static inline size_t rooms_share_of(struct span party_name, struct span id, size_t shares)
+{
+    return map_hash2(party_name.ptr, party_name.len, id.ptr, id.len) % shares;
+}
 
 /* The room of a party with this id, made when it isn't there; NULL: no memory, or the rooms stop.
  * It stays at least until the caller returns to the loop. */
@@ -245,6 +258,11 @@ void room_forget_handle(struct room *room, void *handle);
  * closed with 1011, without onClose; handlers that wait are dropped, their requests answered with 500. What
  * waits in the inbox gets a fresh VM. */
 void room_restart(struct room *room);
+
+/* In an EVENT_ALARM: does the room's alarm stand, and is it due? Then it rings: it is taken for gone, and at the
+ * handler's end it is taken back, or set again when the handler has failed, or left as the handler has set it. To
+ * be asked when the alarm is known (data_alarm). */
+bool room_alarm_begin(struct room *room);
 
 /* A reason to stay in memory, and its end. */
 void room_hold(struct room *room);

@@ -227,6 +227,14 @@ void room_answer(struct room *room, void *handle)
     room_schedule(room);
 }
 
+void room_alarm_due(struct room *room)
+{
+    if (room->alarm_due)
+        return;
+    room->alarm_due = true;
+    room_post(room, own_event(EVENT_ALARM, NULL));
+}
+
 void room_timer_due(struct room *room, void *handle)
 {
     room_post(room, own_event(EVENT_TIMER, handle));

@@ -147,7 +147,9 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
         .work = {.fn = rooms_work},
         .late = {.fn = rooms_late},
         .slice = SLICE_NS,
+        .shares = 1,
     };
+    alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
     for (int pace = 0; pace < ROOM_PACES; pace++)
         list_init(&rooms->ready[pace]);
@@ -162,6 +164,7 @@ void rooms_fini(struct rooms *rooms)
     rooms_free_dead(rooms);
     CHECK(rooms->n_rooms == 0);
     timer_stop(&rooms->evict);
+    alarms_stop(&rooms->alarms);
     loop_hook_remove(&rooms->work);
     loop_hook_remove(&rooms->late);
     map_fini(&rooms->by_key);
@@ -243,6 +246,7 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
     rooms->stopping = true;
     rooms->on_empty = on_empty;
     rooms->on_empty_user = user;
+    alarms_stop(&rooms->alarms);
     timer_start(rooms->loop, &rooms->evict, grace_ms);
     stop_all(rooms);
 }
@@ -250,6 +254,7 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
 void rooms_drop(struct rooms *rooms)
 {
     rooms->stopping = true;
+    alarms_stop(&rooms->alarms);
     while (!list_empty(&rooms->all))
         room_remove(container_of(rooms->all.next, struct room, in_all));
     loop_keep_turning(rooms->loop);

@@ -73,8 +73,7 @@ static void push_decoded(lua_State *L, struct span key, struct span value)
 
 /* ---- asking the store ---- */
 
-/* What was asked for has come, or the store could not read. */
-static void check_answer(lua_State *L)
+void storage_answer(lua_State *L)
 {
     struct data_answer answer;
     data_take(vm_of(L)->room, &answer);
@@ -122,14 +121,14 @@ static int get_many(lua_State *L);
 static int get_one_again(lua_State *L, struct task *task)
 {
     (void)task;
-    check_answer(L);
+    storage_answer(L);
     return get_one(L);
 }
 
 static int get_many_again(lua_State *L, struct task *task)
 {
     (void)task;
-    check_answer(L);
+    storage_answer(L);
     lua_settop(L, 1);
     return get_many(L);
 }
@@ -242,14 +241,14 @@ static int delete_many(lua_State *L);
 static int delete_one_again(lua_State *L, struct task *task)
 {
     (void)task;
-    check_answer(L);
+    storage_answer(L);
     return delete_one(L);
 }
 
 static int delete_many_again(lua_State *L, struct task *task)
 {
     (void)task;
-    check_answer(L);
+    storage_answer(L);
     lua_settop(L, 1);
     return delete_many(L);
 }
@@ -394,14 +393,14 @@ static int storage_set_alarm(lua_State *L)
     lua_Number time = luaL_checknumber(L, 1);
 
     luaL_argcheck(L, time >= 1 && time < 0x1p53, 1, "a time in ms since 1970 expected");
-    storage_result(L, data_set_alarm(room, (int64_t)time, 0));
+    storage_result(L, data_set_alarm(room, (int64_t)time));
     return 0;
 }
 
 /* storage:deleteAlarm() */
 static int storage_delete_alarm(lua_State *L)
 {
-    storage_result(L, data_set_alarm(storage_room(L), 0, 0));
+    storage_result(L, data_set_alarm(storage_room(L), 0));
     return 0;
 }
 
@@ -410,7 +409,7 @@ static int push_alarm(lua_State *L);
 static int push_alarm_again(lua_State *L, struct task *task)
 {
     (void)task;
-    check_answer(L);
+    storage_answer(L);
     return push_alarm(L);
 }
 

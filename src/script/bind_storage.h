@@ -14,5 +14,8 @@ int storage_list(lua_State *L);
 /* The room; its storage or transaction may be the first argument, which is taken away. Raises where there is none. */
 struct room *storage_room(lua_State *L);
 
+/* At the end of a wait: what was asked for is known now. Raises when the store could not read. */
+void storage_answer(lua_State *L);
+
 /* Raises for what a function of room/data.h has returned. */
 void storage_result(lua_State *L, int rc);

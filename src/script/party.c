@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const party_handlers[] = {"onStart",   "onConnect", "onMessage", "onClose",           "onError",
-                                      "onRequest", "onStop",    "onReload",  "getConnectionTags", NULL};
+const char *const party_handlers[] = {"onStart", "onConnect",         "onMessage", "onClose",
+                                      "onError", "onRequest",         "onStop",    "onReload",
+                                      "onAlarm", "getConnectionTags", NULL};
 
 /* The contract has these too. A hook that is not called could let everybody in. */
-static const char *const later_handlers[] = {"onAlarm", "onBeforeConnect", "onBeforeRequest",
-                                             "onFetch", "onCron",          NULL};
+static const char *const later_handlers[] = {"onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
 
 static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 

@@ -2,10 +2,14 @@
  * raises. This is what rooms know as struct script_ops. */
 #include "script/script.h"
 
+#include "base/log.h"
+#include "room/data.h"
 #include "script/bind.h"
+#include "script/bind_storage.h"
 #include "script/call.h"
 #include "script/pool.h"
 #include "script/report.h"
+#include "script/wait.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -59,6 +63,38 @@ static int enter_start(lua_State *L)
 static int enter_stop(lua_State *L)
 {
     return push_handler(L, "onStop") ? call_handler(L, 0) : 0;
+}
+
+/* onAlarm(), if the alarm still stands. */
+static int ring(lua_State *L)
+{
+    const struct vm *vm = vm_of(L);
+
+    if (!room_alarm_begin(vm->room))
+        return 0;
+    if (push_handler(L, "onAlarm"))
+        return call_handler(L, 0);
+    log_event(LOG_WARN, "an alarm is dropped: the party has no onAlarm", log_str("party", vm->party->name),
+              log_str("room", vm->room->id));
+    return 0;
+}
+
+static int ring_when_known(lua_State *L, struct task *task)
+{
+    (void)task;
+    storage_answer(L);
+    return ring(L);
+}
+
+static int enter_alarm(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    int64_t time;
+
+    if (data_alarm(vm->room, &time))
+        return ring(L);
+    storage_result(L, data_ask_head(vm->room, vm->running));
+    return wait_begin(L, ring_when_known);
 }
 
 /* onReload() */
@@ -254,6 +290,7 @@ static const struct entry {
     [EVENT_CLOSE] = {"onClose", enter_close, NULL, false},
     [EVENT_REQUEST] = {"onRequest", enter_request, NULL, true},
     [EVENT_RELOAD] = {"onReload", enter_reload, NULL, false},
+    [EVENT_ALARM] = {"onAlarm", enter_alarm, NULL, true},
     [EVENT_STOP] = {"onStop", enter_stop, NULL, false},
 };
 
@@ -366,6 +403,7 @@ const struct script_ops script_ops = {
     .close = script_close,
     .party_ref = script_party_ref,
     .party_unref = script_party_unref,
+    .party_find = script_find_party,
     .party_name = script_party_name,
     .duplicate_id = script_duplicate_id,
 };

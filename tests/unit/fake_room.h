@@ -50,6 +50,7 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
     case EVENT_RELOAD: fake_say(fake, "%s:reload", room->id); break;
+    case EVENT_ALARM: fake_say(fake, "%s:alarm", room->id); break;
     case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
 }
@@ -170,6 +171,12 @@ static inline void fake_close_vm(void *instance)
     free(vm);
 }
 
+static inline struct party *fake_party_find(void *user, struct span name)
+{
+    struct fake *fake = user;
+    return span_equal(name, span_of(fake->party.name)) ? &fake->party : NULL;
+}
+
 static inline struct span fake_party_name(const struct party *party)
 {
     return span_of(party->name);
@@ -199,6 +206,7 @@ static const struct script_ops fake_ops = {
     .close = fake_close_vm,
     .party_ref = fake_party_ref,
     .party_unref = fake_party_unref,
+    .party_find = fake_party_find,
     .party_name = fake_party_name,
     .duplicate_id = fake_duplicate_id,
 };
