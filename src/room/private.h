@@ -23,6 +23,9 @@ void room_settle(struct room *room);
 /* Begins onStop; the room leaves when it is over. */
 void room_stop(struct room *room);
 
+/* The VM of an idle room goes, while its peers stay: the next event makes another one. */
+void room_hibernate(struct room *room);
+
 /* onStop is over and all is durable: out of memory, or anew for what came meanwhile. */
 void room_leave(struct room *room);
 

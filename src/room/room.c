@@ -208,7 +208,7 @@ void room_part(struct peer *peer)
     if (peer->object)
         room->rooms->script->forget(room->instance, peer);
     peer->object = NULL;
-    room->held -= peer_tags_size(peer);
+    room->held -= peer_held(peer);
     peer->room = NULL;
     room->n_peers--;
     room->departures++;
@@ -546,6 +546,16 @@ void room_stop(struct room *room)
     run_event(room, event);
     room_turn_end(room);
     after_step(room);
+}
+
+void room_hibernate(struct room *room)
+{
+    list_remove(&room->in_idle);
+    if (!room->rooms->script->hibernate(room->instance))
+        return;
+    close_instance(room);
+    data_leave(room);
+    room->state = ROOM_NEW;
 }
 
 void room_leave(struct room *room)

@@ -30,6 +30,10 @@ struct script_ops {
      * once: before run returns, or after the handler waited. WAKE and TIMER events are not
      * reported (the script starts a turn for the handler that they concern). */
     void (*run)(void *instance, struct event *event);
+    /* May a room of the party lose its instance while it has peers (Party.options.hibernate)? */
+    bool (*hibernates)(const struct party *party);
+    /* It is about to: what the script holds of peers is to be left with them. false: it can't be. */
+    bool (*hibernate)(void *instance);
     /* The peer is gone for good: its object must not lead to it any more. */
     void (*forget)(void *instance, struct peer *peer);
     /* The VM ends; handlers that still wait are dropped without being told. */

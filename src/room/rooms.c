@@ -129,7 +129,10 @@ static void rooms_on_timer(struct timer *timer)
             timer_start(rooms->loop, timer, due - now);
             break;
         }
-        room_stop(room);
+        if (room->n_peers > 0)
+            room_hibernate(room);
+        else
+            room_stop(room);
     }
     loop_keep_turning(rooms->loop);
 }
@@ -277,7 +280,10 @@ void room_settle(struct room *room)
         room_stop(room);
         return;
     }
-    if (!quiet || room->n_peers > 0 || room->n_holds > 0) {
+    bool needed =
+        room->n_holds > 0 ||
+        (room->n_peers > 0 && (room->state != ROOM_RUNNING || !rooms->script->hibernates(room->party)));
+    if (!quiet || needed) {
         list_remove(&room->in_idle);
         return;
     }

@@ -42,6 +42,8 @@ extern const char connection_type[];
 void connection_push(lua_State *L, struct peer *peer);
 /* The peer of the connection at arg; NULL when it has gone. Raises for another type. */
 struct peer *connection_check(lua_State *L, int arg);
+/* Pushes the state of a peer's connection, which has an object. */
+void connection_push_state(lua_State *L, struct peer *peer);
 /* Its object, if there is one, leads nowhere from here on. */
 void connection_forget(struct vm *vm, struct peer *peer);
 

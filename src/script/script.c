@@ -7,6 +7,7 @@
 #include "script/bind.h"
 #include "script/bind_storage.h"
 #include "script/call.h"
+#include "script/keep.h"
 #include "script/pool.h"
 #include "script/report.h"
 #include "script/wait.h"
@@ -50,13 +51,29 @@ static struct event *event_of(lua_State *L)
     return ((struct task *)lua_touserdata(L, 1))->event;
 }
 
-/* onStart(restored) */
-static int enter_start(lua_State *L)
+static int start(lua_State *L, bool restored)
 {
     if (!push_handler(L, "onStart"))
         return 0;
-    lua_pushboolean(L, 0);
+    lua_pushboolean(L, restored);
     return call_handler(L, 1);
+}
+
+static int start_restored(lua_State *L, struct task *task)
+{
+    (void)task;
+    return start(L, keep_restore(L));
+}
+
+/* onStart(restored) */
+static int enter_start(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+
+    if (!vm->party->options.persist)
+        return start(L, false);
+    storage_result(L, data_ask_head(vm->room, vm->running));
+    return wait_begin(L, start_restored);
 }
 
 /* onStop() */
@@ -234,11 +251,21 @@ static int enter_request(lua_State *L)
     return request_answered(L, LUA_OK, 0);
 }
 
+/* Nothing of the event runs any more. */
+static void end_event(struct vm *vm, struct event *event, enum outcome outcome)
+{
+    bool last = event->kind == EVENT_STOP;
+
+    room_event_done(vm->room, event, outcome);
+    if (last && vm->party->options.persist)
+        keep_self(vm);
+}
+
 static void event_done(struct task *task, enum call_result result)
 {
     if (result != CALL_DONE)
         report_event(task, result);
-    room_event_done(task->vm->room, task->event, result == CALL_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
+    end_event(task->vm, task->event, result == CALL_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
 }
 
 /* ---- struct script_ops ---- */
@@ -266,6 +293,8 @@ static bool take_over(struct vm *vm)
     struct buf error = {0};
     int line;
 
+    if (vm->party->options.persist)
+        keep_self(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
         return false;
@@ -335,6 +364,8 @@ static int search_handlers(lua_State *L)
 static bool unhandled(struct vm *vm, const struct entry *entry)
 {
     struct handler_search search = {.entry = entry};
+    if (entry->enter == enter_start && vm->party->options.persist)
+        return false;
     return !entry->often && call_protected(vm, search_handlers, &search) == 0 && search.none;
 }
 
@@ -354,7 +385,7 @@ static void script_run(void *instance, struct event *event)
         vm_ran(vm);
         return;
     } else if (unhandled(vm, &entries[event->kind])) {
-        room_event_done(vm->room, event, OUTCOME_DONE);
+        end_event(vm, event, OUTCOME_DONE);
         return;
     } else {
         const struct entry *entry = &entries[event->kind];
@@ -362,7 +393,24 @@ static void script_run(void *instance, struct event *event)
     }
     if (result == CALL_WAITING)
         room_wait_begin(vm->room);
+    if (vm->party->options.persist)
+        keep_ran(vm);
     vm_ran(vm);
+}
+
+static bool script_hibernates(const struct party *party)
+{
+    return party->options.hibernate;
+}
+
+static bool script_hibernate(void *instance)
+{
+    struct vm *vm = instance;
+    if (!keep_connections(vm))
+        return false;
+    if (vm->party->options.persist)
+        keep_self(vm);
+    return true;
 }
 
 static void script_forget(void *instance, struct peer *peer)
@@ -399,6 +447,8 @@ static enum duplicate_id script_duplicate_id(const struct party *party)
 const struct script_ops script_ops = {
     .open = script_open,
     .run = script_run,
+    .hibernates = script_hibernates,
+    .hibernate = script_hibernate,
     .forget = script_forget,
     .close = script_close,
     .party_ref = script_party_ref,

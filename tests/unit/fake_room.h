@@ -171,6 +171,12 @@ static inline void fake_close_vm(void *instance)
     free(vm);
 }
 
+static inline bool fake_hibernates(const struct party *party)
+{
+    (void)party;
+    return false;
+}
+
 static inline struct party *fake_party_find(void *user, struct span name)
 {
     struct fake *fake = user;
@@ -202,6 +208,7 @@ static inline enum duplicate_id fake_duplicate_id(const struct party *party)
 static const struct script_ops fake_ops = {
     .open = fake_open,
     .run = fake_run_event,
+    .hibernates = fake_hibernates,
     .forget = fake_forget_peer,
     .close = fake_close_vm,
     .party_ref = fake_party_ref,
