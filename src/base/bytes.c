@@ -26,6 +26,15 @@ void bytes_thread_fini(void)
     spare_fini(&small);
 }
 
+size_t bytes_cost(const struct bytes *bytes)
+{
+    static const size_t malloc_head = 16;
+    if (!bytes)
+        return 0;
+    return malloc_head + sizeof *bytes +
+           (is_small(bytes) ? SMALL_MAX : bytes->cap + (bytes->grows ? malloc_head : 0));
+}
+
 /* Where the bytes of one that does not grow lie. */
 static uint8_t *inline_data(struct bytes *bytes)
 {

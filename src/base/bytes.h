@@ -34,5 +34,8 @@ struct bytes *bytes_ref(struct bytes *bytes);
 /* One reference less; the last one frees. Accepts NULL. */
 void bytes_unref(struct bytes *bytes);
 
+/* Bytes of memory that it takes, with what malloc adds, about; 0 for NULL. */
+size_t bytes_cost(const struct bytes *bytes);
+
 /* Frees what the thread keeps for its next small bytes. Called when a loop thread ends. */
 void bytes_thread_fini(void);
