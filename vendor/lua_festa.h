@@ -47,3 +47,7 @@ static inline void festa_lua_poll(void)
 /* An error that is raised in a hook leaves hooks switched off in its coroutine, for message handlers and for
  * what is closed afterwards. This switches them on again; called in a hook that raises next. */
 void festa_lua_allow_hooks(struct lua_State *L);
+
+/* Gives back what the coroutine's stack does not need now. A collection does so too, but grows the stack for
+ * finalizers afterwards. Never raises. Not while it runs a function of Lua's. */
+void festa_lua_shrink(struct lua_State *L);

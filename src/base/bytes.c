@@ -26,6 +26,15 @@ void bytes_thread_fini(void)
     spare_fini(&small);
 }
 
+size_t bytes_cost(const struct bytes *bytes)
+{
+    static const size_t malloc_head = 16;
+    if (!bytes)
+        return 0;
+    return malloc_head + sizeof *bytes +
+           (is_small(bytes) ? SMALL_MAX : bytes->cap + (bytes->grows ? malloc_head : 0));
+}
+
 /* Where the bytes of one that does not grow lie. */
 static uint8_t *inline_data(struct bytes *bytes)
 {
@@ -67,7 +76,7 @@ struct bytes *bytes_new_growing(size_t cap)
     return bytes;
 }
 
-int bytes_append(struct bytes *bytes, const void *data, size_t len)
+int bytes_append_within(struct bytes *bytes, const void *data, size_t len, size_t most)
 {
     CHECK(bytes->grows);
     if (len == 0)
@@ -75,11 +84,13 @@ int bytes_append(struct bytes *bytes, const void *data, size_t len)
     if (len > bytes->cap - bytes->len) {
         if (len > SIZE_MAX / 2 - bytes->len)
             return -ENOMEM;
-        size_t cap = bytes->len + len;
-        if (cap < bytes->cap * 2)
-            cap = bytes->cap * 2;
+        size_t cap = bytes->cap * 2;
         if (cap < BYTES_CAP_MIN)
             cap = BYTES_CAP_MIN;
+        if (cap > most)
+            cap = most;
+        if (cap < bytes->len + len)
+            cap = bytes->len + len;
         uint8_t *moved = realloc(bytes->data, cap);
         if (!moved)
             return -ENOMEM;
@@ -89,6 +100,21 @@ int bytes_append(struct bytes *bytes, const void *data, size_t len)
     memcpy(bytes->data + bytes->len, data, len);
     bytes->len += len;
     return 0;
+}
+
+int bytes_append(struct bytes *bytes, const void *data, size_t len)
+{
+    return bytes_append_within(bytes, data, len, SIZE_MAX);
+}
+
+void bytes_trim(struct bytes *bytes)
+{
+    CHECK(bytes->grows);
+    uint8_t *moved = bytes->len > 0 && bytes->len < bytes->cap ? realloc(bytes->data, bytes->len) : NULL;
+    if (!moved)
+        return;
+    bytes->data = moved;
+    bytes->cap = bytes->len;
 }
 
 struct bytes *bytes_ref(struct bytes *bytes)

@@ -46,6 +46,7 @@ void edge_fini(struct edge *edge)
 {
     CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets) && list_empty(&edge->leaving));
     static_folder_unref(edge->files);
+    map_fini(&edge->intakes);
     buf_fini(&edge->scratch);
 }
 

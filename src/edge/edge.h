@@ -33,6 +33,7 @@ struct edge {
     struct list http_conns; /* of struct http_conn */
     struct list sockets;    /* of struct ws_socket */
     struct list leaving;    /* connections that move to another thread once what waits has left (relay.c) */
+    struct map intakes;     /* of struct intake: bodies that are being read (intake.c) */
     struct buf scratch;     /* a response's head while it is written */
     bool stopping;          /* answers end their connections */
     struct static_folder *files;       /* a reference; public/; NULL: no files are served */

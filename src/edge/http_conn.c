@@ -24,6 +24,7 @@
 static void http_conn_free(struct http_conn *http)
 {
     list_remove(&http->link);
+    intake_end(http->edge, &http->intake);
     http_parser_fini(&http->parser);
     buf_fini(&http->label);
     free(http);
@@ -312,12 +313,29 @@ static void dispatch(struct http_conn *http, struct http_request *request)
 
 /* ---- struct conn_ops ---- */
 
-/* What did not become a request is answered, and the connection ends. */
+/* What did not become a request is answered, and the connection ends; what came of it is of no use meanwhile. */
+static void refuse_with(struct http_conn *http, int status, const char *text, const char *headers)
+{
+    intake_end(http->edge, &http->intake);
+    log_event(LOG_INFO, "request refused", log_int("status", status), log_str("reason", text));
+    http_conn_answer_text(http, status, text, headers, true);
+    http_parser_drop(&http->parser);
+}
+
 static void refuse(struct http_conn *http, int status, const char *text)
 {
     http->edge->counters->requests_refused++;
-    log_event(LOG_INFO, "request refused", log_int("status", status), log_str("reason", text));
-    http_conn_answer_text(http, status, text, NULL, true);
+    refuse_with(http, status, text, NULL);
+}
+
+/* May the body be read on? If not, it was refused. */
+static bool may_read_body(struct http_conn *http)
+{
+    if (intake_note(http->edge, &http->intake, http->parser.request))
+        return true;
+    http->edge->counters->requests_overload++;
+    refuse_with(http, 503, "The room has too much to do", "Retry-After: 1\r\n");
+    return false;
 }
 
 /* What came is no request: head is where it began, if it was in a head that the mistake was found. */
@@ -377,7 +395,7 @@ static void on_head(struct http_conn *http, size_t rest)
         return;
     }
     enter_phase(http, HTTP_PHASE_BODY, http->edge->config->limits.body_timeout);
-    if (parser->expect_continue && rest == 0)
+    if (parser->expect_continue && rest == 0 && may_read_body(http))
         conn_write(http->conn, HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
 }
 
@@ -392,6 +410,7 @@ void http_conn_take(struct http_conn *http, struct http_request *request)
 static void on_request(struct http_conn *http, struct http_request *request)
 {
     http->edge->counters->requests++;
+    intake_end(http->edge, &http->intake);
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
@@ -433,7 +452,9 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
         enum http_parse result = http_parser_feed(&http->parser, start, len - total, &used);
         total += used;
         if (result == HTTP_MORE) {
-            if (http->parser.started && !http->parser.in_body && http->phase != HTTP_PHASE_HEAD)
+            if (http->parser.in_body)
+                (void)may_read_body(http);
+            else if (http->parser.started && http->phase != HTTP_PHASE_HEAD)
                 enter_phase(http, HTTP_PHASE_HEAD, http->edge->config->limits.header_timeout);
             break;
         }

@@ -3,6 +3,7 @@
 
 #include "edge/body_sender.h"
 #include "edge/edge.h"
+#include "edge/intake.h"
 
 enum http_phase {
     HTTP_PHASE_NEW,  /* nothing came yet */
@@ -19,9 +20,10 @@ struct http_conn {
     struct conn *conn; /* NULL: the client has gone, or upgraded */
     struct list link;  /* in edge->http_conns */
     struct http_parser parser;
-    char remote[46]; /* the peer's address; "" until the first request */
-    uint8_t phase;   /* enum http_phase */
-    bool reading;    /* inside of on_read: an answer is followed by the next request at once */
+    struct intake_share intake; /* of a body that is being read */
+    char remote[46];            /* the peer's address; "" until the first request */
+    uint8_t phase;              /* enum http_phase */
+    bool reading;               /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
     bool html;                       /* in festa dev: its client prefers HTML to JSON */
     struct edge *away;               /* of the thread that the last requests were sent to; NULL: none was */

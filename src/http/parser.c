@@ -70,7 +70,8 @@ static bool store(struct http_request *request, uint64_t announced, const char *
     if (!request->body)
         request->body =
             bytes_new_growing(announced > len && announced < BODY_FIRST ? (size_t)announced : len);
-    return request->body && bytes_append(request->body, at, len) == 0;
+    return request->body &&
+           bytes_append_within(request->body, at, len, announced ? (size_t)announced : SIZE_MAX) == 0;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t len)
@@ -118,6 +119,13 @@ static enum http_parse refuse(struct http_parser *parser, int status, const char
     parser->status = status;
     parser->text = text;
     return HTTP_REFUSED;
+}
+
+void http_parser_drop(struct http_parser *parser)
+{
+    parser->state->phase = PHASE_REFUSED;
+    http_request_free(parser->request);
+    parser->request = NULL;
 }
 
 static enum http_parse refuse_memory(struct http_parser *parser)
@@ -287,6 +295,8 @@ enum http_parse http_parser_feed(struct http_parser *parser, const uint8_t *data
         if (result != HTTP_COMPLETE)
             return result;
     }
+    if (parser->request->body && state->lint.chunked)
+        bytes_trim(parser->request->body); /* it has grown without knowing how far */
     state->phase = PHASE_COMPLETE;
     parser->in_body = parser->started = false;
     return HTTP_COMPLETE;

@@ -40,6 +40,10 @@ int http_parser_init(struct http_parser *parser, const struct http_limits *limit
 /* Frees what it owns, a request that was not taken too. */
 void http_parser_fini(struct http_parser *parser);
 
+/* Frees the request that is being read, or was refused; the parser can't go on. The connection may take a while
+ * to end. */
+void http_parser_drop(struct http_parser *parser);
+
 /* Looks at len bytes; *used says how many were used, the others must come again in front of
  * what follows. Call again after HTTP_HEAD_DONE, even when no bytes are left, and after HTTP_COMPLETE
  * once the request was taken. After HTTP_REFUSED it may not be called again.

@@ -6,16 +6,46 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static size_t effect_bytes(const struct effect *effect)
+/* As many as make a block that malloc's own cache takes back (1 KiB): a queue at the gate that is filled and
+ * emptied again and again costs little. */
+#define CHUNK_EFFECTS 24u
+
+#define MALLOC_HEAD 16u /* what malloc adds to a block, about */
+
+struct outq_chunk {
+    struct outq_chunk *next;
+    struct effect effects[CHUNK_EFFECTS];
+};
+
+static size_t response_cost(const struct http_response *response)
 {
-    const struct bytes *data = effect->data;
-    if (effect->kind == EFFECT_RESPOND || effect->kind == EFFECT_REFUSE)
-        data = effect->response ? effect->response->body : NULL;
-    return sizeof *effect + effect->n_without * sizeof(struct peer *) + (data ? data->len : 0);
+    return response
+               ? MALLOC_HEAD + sizeof *response + bytes_cost(response->headers) + bytes_cost(response->body)
+               : 0;
 }
 
+size_t outq_cost(const struct effect *effect)
+{
+    size_t cost = sizeof *effect;
+
+    if (effect->kind == EFFECT_RESPOND || effect->kind == EFFECT_REFUSE)
+        return cost + response_cost(effect->response);
+    if (effect->n_without > 1)
+        cost += MALLOC_HEAD + effect->n_without * sizeof(struct peer *);
+    return cost + (effect->shared ? effect->data->len : bytes_cost(effect->data));
+}
+
+/* Who does not get the broadcast: n_without of them. */
+static struct peer *const *left_out(const struct effect *effect)
+{
+    return effect->n_without > 1 ? effect->without : &effect->peer;
+}
+
+/* The one that is left out is effect->peer, and goes as every effect's peer does. */
 static void release_without(struct effect *effect)
 {
+    if (effect->n_without <= 1)
+        return;
     for (uint32_t i = 0; i < effect->n_without; i++)
         peer_unref(effect->without[i]);
     free(effect->without);
@@ -36,10 +66,10 @@ static void effect_drop(struct effect *effect)
     }
     if (effect->kind == EFFECT_SEND)
         effect->peer->staged -= effect->data->len;
-    else if (effect->peer)
-        effect->peer->kind->close(effect->peer, 1011, NULL, 0);
-    if (effect->kind == EFFECT_BROADCAST)
+    else if (effect->kind == EFFECT_BROADCAST)
         release_without(effect);
+    else
+        effect->peer->kind->close(effect->peer, 1011, NULL, 0);
     bytes_unref(effect->data);
     peer_unref(effect->peer);
 }
@@ -84,7 +114,7 @@ static void effect_apply(struct effect *effect, struct room *room)
         break;
     case EFFECT_BROADCAST:
         for (struct peer_group *group = room->groups; group; group = group->next)
-            group->kind->group_send(group, effect->data, effect->binary, effect->without, effect->n_without);
+            group->kind->group_send(group, effect->data, effect->binary, left_out(effect), effect->n_without);
         release_without(effect);
         bytes_unref(effect->data);
         break;
@@ -98,79 +128,102 @@ static void effect_apply(struct effect *effect, struct room *room)
     peer_unref(peer);
 }
 
-/* Makes place for one more: where effects have left, when that is much, since a queue that is
- * always fed is never empty; else in more memory. */
-static int outq_reserve(struct outq *outq)
+/* A place for one more at the end; NULL: no memory. */
+static struct effect *outq_extend(struct outq *outq)
 {
-    if (outq->count < outq->cap)
-        return 0;
-    if (outq->count > 0 && outq->first >= outq->count / 2) {
-        outq->count -= outq->first;
-        memmove(outq->items, outq->items + outq->first, outq->count * sizeof *outq->items);
-        outq->first = 0;
-        return 0;
+    if (!outq->tail || outq->end == CHUNK_EFFECTS) {
+        struct outq_chunk *chunk = malloc(sizeof *chunk);
+        if (!chunk)
+            return NULL;
+        chunk->next = NULL;
+        if (outq->tail)
+            outq->tail->next = chunk;
+        else
+            outq->head = chunk;
+        outq->tail = chunk;
+        outq->end = 0;
     }
-    size_t cap = outq->cap ? outq->cap * 2 : 16;
-    struct effect *items = reallocarray(outq->items, cap, sizeof *items);
-    if (!items)
-        return -ENOMEM;
-    outq->items = items;
-    outq->cap = cap;
-    return 0;
+    return &outq->tail->effects[outq->end++];
 }
 
 int outq_push(struct outq *outq, const struct effect *effect)
 {
-    if (outq_reserve(outq) != 0) {
+    struct effect *place = outq_extend(outq);
+    if (!place) {
         struct effect dropped = *effect;
         effect_drop(&dropped);
         return -ENOMEM;
     }
-    outq->items[outq->count++] = *effect;
-    outq->bytes += effect_bytes(effect);
+    *place = *effect;
+    outq->count++;
+    outq->bytes += outq_cost(effect);
     return 0;
+}
+
+/* The oldest one, which must be there. */
+static struct effect *outq_first(const struct outq *outq)
+{
+    return &outq->head->effects[outq->first];
+}
+
+/* Takes it out. Its chunk goes with its last one, but for the queue's only chunk: the next turn needs that. */
+static struct effect outq_take(struct outq *outq)
+{
+    struct outq_chunk *chunk = outq->head;
+    struct effect effect = *outq_first(outq);
+
+    outq->first++;
+    outq->bytes -= outq_cost(&effect);
+    if (--outq->count == 0)
+        outq->first = outq->end = 0;
+    else if (outq->first == CHUNK_EFFECTS) {
+        outq->head = chunk->next;
+        outq->first = 0;
+        free(chunk);
+    }
+    return effect;
 }
 
 void outq_drain(struct outq *outq, struct room *room, uint64_t durable)
 {
-    while (outq->first < outq->count && outq->items[outq->first].gate <= durable) {
-        struct effect effect = outq->items[outq->first++];
-        outq->bytes -= effect_bytes(&effect);
+    while (outq->count > 0 && outq_first(outq)->gate <= durable) {
+        struct effect effect = outq_take(outq);
         effect_apply(&effect, room);
     }
-    if (outq->first == outq->count)
-        outq->first = outq->count = 0;
 }
 
 void outq_decide(struct outq *outq, uint64_t gate)
 {
-    for (size_t i = outq->count; i > outq->first && outq->items[i - 1].gate == OUTQ_UNKNOWN; i--)
-        outq->items[i - 1].gate = gate;
+    uint32_t first = outq->first;
+
+    for (struct outq_chunk *chunk = outq->head; chunk && outq->count > 0; chunk = chunk->next) {
+        uint32_t end = chunk == outq->tail ? outq->end : CHUNK_EFFECTS;
+        for (uint32_t i = first; i < end; i++) {
+            if (chunk->effects[i].gate == OUTQ_UNKNOWN)
+                chunk->effects[i].gate = gate;
+        }
+        first = 0;
+    }
 }
 
 int outq_move(struct outq *from, struct outq *to, uint64_t gate)
 {
     int rc = 0;
-    for (size_t i = from->first; i < from->count; i++) {
-        struct effect effect = from->items[i];
+    while (from->count > 0) {
+        struct effect effect = outq_take(from);
         effect.gate = gate;
         if (outq_push(to, &effect) != 0)
             rc = -ENOMEM;
     }
-    from->first = from->count = from->bytes = 0;
     return rc;
-}
-
-void outq_clear(struct outq *outq)
-{
-    for (size_t i = outq->first; i < outq->count; i++)
-        effect_drop(&outq->items[i]);
-    outq->first = outq->count = outq->bytes = 0;
 }
 
 void outq_fini(struct outq *outq)
 {
-    outq_clear(outq);
-    free(outq->items);
+    while (outq->count > 0) {
+        struct effect effect = outq_take(outq);
+        effect_drop(&effect);
+    }
+    free(outq->head);
     *outq = (struct outq){0};
 }

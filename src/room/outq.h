@@ -20,26 +20,35 @@ enum effect_kind {
 struct effect {
     uint64_t gate; /* number of the last batch that must be durable */
     uint8_t kind;
-    bool binary;
+    bool binary : 1;
+    bool shared : 1; /* SEND, BROADCAST: another effect answers for the memory of data */
     uint16_t code;
     uint32_t n_without;
-    struct peer *peer; /* a reference */
+    struct peer *peer; /* a reference; BROADCAST: who is left out, if it is one */
     union {
         struct bytes *data;             /* a reference */
         struct http_response *response; /* owned */
     };
     union {
         struct exchange *exchange;
-        struct peer **without; /* owned array of references */
+        struct peer **without; /* BROADCAST that leaves out several: owned array of references */
     };
 };
 
-/* A queue of effects; zeroed memory is an empty one. */
+struct outq_chunk;
+
+/* A queue of effects, in chunks, so that it grows without a copy and what has left is given back; zeroed
+ * memory is an empty one. */
 struct outq {
-    struct effect *items;     /* owned; those from first to count wait */
-    size_t first, count, cap; /* first and count are 0 when none does */
-    size_t bytes;             /* that what waits takes: data, bodies and the effects themselves */
+    struct outq_chunk *head, *tail; /* owned; one stays when all has left */
+    uint32_t first, end;            /* in head: the first that waits; in tail: behind the last one */
+    size_t count;                   /* of effects that wait */
+    size_t bytes;                   /* that what waits takes: outq_cost of each */
 };
+
+/* Bytes that the effect takes while it waits, with what it owns and what malloc adds. Bytes that go to many
+ * peers count for each, since each has a copy in the end. */
+size_t outq_cost(const struct effect *effect);
 
 /* Adds a copy of the effect, which owns what it points to from then on. -ENOMEM: nothing
  * was added, and what the effect owned was released. */
@@ -57,6 +66,6 @@ void outq_decide(struct outq *outq, uint64_t gate);
 /* Moves everything to the end of another queue with this gate. -ENOMEM: some of it was dropped. */
 int outq_move(struct outq *from, struct outq *to, uint64_t gate) __attribute__((warn_unused_result));
 
-/* Drops all effects; exchanges among them are answered with 503. */
-void outq_clear(struct outq *outq);
+/* Drops all effects, exchanges among them are answered with 503, and gives its memory back; the queue is empty
+ * and usable afterwards. */
 void outq_fini(struct outq *outq);

@@ -446,7 +446,7 @@ void room_break(struct room *room, const char *why)
               log_str("party", room->rooms->script->party_name(room->party).ptr), log_str("room", room->id),
               log_str("error", why));
     room->durable = room->written; /* nothing waits for these any more */
-    outq_clear(&room->outq);
+    outq_fini(&room->outq);
     room->turn_open = room->stopped = false;
     if (room->instance)
         restart(room);

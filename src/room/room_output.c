@@ -62,6 +62,8 @@ void room_durable(struct room *room, uint64_t number)
     room->durable = number;
     data_durable(room);
     outq_drain(&room->outq, room, number);
+    if (room->outq.count == 0)
+        outq_fini(&room->outq); /* most rooms have nothing at the gate most of the time */
 }
 
 /* Stages an effect; outside of a turn (a close for want of memory) it is a turn of its own. */
@@ -75,41 +77,53 @@ static int stage(struct room *room, const struct effect *effect)
     return rc;
 }
 
-static bool output_full(const struct room *room, size_t more)
+static bool output_full(const struct room *room, const struct effect *effect)
 {
     size_t bytes = room->rooms->staged.bytes + room->outq.bytes;
-    return bytes + sizeof(struct effect) + more > room->rooms->limits.output;
+    return bytes + outq_cost(effect) > room->rooms->limits.output;
+}
+
+/* Do others have these bytes besides the caller? Then they are counted with one of those. */
+static bool is_shared(const struct bytes *data)
+{
+    return data->refs > 1;
 }
 
 int room_send(struct peer *peer, struct bytes *data, bool binary)
 {
+    struct effect effect = {
+        .kind = EFFECT_SEND, .peer = peer, .data = data, .binary = binary, .shared = is_shared(data)};
+
     if (!peer->room || !peer_open(peer))
         return -EPIPE;
-    if (output_full(peer->room, data->len))
+    if (output_full(peer->room, &effect))
         return -ENOBUFS;
+    peer_ref(peer);
+    bytes_ref(data);
     peer->staged += data->len;
-    return stage(peer->room, &(struct effect){.kind = EFFECT_SEND,
-                                              .peer = peer_ref(peer),
-                                              .data = bytes_ref(data),
-                                              .binary = binary});
+    return stage(peer->room, &effect);
 }
 
 int room_broadcast(struct room *room, struct bytes *data, bool binary, struct peer *const *without, size_t n)
 {
+    struct effect effect = {.kind = EFFECT_BROADCAST,
+                            .data = data,
+                            .binary = binary,
+                            .shared = is_shared(data),
+                            .n_without = (uint32_t)n};
+
     if (room->n_listed == 0)
         return 0;
-    if (output_full(room, data->len + n * sizeof(struct peer *)))
+    if (output_full(room, &effect))
         return -ENOBUFS;
-
-    struct effect effect = {.kind = EFFECT_BROADCAST, .data = data, .binary = binary};
-    if (n > 0) {
-        effect.without = malloc(n * sizeof(struct peer *));
-        if (!effect.without)
-            return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-            effect.without[i] = peer_ref(without[i]);
-        effect.n_without = (uint32_t)n;
-    }
+    if (n == 1)
+        effect.peer = without[0];
+    else if (n > 1 && !(effect.without = malloc(n * sizeof(struct peer *))))
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        peer_ref(without[i]);
+    if (n > 1)
+        memcpy(effect.without, without, n * sizeof(struct peer *));
     bytes_ref(data);
     return stage(room, &effect);
 }

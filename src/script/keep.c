@@ -25,7 +25,7 @@ struct keep {
 
 static void on_timer(struct timer *timer)
 {
-    keep_self(container_of(timer, struct keep, timer)->vm);
+    (void)keep_self(container_of(timer, struct keep, timer)->vm);
 }
 
 /* Made when it is first needed. NULL: no memory. */
@@ -62,10 +62,15 @@ struct encoding {
 static int encode(lua_State *L)
 {
     struct encoding *encoding = lua_touserdata(L, 1);
-    struct value_terms terms = {.refusal = "can't be kept", .name = "self", .bare = true};
+    struct value_terms terms = {.refusal = "can't be kept",
+                                .name = "self",
+                                .limit = "roomMemory",
+                                .limit_bytes = vm_of(L)->script->config->limits.room_memory,
+                                .bare = true};
 
     if (encoding->peer) {
-        terms = (struct value_terms){.refusal = "can't be kept", .name = "connection.state"};
+        terms.name = "connection.state";
+        terms.bare = false;
         connection_push_state(L, encoding->peer);
         if (lua_isnil(L, -1)) {
             encoding->bytes = (struct span){0};
@@ -105,28 +110,29 @@ static void say_failed(struct vm *vm, const char *what, const char *why)
               log_str("error", why));
 }
 
-void keep_self(struct vm *vm)
+bool keep_self(struct vm *vm)
 {
     struct keep *keep = keep_of(vm);
     struct encoding encoding = {0};
 
     if (!keep)
-        return;
+        return false;
     timer_stop(&keep->timer);
     if (!encoded(vm, &encoding)) {
         if (!keep->failed)
             say_failed(vm, "self is not saved (persist)", encoding.error);
         keep->failed = true;
-        return;
+        return false;
     }
     uint64_t hash = map_hash(encoding.bytes.ptr, encoding.bytes.len);
     keep->failed = false;
     if (keep->has_hash && keep->hash == hash)
-        return;
-    if (data_save_self(vm->room, encoding.bytes) == 0) {
-        keep->hash = hash;
-        keep->has_hash = true;
-    }
+        return true;
+    if (data_save_self(vm->room, encoding.bytes) != 0)
+        return false;
+    keep->hash = hash;
+    keep->has_hash = true;
+    return true;
 }
 
 void keep_ran(struct vm *vm)

@@ -11,9 +11,9 @@ bool keep_restore(lua_State *L);
 /* An event has run: self is saved within a second. */
 void keep_ran(struct vm *vm);
 
-/* Saves self now, unless it is as it was saved or restored last. What can't be kept is said in the log. Not while
- * the VM runs. */
-void keep_self(struct vm *vm);
+/* Saves self now, unless it is as it was saved or restored last. false: it can't be kept, which is said in the log.
+ * Not while the VM runs. */
+bool keep_self(struct vm *vm);
 
 /* Leaves the states of all connections with their peers, where connection_push finds them. false: one of them
  * can't be kept, which is said in the log; nothing has changed. Not while the VM runs. */

@@ -258,7 +258,7 @@ static void end_event(struct vm *vm, struct event *event, enum outcome outcome)
 
     room_event_done(vm->room, event, outcome);
     if (last && vm->party->options.persist)
-        keep_self(vm);
+        (void)keep_self(vm);
 }
 
 static void event_done(struct task *task, enum call_result result)
@@ -294,7 +294,7 @@ static bool take_over(struct vm *vm)
     int line;
 
     if (vm->party->options.persist)
-        keep_self(vm);
+        (void)keep_self(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
         return false;
@@ -406,11 +406,7 @@ static bool script_hibernates(const struct party *party)
 static bool script_hibernate(void *instance)
 {
     struct vm *vm = instance;
-    if (!keep_connections(vm))
-        return false;
-    if (vm->party->options.persist)
-        keep_self(vm);
-    return true;
+    return keep_connections(vm) && (!vm->party->options.persist || keep_self(vm));
 }
 
 static void script_forget(void *instance, struct peer *peer)

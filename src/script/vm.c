@@ -11,6 +11,7 @@
 #include "script/script.h"
 
 #include <errno.h>
+#include <lua_festa.h>
 #include <stdlib.h>
 
 #define PAUSE 200 /* Lua's own: a cycle begins when twice as much is used as after the last one */
@@ -382,6 +383,7 @@ static void tidy_up(struct vm *vm)
         return;
     call_drop_spare(vm);
     vm_collect(vm);
+    festa_lua_shrink(vm->L);
     vm->cold_size = vm->used;
 }
 

@@ -1,6 +1,5 @@
 -- tries: sending as many messages as the room may, to twenty clients that read them, as long as the handler runs
 -- must: an error when too much is sent at once, or the deadline; others are served
--- todo: what is staged to be sent is counted against roomMemory, but its bookkeeping is not
 -- trigger: request
 -- events: 5
 -- clients: 20

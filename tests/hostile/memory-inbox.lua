@@ -1,6 +1,5 @@
 -- tries: onStart that never comes back from its wait, while two hundred requests of a megabyte wait for it
 -- must: memory within the cap, by an answer of 503
--- todo: bodies that are being read do not count for the room yet
 -- trigger: unanswered
 -- parallel: 200
 -- body: 1000000

@@ -1,6 +1,5 @@
 -- tries: handlers that wait for ever with a request of a megabyte each, and two hundred more behind them
 -- must: what waits in C counts as the room's too: 503, or memory within the cap
--- todo: bodies that are being read do not count for the room yet
 -- trigger: unanswered
 -- parallel: 200
 -- body: 1000000

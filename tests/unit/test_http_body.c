@@ -49,6 +49,37 @@ static void test_chunked(void **state)
           OK "\n" OK "\n");
 }
 
+/* A body that came in pieces takes no more memory than it has bytes, whether its length was known or not. */
+static void test_memory(void **state)
+{
+    (void)state;
+    static const struct http_limits large = {.url = 64, .headers = 128, .body = 1 << 20};
+    static const char *const heads[] = {POST "Content-Length: 300000\r\n\r\n", CHUNKED};
+
+    for (int chunked = 0; chunked < 2; chunked++) {
+        struct http_parser parser;
+        char piece[1100];
+        size_t used, len = strlen(heads[chunked]);
+        enum http_parse result = HTTP_MORE;
+
+        assert_int_equal(http_parser_init(&parser, &large), 0);
+        assert_int_equal(http_parser_feed(&parser, (const uint8_t *)heads[chunked], len, &used),
+                         HTTP_HEAD_DONE);
+        for (int i = 0; i < 300; i++) {
+            int n = snprintf(piece, sizeof piece, chunked ? "3e8\r\n%01000d\r\n" : "%01000d", i);
+            result = http_parser_feed(&parser, (const uint8_t *)piece, (size_t)n, &used);
+        }
+        if (chunked)
+            result = http_parser_feed(&parser, (const uint8_t *)"0\r\n\r\n", 5, &used);
+        assert_int_equal(result, HTTP_COMPLETE);
+        struct http_request *request = http_parser_take(&parser);
+        assert_int_equal(request->body->len, 300000);
+        assert_int_equal(request->body->cap, 300000);
+        http_request_free(request);
+        http_parser_fini(&parser);
+    }
+}
+
 static void test_chunked_malformed(void **state)
 {
     static const char *const bodies[] = {
@@ -349,17 +380,12 @@ static void test_fini(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_length),
-        cmocka_unit_test(test_chunked),
-        cmocka_unit_test(test_chunked_malformed),
-        cmocka_unit_test(test_chunked_limits),
-        cmocka_unit_test(test_extra_limits),
-        cmocka_unit_test(test_head_limits),
-        cmocka_unit_test(test_field_count),
-        cmocka_unit_test(test_no_body_allowed),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_fini),
+        cmocka_unit_test(test_length),          cmocka_unit_test(test_chunked),
+        cmocka_unit_test(test_memory),          cmocka_unit_test(test_chunked_malformed),
+        cmocka_unit_test(test_chunked_limits),  cmocka_unit_test(test_extra_limits),
+        cmocka_unit_test(test_head_limits),     cmocka_unit_test(test_field_count),
+        cmocka_unit_test(test_no_body_allowed), cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_large),           cmocka_unit_test(test_fini),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

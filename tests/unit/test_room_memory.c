@@ -30,11 +30,6 @@ static void *try_realloc(void *block, size_t size)
     return fails() ? NULL : realloc(block, size);
 }
 
-static void *try_reallocarray(void *block, size_t n, size_t size)
-{
-    return fails() ? NULL : reallocarray(block, n, size);
-}
-
 static char *try_strdup(const char *text)
 {
     return fails() ? NULL : strdup(text);
@@ -47,7 +42,6 @@ static char *try_strdup(const char *text)
 #define malloc try_malloc
 #define calloc try_calloc
 #define realloc try_realloc
-#define reallocarray try_reallocarray
 #define strdup try_strdup
 #include "base/bytes.c"
 #include "http/message.c"
@@ -61,7 +55,6 @@ static char *try_strdup(const char *text)
 #undef malloc
 #undef calloc
 #undef realloc
-#undef reallocarray
 #undef strdup
 
 /* ---- the history ---- */
