@@ -188,7 +188,6 @@ static void handlers_are_checked(void **state)
         {"return { onXyzzyPlugh = function() end }", "parties/main.lua:1: onXyzzyPlugh is no handler\n"},
         {"return {\n  onStart = 'x',\n}", "parties/main.lua:2: onStart is a string, not a function"},
         {"return { getConnectionTags = {} }", "getConnectionTags is a table, not a function"},
-        {"return { onCron = function() end }", "onCron is not available yet in this version"},
         {"return { onBeforeConnect = function() end }", "onBeforeConnect is not available yet"},
         {"return { onBeforeRequest = function() end }", "onBeforeRequest is not available yet"},
         {"return { onFetch = function() end }", "onFetch is not available yet"},
