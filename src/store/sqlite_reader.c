@@ -179,7 +179,7 @@ static void run_read(struct store_request *request, void *driver)
 
 void sqlite_read(struct store_read *read)
 {
-    struct sqlite_file *file = container_of(read->room, struct sqlite_room, room)->file;
+    struct sqlite_file *file = container_of(read->room, struct sqlite_room, room)->lane->file;
 
     read->request.run = run_read;
     store_thread_give(&file->reader.thread, &read->request.link);
