@@ -3,8 +3,8 @@
  * peers hear comes in order, and only when it is stored with all before it. */
 #include "data_driver.h"
 
-#define RUNS 3000
-#define OPERATIONS 120
+#define RUNS 2000
+#define OPERATIONS 480
 #define ROOMS 2
 #define KEYS 8
 #define SENDS 4096
@@ -419,7 +419,7 @@ static void write_program(char *text, bool sends)
         case 1:
         case 2: add_put(text + strlen(text), large && once_in(2)); break;
         case 3: add(text, "del %s;", some_key()); break;
-        case 4: add(text, once_in(3) ? "clear;" : "list - -;"); break;
+        case 4: add(text, once_in(3) && !large ? "clear;" : "list - -;"); break;
         case 5: add(text, "get %s;", some_key()); break;
         case 6: add(text, "get %s %s %s;", some_key(), some_key(), some_key()); break;
         case 7:
@@ -499,6 +499,13 @@ static void small_program(char *text)
     assert_true(strlen(text) < 256);
 }
 
+static void connect_peer(struct room *room)
+{
+    struct fake_peer *peer = fake_peer_new(history.data->fake, "a");
+    peer->peer.kind = &kind;
+    room_connect(room, &peer->peer, fake_http_request());
+}
+
 static void operate(void)
 {
     struct data_world *data = history.data;
@@ -506,9 +513,7 @@ static void operate(void)
     uint64_t what = dice(100);
 
     if (what < 8) {
-        struct fake_peer *peer = fake_peer_new(fake, "a");
-        peer->peer.kind = &kind;
-        room_connect(some_room(), &peer->peer, fake_http_request());
+        connect_peer(some_room());
     } else if (what < 45) {
         send_program();
     } else if (what < 48) {
@@ -519,7 +524,7 @@ static void operate(void)
     } else if (what < 57) {
         wake_some();
     } else if (what < 70) {
-        end_batch(once_in(12));
+        end_batch(once_in(history.large ? 100 : 20));
     } else if (what < 77) {
         begin_read();
     } else if (what < 88) {
@@ -571,7 +576,7 @@ static void live(void)
 
     memset(&history, 0, sizeof history);
     history.data = data;
-    history.large = once_in(16);
+    history.large = once_in(40);
     history.models[0].id = "r";
     history.models[1].id = "s";
     ops = fake_store_ops;
@@ -587,7 +592,10 @@ static void live(void)
     data->on_start = history.start;
     data->on_stop = history.stop;
     data->on_request = history.request;
-    for (uint64_t n = dice(OPERATIONS); n > 0; n--) {
+    for (size_t i = 0; i < 2 * ROOMS; i++)
+        connect_peer(fake_room(data->fake, history.models[i % ROOMS].id));
+    fake_run(data->fake);
+    for (uint64_t n = dice(history.large ? OPERATIONS : OPERATIONS / 4); n > 0; n--) {
         if (once_in(4)) {
             small_program(history.start);
             small_program(history.stop);
