@@ -12,6 +12,9 @@
 /* What a room keeps of what is durable, to answer reads at once. */
 #define CACHE_BYTES (1024u * 1024u)
 
+/* An operation of a batch has so many bytes at most beside its key and its value. */
+#define OP_BYTES 16u
+
 /* ---- entries ---- */
 
 static struct span key_of(const struct data_entry *entry)
@@ -141,6 +144,15 @@ static void free_batch(struct data_batch *batch)
     free(batch);
 }
 
+/* What the batch of the turn has is handed over. */
+static void end_batch(struct room_data *data)
+{
+    if (data->batch && data->batch->base.n_ops > 0 && !data->broken)
+        data_submit(data);
+    free_batch(data->batch);
+    data->batch = NULL;
+}
+
 static void free_if_done(struct room_data *data)
 {
     if (data->room || data->under_way > 0)
@@ -155,10 +167,7 @@ void data_leave(struct room *room)
     if (!data)
         return;
     data_abandon(room);
-    if (data->batch && !data->broken) /* of a handler that was cut: what it wrote stays, as after an error */
-        data_submit(data);
-    free_batch(data->batch);
-    data->batch = NULL;
+    end_batch(data); /* of a handler that was cut: what it wrote stays, as after an error */
     room->data = NULL;
     data->room = NULL;
     known_fini(&data->known);
@@ -184,6 +193,11 @@ void data_answered(struct room_data *data)
 bool data_busy(const struct room *room)
 {
     return room->data && (room->data->under_way > 0 || room->data->batch);
+}
+
+bool data_broken(const struct room *room)
+{
+    return room->data && room->data->broken;
 }
 
 /* ---- reading ---- */
@@ -222,6 +236,12 @@ int data_learn(struct room_data *data, struct span key, bool present, struct spa
     return 0;
 }
 
+void data_shrink(struct room_data *data)
+{
+    while (data->known.size > CACHE_BYTES && !list_empty(&data->known.clean))
+        drop(&data->known, container_of(data->known.clean.next, struct data_entry, link));
+}
+
 bool data_alarm(struct room *room, int64_t *time)
 {
     if (!room->data || !room->data->alarm.known)
@@ -243,9 +263,10 @@ static struct data_batch *open_batch(struct room_data *data)
     return data->batch;
 }
 
-static bool too_large(const struct room_data *data, size_t more)
+bool data_fits(const struct room *room, size_t n, size_t bytes)
 {
-    return (data->batch ? data->batch->base.ops.len : 0) + more > data->room->rooms->limits.output;
+    size_t len = room->data && room->data->batch ? room->data->batch->base.ops.len : 0;
+    return len + n * OP_BYTES + bytes <= room->rooms->limits.output;
 }
 
 /* What the entry is goes into undo. */
@@ -270,7 +291,7 @@ static int write_key(struct room *room, struct span key, struct span value)
     struct room_data *data = data_of(room, &rc);
     if (!data)
         return rc;
-    if (too_large(data, key.len + value.len))
+    if (!data_fits(room, 1, key.len + value.len))
         return -ENOBUFS;
 
     bool undoable = data->transaction && !data->has_aside;
@@ -317,6 +338,8 @@ int data_clear(struct room *room)
     struct room_data *data = data_of(room, &rc);
     if (!data)
         return rc;
+    if (!data_fits(room, 1, 0))
+        return -ENOBUFS;
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_clear(&batch->base) != 0)
         return -ENOMEM;
@@ -343,6 +366,8 @@ static int set_alarm(struct room *room, int64_t time, uint32_t attempt)
     struct room_data *data = data_of(room, &rc);
     if (!data)
         return rc;
+    if (!data_fits(room, 1, 0))
+        return -ENOBUFS;
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_alarm(&batch->base, time, attempt) != 0)
         return -ENOMEM;
@@ -401,7 +426,7 @@ int data_transaction_begin(struct room *room)
         return rc;
     if (data->transaction)
         return -EBUSY;
-    data->transaction = true;
+    data->transaction = ++data->n_transactions;
     data->mark_len = data->batch ? data->batch->base.ops.len : 0;
     data->mark_ops = data->batch ? data->batch->base.n_ops : 0;
     data->mark_cleared = data->cleared;
@@ -409,9 +434,9 @@ int data_transaction_begin(struct room *room)
     return 0;
 }
 
-bool data_in_transaction(const struct room *room)
+uint64_t data_transaction(const struct room *room)
 {
-    return room->data && room->data->transaction;
+    return room->data ? room->data->transaction : 0;
 }
 
 /* Among those that are not durable, by its gate; or among the others. */
@@ -479,7 +504,7 @@ void data_transaction_end(struct room *room, bool keep)
         free(undo);
     }
     data->has_aside = false;
-    data->transaction = false;
+    data->transaction = 0;
 }
 
 /* ---- the gate ---- */
@@ -500,8 +525,8 @@ static void settle_entries(struct room_data *data)
         list_remove(link);
         list_push(&data->known.clean, link);
     }
-    while (!data->room->input_closed && data->known.size > CACHE_BYTES && !list_empty(&data->known.clean))
-        drop(&data->known, container_of(data->known.clean.next, struct data_entry, link));
+    if (!data->room->input_closed)
+        data_shrink(data);
 }
 
 static void on_batch_done(struct store_batch *base, enum store_result result)
@@ -555,10 +580,7 @@ void data_turn_end(struct room *room)
     struct room_data *data = room->data;
 
     data_transaction_end(room, false); /* of a handler that was cut */
-    if (data->batch && data->batch->base.n_ops > 0 && !data->broken)
-        data_submit(data);
-    free_batch(data->batch);
-    data->batch = NULL;
+    end_batch(data);
     settle_entries(data);
 }
 

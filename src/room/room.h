@@ -246,6 +246,10 @@ void room_fail_start(struct room *room, struct http_response *response);
 /* A handler has ended; the event is the room's again. Only the script calls it. */
 void room_event_done(struct room *room, struct event *event, enum outcome outcome);
 
+/* The handler of this event is dropped with its VM, and the event is the room's again; its request is answered.
+ * NULL: that of a timer. Only the script calls it, in close. */
+void room_event_dropped(struct room *room, struct event *event);
+
 /* A handler begins to wait: the turn ends when the script returns. Later, room_wake makes an
  * EVENT_WAKE with the handle; it comes in its turn, and is never refused. */
 void room_wait_begin(struct room *room);
