@@ -66,8 +66,9 @@ async function killInStart(project, threads, ms) {
 //   rounds, seed
 //   end        async (server): ends the server and returns when it is gone
 //   restore    async (): makes the data folder usable again; nothing where it is so anyway
+//   readsFail  the store may fail before the server is gone
 //   say        (line): is told how it goes
-export async function crashRounds({ project, rounds, seed, end, restore = async () => {}, say = () => {} }) {
+export async function crashRounds({ project, rounds, seed, end, restore = async () => {}, readsFail = false, say = () => {} }) {
   const random = new Random(seed);
   const figures = { rounds: 0, answered: 0, entries: 0, ordered: 0, starts: 0 };
   const all = [];
@@ -89,6 +90,7 @@ export async function crashRounds({ project, rounds, seed, end, restore = async 
         random: random.fork(),
         requests: random.within(1, 4),
         sockets: random.within(1, 3),
+        readsFail,
       });
       await pause(random.within(5, 200));
       assert.equal(server.exit, undefined, `the server ended by itself\n${server.stderr.slice(-4000)}`);
