@@ -39,7 +39,7 @@ class Orders {
 }
 
 // One request after the other on one connection. Resolves when the server is gone.
-async function request(url, room, orders, problems, readsFail) {
+async function request(url, room, orders, problems) {
   const client = new Client(url, { headersTimeout: 60000, bodyTimeout: 60000 });
   try {
     for (;;) {
@@ -51,7 +51,6 @@ async function request(url, room, orders, problems, readsFail) {
       });
       const text = await body.text();
       if (statusCode === 200) room.told(text);
-      else if (statusCode === 503 || (statusCode === 500 && readsFail)) continue;
       else if (statusCode !== 500 || order.kind !== "raise") problems.push(new Error(`${statusCode} ${text} for ${order.kind}`));
       orders.answered(order);
     }
@@ -96,15 +95,14 @@ function socket(url, room, orders, problems) {
   });
 }
 
-// Starts them; requests and sockets are how many of each a room has; readsFail says that the store may be unable to
-// read before the server is gone, so that a 500 says nothing. Resolves, when the server is gone, with what went wrong:
-// an array of errors.
-export async function load(url, rooms, { round, random, requests, sockets, readsFail }) {
+// Starts them; requests and sockets are how many of each a room has. Resolves, when the server is gone, with what
+// went wrong: an array of errors.
+export async function load(url, rooms, { round, random, requests, sockets }) {
   const problems = [];
   const all = rooms.flatMap((room) => {
     const orders = (kind, i) => new Orders(room, `r${round}${kind}${i}`, random.fork());
     return [
-      ...Array.from({ length: requests }, (_, i) => request(url, room, orders("h", i), problems, readsFail)),
+      ...Array.from({ length: requests }, (_, i) => request(url, room, orders("h", i), problems)),
       ...Array.from({ length: sockets }, (_, i) => socket(url, room, orders("w", i), problems)),
     ];
   });

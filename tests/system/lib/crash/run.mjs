@@ -18,6 +18,7 @@ import { Random } from "./random.mjs";
 
 const ROOMS = 5;
 const GENERATION = 5; // rounds until there are new rooms, so that rooms stay small
+const FOLDER = 25; // rounds until there is a new data folder, for the same reason
 const run = promisify(execFile);
 
 async function start(project, threads) {
@@ -62,25 +63,37 @@ async function killInStart(project, threads, ms) {
 }
 
 // Resolves with the figures of all rounds. options:
-//   project    writeProject's, with the crash party; its data folder outlives the servers
+//   project    writeProject's, with the crash party; its data folder is made and removed here
 //   rounds, seed
 //   end        async (server): ends the server and returns when it is gone
 //   restore    async (): makes the data folder usable again; nothing where it is so anyway
-//   readsFail  the store may fail before the server is gone
 //   say        (line): is told how it goes
-export async function crashRounds({ project, rounds, seed, end, restore = async () => {}, readsFail = false, say = () => {} }) {
+export async function crashRounds({ project, rounds, seed, end, restore = async () => {}, say = () => {} }) {
   const random = new Random(seed);
-  const figures = { rounds: 0, answered: 0, entries: 0, ordered: 0, starts: 0 };
-  const all = [];
-  let rooms;
+  const figures = { rounds: 0, starts: 0, ordered: 0, answered: 0, entries: 0 };
+  let all = []; // of this data folder
+  let rooms; // of this generation
   let server;
 
-  const check = async () => {
-    for (const room of rooms) room.count = room.check(await keysOf(server, room.name));
+  const check = async (which) => {
+    for (const room of which) room.check(await keysOf(server, room.name));
+  };
+  // Those of generations long ago are still there, too.
+  const finish = async () => {
+    await check(all);
+    await server.stop();
+    for (const { ordered, answered, known } of all) {
+      figures.ordered += ordered.size;
+      figures.answered += answered.size;
+      figures.entries += known.length;
+    }
+    say(`${figures.rounds} rounds: ${JSON.stringify(figures)}`);
+    all = [];
+    await rm(project.data, { recursive: true });
   };
   try {
-    server = await start(project, random.within(1, 2));
     for (let round = 1; round <= rounds; round++) {
+      if (round % FOLDER === 1) server = await start(project, random.within(1, 2));
       if (round % GENERATION === 1) {
         rooms = Array.from({ length: ROOMS }, (_, i) => new RoomBooks(`r${round}-${i}`));
         all.push(...rooms);
@@ -90,7 +103,6 @@ export async function crashRounds({ project, rounds, seed, end, restore = async 
         random: random.fork(),
         requests: random.within(1, 4),
         sockets: random.within(1, 3),
-        readsFail,
       });
       await pause(random.within(5, 200));
       assert.equal(server.exit, undefined, `the server ended by itself\n${server.stderr.slice(-4000)}`);
@@ -101,17 +113,10 @@ export async function crashRounds({ project, rounds, seed, end, restore = async 
       await checkFile(project.data);
       for (; random.next() < 0.25; figures.starts++) await killInStart(project, random.within(1, 2), random.within(0, 40));
       server = await start(project, random.within(1, 2));
-      await check();
+      await check(rooms);
       figures.rounds = round;
-      figures.answered = all.reduce((sum, { answered }) => sum + answered.size, 0);
-      figures.ordered = all.reduce((sum, { ordered }) => sum + ordered.size, 0);
-      figures.entries = all.reduce((sum, { count }) => sum + count, 0);
-      if (round % 25 === 0 || round === rounds) say(`${round} rounds: ${JSON.stringify(figures)}`);
+      if (round % FOLDER === 0 || round === rounds) await finish();
     }
-    // those of rounds long ago are still there
-    rooms = all;
-    await check();
-    await server.stop();
     return figures;
   } catch (error) {
     error.message = `seed ${seed}, after ${figures.rounds} whole rounds: ${error.message}`;
