@@ -186,7 +186,7 @@ static inline void fake_read_list(struct fake_store *store, struct store_read *r
         if (strcmp(record->id, id) != 0 || fake_record_order(record, id, read->start) < 0 ||
             (read->finish.ptr && fake_record_order(record, id, read->finish) >= 0))
             continue;
-        if (read->limit && read->n_entries == read->limit) {
+        if ((read->limit && read->n_entries == read->limit) || read->entries.len >= STORE_PAGE) {
             read->more = true;
             break;
         }

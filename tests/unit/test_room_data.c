@@ -384,7 +384,7 @@ static void the_cache_has_a_bound(void **state)
     struct fake_peer *a = data_peer(data, "r", "a");
     struct room *room = a->peer.room;
     struct span value;
-    char key[8];
+    char key[16];
 
     data_tell(data, a, "put first 1");
     for (int i = 0; i < 8; i++) {
@@ -420,7 +420,7 @@ static void the_cache_has_a_bound_within_a_turn(void **state)
     struct room *room = a->peer.room;
     struct span value, k1 = SPAN("k1");
     size_t most = 0;
-    char key[8];
+    char key[16];
 
     for (int i = 0; i < 9; i++) {
         snprintf(key, sizeof key, "k%d", i);
