@@ -136,10 +136,19 @@ struct room_data *data_of(struct room *room, int *rc)
     return data;
 }
 
+/* What is not durable yet is memory of the script's. */
+static void charge(struct data_batch *batch, size_t bytes)
+{
+    batch->cost += bytes;
+    batch->data->room->held += bytes;
+}
+
 static void free_batch(struct data_batch *batch)
 {
     if (!batch)
         return;
+    if (batch->data->room)
+        batch->data->room->held -= batch->cost;
     buf_fini(&batch->base.ops);
     free(batch);
 }
@@ -263,10 +272,15 @@ static struct data_batch *open_batch(struct room_data *data)
     return data->batch;
 }
 
+size_t data_cost(size_t bytes)
+{
+    return OP_BYTES + sizeof(struct data_entry) + sizeof(struct data_undo) + 2 * bytes;
+}
+
 bool data_fits(const struct room *room, size_t n, size_t bytes)
 {
     size_t len = room->data && room->data->batch ? room->data->batch->base.ops.len : 0;
-    return len + n * OP_BYTES + bytes <= room->rooms->limits.output;
+    return len + n * OP_BYTES + bytes <= room->rooms->limits.output / 4; /* twice that is held meanwhile */
 }
 
 /* What the entry is goes into undo. */
@@ -313,6 +327,7 @@ static int write_key(struct room *room, struct span key, struct span value)
         free(undo);
         return -ENOMEM;
     }
+    charge(batch, data_cost(key.len + value.len) + entry->len); /* the old value may have to come back */
     if (undo)
         remember(data, undo, entry, known);
     set(data, entry, value.ptr != NULL, copy, value.len);
@@ -540,7 +555,7 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     if (room && result == STORE_OK && batch->sets_alarm)
         alarms_set(&room->rooms->alarms, room, batch->alarm);
 
-    data->pending -= batch->size;
+    data->pending -= base->ops.len;
     free_batch(batch);
     if (room && result != STORE_OK && !data->broken) {
         data->broken = true;
@@ -555,10 +570,9 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
 
 static void hand_over(struct room_data *data, struct data_batch *batch)
 {
-    batch->size = sizeof *batch + batch->base.ops.len;
     batch->base.room = data->store;
     batch->base.done = on_batch_done;
-    data->pending += batch->size;
+    data->pending += batch->base.ops.len;
     data->under_way++;
     store_submit(&batch->base);
 }
@@ -606,6 +620,7 @@ int data_save_self(struct room *room, struct span self)
         free_batch(batch);
         return -ENOMEM;
     }
+    charge(batch, batch->base.ops.len);
     hand_over(data, batch);
     return 0;
 }

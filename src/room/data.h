@@ -24,10 +24,13 @@ enum data_state {
 /* What is known of a key. The value is the room's, until the next call. */
 enum data_state data_get(struct room *room, struct span key, struct span *value);
 
-/* These add to the turn's batch. 0, -ENOMEM, -ENOBUFS when the turn would write more than limits.output bytes, or
+/* These add to the turn's batch. 0, -ENOMEM, -ENOBUFS when the turn would write more than a quarter of limits.output bytes, or
  * -ENODEV: there is no store. In all of these nothing has changed. */
 int data_put(struct room *room, struct span key, struct span value) __attribute__((warn_unused_result));
 int data_delete(struct room *room, struct span key) __attribute__((warn_unused_result));
+/* Bytes that a put of so many bytes, key and value, takes until it is durable; they count as the script's
+ * (room->held). */
+size_t data_cost(size_t bytes);
 /* May the turn put so many keys more, that have so many bytes together with their values? */
 bool data_fits(const struct room *room, size_t n, size_t bytes);
 /* All keys; the alarm stays. */

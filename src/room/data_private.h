@@ -42,7 +42,8 @@ struct data_batch {
     uint64_t number; /* 0: of a copy of self, for which nothing waits */
     bool sets_alarm; /* for this time: */
     int64_t alarm;
-    size_t size; /* bytes, as they count in data->pending */
+    size_t
+        cost; /* bytes of its operations and of what they change in memory; in room->held until it is over */
 };
 
 struct data_read {

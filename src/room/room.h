@@ -130,7 +130,7 @@ struct room {
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */
-    size_t held;       /* bytes that its peers hold for the script: their tags */
+    size_t held;       /* bytes that C holds for the script: tags and states of peers, what it has written */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
     uint32_t n_open;           /* requests not yet answered */

@@ -50,7 +50,7 @@ void storage_result(lua_State *L, int rc)
 {
     switch (rc) {
     case 0: break;
-    case -ENOBUFS: luaL_error(L, "too much to store: this event has written more than roomMemory"); break;
+    case -ENOBUFS: luaL_error(L, "too much to store: one event can store a quarter of roomMemory"); break;
     case -ENODEV: luaL_error(L, "there is no storage here"); break;
     default: luaL_error(L, "not enough memory");
     }
@@ -209,7 +209,11 @@ static int put_one(lua_State *L)
     struct span key = key_check(L, 1, "a key");
     if (lua_isnoneornil(L, 2))
         luaL_error(L, "nil can't be stored; use delete");
-    storage_result(L, data_put(vm_of(L)->room, key, encode(L, 2)));
+    struct span value = encode(L, 2);
+    if (!data_fits(vm_of(L)->room, 1, key.len + value.len))
+        storage_result(L, -ENOBUFS);
+    vm_demand(L, data_cost(key.len + value.len));
+    storage_result(L, data_put(vm_of(L)->room, key, value));
     return written(L);
 }
 
@@ -222,6 +226,8 @@ static int put_many(lua_State *L)
     for (int pass = 0; pass < 2; pass++) {
         if (pass > 0 && !data_fits(room, n, bytes))
             storage_result(L, -ENOBUFS);
+        if (pass > 0)
+            vm_demand(L, n * data_cost(0) + 2 * bytes);
         lua_pushnil(L);
         while (lua_next(L, 1)) {
             quota_poll();
@@ -275,6 +281,7 @@ static int delete_one(lua_State *L)
 
     if (state == DATA_UNKNOWN)
         return ask(L, &key, 1, delete_one_again);
+    vm_demand(L, data_cost(key.len));
     if (state == DATA_PRESENT)
         storage_result(L, data_delete(room, key));
     lua_pushboolean(L, state == DATA_PRESENT);
@@ -296,6 +303,7 @@ static int delete_many(lua_State *L)
         lua_rawgeti(L, 1, (lua_Integer)i);
         struct span key = key_check(L, -1, "a key");
         if (data_get(room, key, &value) == DATA_PRESENT) {
+            vm_demand(L, data_cost(key.len));
             storage_result(L, data_delete(room, key));
             deleted++;
         }

@@ -6,7 +6,7 @@
  *   list S F [N] [r]           says what is from S up to F ("-": no end), in pages of N (0: any), reversed
  *   begin, keep, undo          a transaction
  *   sync, relieve              wait
- *   alarm N, alarm?            sets and says the alarm
+ *   alarm N, alarm?            sets and says the alarm, of a time far off (DATA_ALARM + N)
  *   send T                     to the peer whose message it is, else to all
  *   sleep                      waits for something other than the store, until data_wake
  *   fail, restart              the handler fails; the VM is to be made anew
@@ -18,6 +18,8 @@
 #include "fake_room.h"
 
 #include <errno.h>
+
+#define DATA_ALARM INT64_C(4000000000000)
 
 #define DATA_WORDS 8
 
@@ -200,6 +202,13 @@ static inline bool data_do_list(struct data_program *program, struct data_comman
     return false;
 }
 
+/* 0 is none. */
+static inline int64_t data_alarm_time(struct span word)
+{
+    int64_t n = strtoll(word.ptr, NULL, 10);
+    return n ? DATA_ALARM + n : 0;
+}
+
 static inline bool data_do_alarm(struct data_program *program, struct data_command *command)
 {
     struct data_answer answer = {0};
@@ -212,7 +221,7 @@ static inline bool data_do_alarm(struct data_program *program, struct data_comma
         assert_int_equal(data_ask_head(program->room, data_waits(program->room)), 0);
         return false;
     }
-    assert_int_equal(buf_printf(&command->said, "alarm %lld", (long long)time), 0);
+    assert_int_equal(buf_printf(&command->said, "alarm %lld", (long long)(time ? time - DATA_ALARM : 0)), 0);
     return true;
 }
 
@@ -252,7 +261,7 @@ static inline bool data_do(struct data_program *program, struct data_command *co
     else if (data_is(command, "clear"))
         command->rc = data_clear(room);
     else if (data_is(command, "alarm"))
-        command->rc = data_set_alarm(room, strtoll(words[1].ptr, NULL, 10), 0);
+        command->rc = data_set_alarm(room, data_alarm_time(words[1]));
     else if (data_is(command, "get"))
         return data_do_get(program, command);
     else if (data_is(command, "list"))
@@ -385,7 +394,11 @@ static inline struct data_world *data_begin_with(const struct room_limits *limit
     struct data_world *data = calloc(1, sizeof *data);
     assert_non_null(data);
     list_init(&data->programs);
-    data->fake = fake_begin(limits);
+    static const struct room_limits usual = {.events = 1024,
+                                             .handlers = 256,
+                                             .idle_ms = 1000000,
+                                             .output = 4 << 20};
+    data->fake = fake_begin(limits ? limits : &usual);
     data->fake->handler = data_handle;
     data->fake->resumed = data_resumed;
     data->fake->user = data;

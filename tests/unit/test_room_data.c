@@ -350,7 +350,7 @@ static void the_alarm(void **state)
     struct data_world *data = data_begin();
     struct fake_peer *a = data_peer(data, "r", "a");
 
-    data->fake->store.alarm = 3;
+    data->fake->store.alarm = DATA_ALARM + 3;
     data_tell(
         data, a,
         "begin; alarm 4; alarm?; undo; alarm?; alarm?; alarm 5; alarm?; clear; alarm?; alarm 0; alarm?");
@@ -359,7 +359,7 @@ static void the_alarm(void **state)
     assert_int_equal(data->fake->store.alarm, 0);
     data_tell(data, a, "begin; alarm 6; get x; keep");
     data_settled(data, "x=nil");
-    assert_int_equal(data->fake->store.alarm, 6);
+    assert_int_equal(data->fake->store.alarm, DATA_ALARM + 6);
     data_end(data);
 }
 
@@ -459,7 +459,7 @@ static void the_cache_has_a_bound_within_a_turn(void **state)
 static void a_turn_writes_so_much_at_most(void **state)
 {
     (void)state;
-    const struct room_limits limits = {.events = 10, .handlers = 10, .idle_ms = 100000, .output = 1000};
+    const struct room_limits limits = {.events = 10, .handlers = 10, .idle_ms = 100000, .output = 4000};
     struct data_world *data = data_begin_with(&limits);
     struct fake_peer *a = data_peer(data, "r", "a");
     struct room *room = a->peer.room;
@@ -477,7 +477,7 @@ static void a_turn_writes_so_much_at_most(void **state)
     for (int i = 0; i < 2; i++) {
         int rc = 0, n = 0;
         for (; rc == 0; n++)
-            rc = i ? data_set_alarm(room, 5, 0) : data_clear(room);
+            rc = i ? data_set_alarm(room, DATA_ALARM + 5) : data_clear(room);
         assert_int_equal(rc, -ENOBUFS);
         assert_in_range(n, 10, 1000);
         assert_true(room->data->batch->base.ops.len <= 1000);

@@ -570,7 +570,7 @@ static void live(void)
     static const struct room_limits limits = {.events = 20,
                                               .handlers = 6,
                                               .idle_ms = 1000000,
-                                              .output = 600000};
+                                              .output = 2400000};
     static struct store_ops ops;
     struct data_world *data = data_begin_with(&limits);
 
