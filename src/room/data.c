@@ -327,9 +327,11 @@ static int write_key(struct room *room, struct span key, struct span value)
         free(undo);
         return -ENOMEM;
     }
-    charge(batch, data_cost(key.len + value.len) + entry->len); /* the old value may have to come back */
-    if (undo)
+    charge(batch, data_cost(key.len + value.len));
+    if (undo) {
+        charge(batch, entry->len);
         remember(data, undo, entry, known);
+    }
     set(data, entry, value.ptr != NULL, copy, value.len);
     entry->gate = room->written + 1;
     list_remove(&entry->link);
