@@ -90,8 +90,7 @@ static int ask(lua_State *L, const struct span *keys, size_t n, int (*again)(lua
     return wait_begin(L, again);
 }
 
-/* So many keys are asked for at once: what is found lies in memory that the room is not charged for. */
-#define ASK_KEYS 32
+#define ASK_KEYS 128 /* at once */
 
 /* The key of this number in the array at 1, which is pushed; false (and nothing pushed): there is none. An array's
  * length is not asked for: it may be a lie. */

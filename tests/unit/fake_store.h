@@ -199,7 +199,11 @@ static inline void fake_read_list(struct fake_store *store, struct store_read *r
 static inline void fake_read_get(struct fake_store *store, struct store_read *read, const char *id)
 {
     struct span rest = {(const char *)read->keys.data, read->keys.len}, key;
-    while (store_next_bytes(&rest, &key)) {
+    for (; store_next_bytes(&rest, &key); read->n_keys++) {
+        if (read->entries.len >= STORE_PAGE) {
+            read->more = true;
+            return;
+        }
         list_each(link, &store->records) {
             struct fake_record *record = container_of(link, struct fake_record, link);
             if (fake_record_order(record, id, key) != 0)
