@@ -96,6 +96,9 @@ void data_abandon(struct room *room);
 /* Does the store still work for the room? */
 bool data_busy(const struct room *room);
 
+/* Does the store still work on a copy of self? */
+bool data_saving(const struct room *room);
+
 /* The room leaves memory. What was handed to the store is kept all the same. */
 void data_leave(struct room *room);
 
