@@ -104,10 +104,10 @@ describe("persist", () => {
 const SLEEPER = lua`
 local Sleeper = {}
 Sleeper.options = { hibernate = true }
-log.info("made")
 local ballast = {}
 for i = 1, 16 do ballast[i] = ("x"):rep(1024 * 1024 + i) end
 
+function Sleeper:onStart() log.info("made") end
 function Sleeper:getConnectionTags(connection) return { "all" } end
 function Sleeper:onConnect(connection) connection.state = { name = "n" .. connection.id } end
 
