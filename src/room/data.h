@@ -107,6 +107,9 @@ bool data_busy(const struct room *room);
 /* Has a batch of the room failed, and not all of that is over yet? */
 bool data_broken(const struct room *room);
 
+/* Does the store still work on a copy of self? */
+bool data_saving(const struct room *room);
+
 /* The room leaves memory. What was handed to the store is kept all the same. */
 void data_leave(struct room *room);
 
