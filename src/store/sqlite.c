@@ -37,19 +37,45 @@ static struct sqlite_file *file_of(struct sqlite_store *store, struct span party
     return &store->files[siphash_finish(&hash) % store->n_files];
 }
 
+static void hand_over(struct soon *soon)
+{
+    struct sqlite_lane *lane = container_of(soon, struct sqlite_lane, soon);
+    store_thread_give_all(&lane->file->writer.thread, &lane->batches);
+}
+
+/* The loop's lane to the file. */
+static struct sqlite_lane *lane_of(struct sqlite_store *store, struct sqlite_file *file, struct loop *loop)
+{
+    struct sqlite_lane *lane = NULL;
+
+    pthread_mutex_lock(&store->lanes_lock);
+    list_each(link, &file->lanes) {
+        struct sqlite_lane *other = container_of(link, struct sqlite_lane, link);
+        if (other->loop == loop)
+            lane = other;
+    }
+    if (!lane) {
+        lane = xcalloc(sizeof *lane);
+        *lane = (struct sqlite_lane){.file = file, .loop = loop, .soon.fn = hand_over};
+        list_init(&lane->batches);
+        list_push(&file->lanes, &lane->link);
+    }
+    pthread_mutex_unlock(&store->lanes_lock);
+    return lane;
+}
+
 static struct store_room *room_open(struct store *base, struct loop *loop, struct span party, struct span id)
 {
     struct sqlite_store *store = container_of(base, struct sqlite_store, store);
     struct sqlite_room *room = malloc(sizeof *room + party.len + id.len);
 
-    (void)loop;
     if (!room)
         return NULL;
     memcpy(room->names, party.ptr, party.len);
     memcpy(room->names + party.len, id.ptr, id.len);
     room->party = (struct span){room->names, party.len};
     room->id = (struct span){room->names + party.len, id.len};
-    room->file = file_of(store, room->party, room->id);
+    room->lane = lane_of(store, file_of(store, room->party, room->id), loop);
     room->row = 0;
     room->row_as_of = UINT64_MAX;
     room->failed = false;
@@ -63,8 +89,9 @@ static void room_release(struct store_room *room)
 
 static void submit(struct store_batch *batch)
 {
-    struct sqlite_file *file = container_of(batch->room, struct sqlite_room, room)->file;
-    store_thread_give(&file->writer.thread, &batch->link);
+    struct sqlite_lane *lane = container_of(batch->room, struct sqlite_room, room)->lane;
+    list_push(&lane->batches, &batch->link);
+    loop_soon(lane->loop, &lane->soon);
 }
 
 /* ---- closing ---- */
@@ -80,7 +107,10 @@ static void close_store(struct store *base)
     for (unsigned i = 0; i < store->n_files; i++) {
         sqlite_writer_close(&store->files[i]);
         free(store->files[i].path);
+        for (struct list *link; (link = list_pop(&store->files[i].lanes)) != NULL;)
+            free(container_of(link, struct sqlite_lane, link));
     }
+    pthread_mutex_destroy(&store->lanes_lock);
     if (store->lock >= 0)
         close(store->lock);
     free(store->folder);
@@ -198,6 +228,9 @@ int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, s
     store->folder = xstrdup(folder);
     store->lock = lock;
     store->n_files = (unsigned)n;
+    CHECK(pthread_mutex_init(&store->lanes_lock, NULL) == 0);
+    for (int i = 0; i < n; i++)
+        list_init(&store->files[i].lanes);
     int rc = open_files(store, is_new, error);
     if (rc)
         close_store(&store->store);

@@ -2,11 +2,18 @@
 #include "base/check.h"
 #include "store/sqlite_private.h"
 
+/* An entry of more bytes has its value in a table of its own (sqlite_schema.c). A page holds six of these, so the tree
+ * of many is not deep. */
+#define SMALL_ENTRY 600u
+
 static const char tidy_sql[] = "DELETE FROM room WHERE id = ?1 AND alarm IS NULL"
                                " AND NOT EXISTS (SELECT 1 FROM self WHERE room = ?1)"
                                " AND NOT EXISTS (SELECT 1 FROM entry WHERE room = ?1)";
 static const char put_sql[] = "INSERT INTO entry(room, key, value) VALUES(?1, ?2, ?3)"
-                              " ON CONFLICT(room, key) DO UPDATE SET value = excluded.value";
+                              " ON CONFLICT(room, key) DO UPDATE SET value = excluded.value, large = NULL";
+static const char put_large_sql[] =
+    "INSERT INTO entry(room, key, value, large) VALUES(?1, ?2, x'', ?3)"
+    " ON CONFLICT(room, key) DO UPDATE SET value = x'', large = excluded.large";
 static const char self_sql[] = "INSERT INTO self(room, value) VALUES(?1, ?2)"
                                " ON CONFLICT(room) DO UPDATE SET value = excluded.value";
 
@@ -18,6 +25,10 @@ const char *const sqlite_write_sql[WRITE_STATEMENTS] = {
     [WRITE_ROOM_ADD] = "INSERT INTO room(party, name) VALUES(?1, ?2)",
     [WRITE_ROOM_TIDY] = tidy_sql,
     [WRITE_PUT] = put_sql,
+    [WRITE_LARGE_FIND] = "SELECT large FROM entry WHERE room = ?1 AND key = ?2",
+    [WRITE_LARGE_ADD] = "INSERT INTO large_value(value) VALUES(?1)",
+    [WRITE_LARGE_CHANGE] = "UPDATE large_value SET value = ?2 WHERE id = ?1",
+    [WRITE_PUT_LARGE] = put_large_sql,
     [WRITE_DELETE] = "DELETE FROM entry WHERE room = ?1 AND key = ?2",
     [WRITE_CLEAR] = "DELETE FROM entry WHERE room = ?1",
     [WRITE_ALARM] = "UPDATE room SET alarm = ?2, attempt = ?3 WHERE id = ?1",
@@ -121,6 +132,46 @@ static sqlite3_stmt *bind_op(struct sqlite_writer *writer, const struct store_op
     check_failed(__FILE__, __LINE__, "an operation is of a kind that there is");
 }
 
+/* A large value that is there already is changed where it is. */
+static int put_large(struct sqlite_writer *writer, int64_t row, const struct store_op *op)
+{
+    sqlite3_stmt *find = writer->statements[WRITE_LARGE_FIND], *put = writer->statements[WRITE_PUT_LARGE];
+    sqlite3_stmt *value = writer->statements[WRITE_LARGE_ADD];
+    int64_t large = 0;
+
+    (void)sqlite3_bind_int64(find, 1, row);
+    sqlite_bind_blob(find, 2, op->key);
+    int rc = sqlite3_step(find);
+    if (rc == SQLITE_ROW)
+        large = sqlite3_column_int64(find, 0); /* 0: NULL, it was small */
+    (void)sqlite3_reset(find);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return rc;
+    if (large) {
+        value = writer->statements[WRITE_LARGE_CHANGE];
+        (void)sqlite3_bind_int64(value, 1, large);
+        sqlite_bind_blob(value, 2, op->value);
+        return sqlite_run(value);
+    }
+    sqlite_bind_blob(value, 1, op->value);
+    rc = sqlite_run(value);
+    if (rc)
+        return rc;
+    (void)sqlite3_bind_int64(put, 1, row);
+    sqlite_bind_blob(put, 2, op->key);
+    (void)sqlite3_bind_int64(put, 3, sqlite3_last_insert_rowid(writer->db));
+    return sqlite_run(put);
+}
+
+static int run_op(struct sqlite_writer *writer, int64_t row, const struct store_op *op)
+{
+    if (op->kind == STORE_OP_PUT && op->key.len + op->value.len > SMALL_ENTRY)
+        return put_large(writer, row, op);
+    sqlite3_stmt *statement = bind_op(writer, op);
+    (void)sqlite3_bind_int64(statement, 1, row);
+    return sqlite_run(statement);
+}
+
 int sqlite_apply(struct sqlite_writer *writer, const struct store_batch *batch)
 {
     struct sqlite_room *room = container_of(batch->room, struct sqlite_room, room);
@@ -134,11 +185,8 @@ int sqlite_apply(struct sqlite_writer *writer, const struct store_batch *batch)
             rc = make_row(writer, room);
         else
             took = true;
-        if (rc == SQLITE_OK && room->row) {
-            sqlite3_stmt *statement = bind_op(writer, &op);
-            (void)sqlite3_bind_int64(statement, 1, room->row);
-            rc = sqlite_run(statement);
-        }
+        if (rc == SQLITE_OK && room->row)
+            rc = run_op(writer, room->row, &op);
     }
     if (rc == SQLITE_OK && took && room->row)
         rc = tidy_row(writer, room);

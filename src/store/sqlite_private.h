@@ -74,6 +74,10 @@ enum sqlite_writer_statement {
     WRITE_ROOM_ADD,
     WRITE_ROOM_TIDY,
     WRITE_PUT,
+    WRITE_LARGE_FIND,
+    WRITE_LARGE_ADD,
+    WRITE_LARGE_CHANGE,
+    WRITE_PUT_LARGE,
     WRITE_DELETE,
     WRITE_CLEAR,
     WRITE_ALARM,
@@ -95,10 +99,20 @@ struct sqlite_writer {
     int checkpoint_failing; /* the same for checkpoints */
 };
 
+/* What a loop's rooms submit to a file in one turn: it is handed over at the turn's end, so that it is written together
+ * and the writer is woken once. Made for a loop's first room, kept until the store is closed. */
+struct sqlite_lane {
+    struct list link; /* in the file's lanes */
+    struct sqlite_file *file;
+    struct loop *loop;
+    struct soon soon;
+    struct list batches;
+};
+
 /* A room that is open. */
 struct sqlite_room {
     struct store_room room;
-    struct sqlite_file *file;
+    struct sqlite_lane *lane;
     /* The writer's: */
     int64_t row;        /* 0: it has none */
     uint64_t row_as_of; /* writer's rollbacks when that was so; else row is not known */
@@ -161,12 +175,14 @@ struct sqlite_file {
     char *path; /* owned */
     struct sqlite_writer writer;
     struct sqlite_reader reader;
+    struct list lanes; /* under the store's lanes_lock */
 };
 
 struct sqlite_store {
     struct store store;
     char *folder; /* owned */
     int lock;     /* descriptor; -1: none */
+    pthread_mutex_t lanes_lock;
     unsigned n_files;
     struct sqlite_file files[];
 };

@@ -5,9 +5,13 @@
 
 #include <string.h>
 
-#define ENTRIES "SELECT key, value FROM entry WHERE room = ?1 AND key >= ?2"
+#define VALUE                                                                                                \
+    "CASE WHEN large IS NULL THEN value ELSE (SELECT l.value FROM large_value l WHERE l.id = entry.large) "  \
+    "END"
+#define ENTRIES "SELECT key, " VALUE " FROM entry WHERE room = ?1 AND key >= ?2"
 #define ROOMS "SELECT party, name, alarm, attempt FROM room"
 
+static const char get_sql[] = "SELECT " VALUE " FROM entry WHERE room = ?1 AND key = ?2";
 static const char list_sql[] = ENTRIES " ORDER BY key";
 static const char list_reverse_sql[] = ENTRIES " ORDER BY key DESC";
 static const char list_until_sql[] = ENTRIES " AND key < ?3 ORDER BY key";
@@ -21,7 +25,7 @@ static const char *const read_sql[READ_STATEMENTS] = {
     [READ_BEGIN] = "BEGIN",
     [READ_COMMIT] = "COMMIT",
     [READ_ROOM] = "SELECT id, alarm, attempt FROM room WHERE party = ?1 AND name = ?2",
-    [READ_GET] = "SELECT value FROM entry WHERE room = ?1 AND key = ?2",
+    [READ_GET] = get_sql,
     [READ_LIST] = list_sql,
     [READ_LIST_REVERSE] = list_reverse_sql,
     [READ_LIST_UNTIL] = list_until_sql,
@@ -54,10 +58,15 @@ static int find_room(struct sqlite_reader *reader, struct store_read *read, int6
     return rc;
 }
 
-static int add_entry(struct store_read *read, struct span key, struct span value)
+/* value: the column of it. */
+static int add_entry(struct store_read *read, struct span key, sqlite3_stmt *statement, int value)
 {
     size_t before = read->entries.len;
-    if (store_put_bytes(&read->entries, key) || store_put_bytes(&read->entries, value)) {
+
+    if (sqlite3_column_type(statement, value) == SQLITE_NULL)
+        return SQLITE_CORRUPT; /* a large value that is not there */
+    if (store_put_bytes(&read->entries, key) ||
+        store_put_bytes(&read->entries, sqlite_column(statement, value))) {
         read->entries.len = before;
         return SQLITE_NOMEM;
     }
@@ -76,7 +85,7 @@ static int get(struct sqlite_reader *reader, struct store_read *read, int64_t ro
         sqlite_bind_blob(find, 2, key);
         rc = sqlite3_step(find);
         if (rc == SQLITE_ROW)
-            rc = add_entry(read, key, sqlite_column(find, 0));
+            rc = add_entry(read, key, find, 0);
         else if (rc == SQLITE_DONE)
             rc = SQLITE_OK;
         (void)sqlite3_reset(find);
@@ -101,8 +110,7 @@ static int list(struct sqlite_reader *reader, struct store_read *read, int64_t r
             read->more = true;
             break;
         }
-        struct span key = sqlite_column(walk, 0);
-        rc = add_entry(read, key, sqlite_column(walk, 1));
+        rc = add_entry(read, sqlite_column(walk, 0), walk, 1);
         if (rc)
             break;
     }
@@ -171,7 +179,7 @@ static void run_read(struct store_request *request, void *driver)
 
 void sqlite_read(struct store_read *read)
 {
-    struct sqlite_file *file = container_of(read->room, struct sqlite_room, room)->file;
+    struct sqlite_file *file = container_of(read->room, struct sqlite_room, room)->lane->file;
 
     read->request.run = run_read;
     store_thread_give(&file->reader.thread, &read->request.link);

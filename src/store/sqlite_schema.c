@@ -11,17 +11,24 @@
 /* How long another program (sqlite3 on the command line) may hold a file that a write wants. */
 #define BUSY_MS 5000
 
-/* A room has a row as long as it holds anything. A key is any bytes, so it is a BLOB: those are compared bytewise. */
-static const char *const steps[] = {
+/* A room has a row as long as it holds anything. A key is any bytes, so it is a BLOB: those are compared bytewise.
+ * A room's entries lie beside each other in the tree of their keys: a turn's writes and a list touch few pages. But to
+ * find a key there SQLite reads its neighbours whole, so large values are elsewhere, and go by trigger. */
+static const char first_tables[] =
     "CREATE TABLE file(number INTEGER NOT NULL, files INTEGER NOT NULL);"
     "CREATE TABLE room(id INTEGER PRIMARY KEY, party TEXT NOT NULL, name TEXT NOT NULL, alarm INTEGER,"
     " attempt INTEGER NOT NULL DEFAULT 0, UNIQUE(party, name));"
     "CREATE INDEX room_alarm ON room(alarm, party, name) WHERE alarm IS NOT NULL;"
-    "CREATE TABLE entry(room INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(room, "
-    "key))"
-    " WITHOUT ROWID;"
-    "CREATE TABLE self(room INTEGER PRIMARY KEY, value BLOB NOT NULL);",
-};
+    "CREATE TABLE entry(room INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, large INTEGER,"
+    " PRIMARY KEY(room, key)) WITHOUT ROWID;"
+    "CREATE TABLE large_value(id INTEGER PRIMARY KEY, value BLOB NOT NULL);"
+    "CREATE TRIGGER entry_updated AFTER UPDATE OF large ON entry WHEN old.large IS NOT NULL AND"
+    " old.large IS NOT new.large BEGIN DELETE FROM large_value WHERE id = old.large; END;"
+    "CREATE TRIGGER entry_deleted AFTER DELETE ON entry WHEN old.large IS NOT NULL"
+    " BEGIN DELETE FROM large_value WHERE id = old.large; END;"
+    "CREATE TABLE self(room INTEGER PRIMARY KEY, value BLOB NOT NULL);";
+
+static const char *const steps[] = {first_tables};
 
 #define STEPS (sizeof steps / sizeof steps[0])
 

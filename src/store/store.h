@@ -58,8 +58,8 @@ int store_batch_alarm(struct store_batch *batch, int64_t time, uint32_t attempt)
 /* A copy of self, as the script encodes it; empty: none. */
 int store_batch_self(struct store_batch *batch, struct span value) __attribute__((warn_unused_result));
 
-/* Hands it over. Its room may submit others meanwhile; those that the store has not begun with become
- * durable together. */
+/* Hands it over, at the end of the loop's turn at the latest. Its room may submit others meanwhile; those that the
+ * store has not begun with become durable together. */
 void store_submit(struct store_batch *batch);
 
 /* ---- reading ---- */

@@ -43,15 +43,24 @@ void store_thread_end(struct store_thread *thread)
     pthread_mutex_destroy(&thread->lock);
 }
 
-void store_thread_give(struct store_thread *thread, struct list *link)
+void store_thread_give_all(struct store_thread *thread, struct list *list)
 {
     pthread_mutex_lock(&thread->lock);
-    list_push(&thread->waiting, link);
+    list_splice(&thread->waiting, list);
     bool wake = thread->asleep;
     thread->asleep = false;
     pthread_mutex_unlock(&thread->lock);
     if (wake)
         pthread_cond_signal(&thread->wake);
+}
+
+void store_thread_give(struct store_thread *thread, struct list *link)
+{
+    struct list one;
+
+    list_init(&one);
+    list_push(&one, link);
+    store_thread_give_all(thread, &one);
 }
 
 /* Until something waits, or the thread is to end, or the time has come. Under the lock. */

@@ -21,8 +21,9 @@ int store_thread_start(struct store_thread *thread, const char *name, void *(*ma
 /* Lets it work through what waits, and awaits its end. */
 void store_thread_end(struct store_thread *thread);
 
-/* From any thread: adds an element to what waits. */
+/* From any thread: adds an element to what waits, or all of a list, which is empty then. */
 void store_thread_give(struct store_thread *thread, struct list *link);
+void store_thread_give_all(struct store_thread *thread, struct list *list);
 
 /* On the thread: moves all that waits to the end of list. If that is empty it waits for something, for so many ms
  * at most (-1: as long as it takes). false when the thread is to end and nothing is left. */

@@ -172,6 +172,7 @@ static void submit_group(struct store_room *first_room, struct store_batch *firs
     assert_int_equal(store_batch_put(first, SPAN("k"), SPAN("first")), 0);
     faults_shut();
     store_submit(first);
+    loop_step(&world.loop);
     faults_await();
     for (size_t i = 0; i < n; i++)
         store_submit(&batches[i]);
@@ -236,6 +237,7 @@ static void what_waits_behind_a_failure_fails_too(void **state)
     assert_int_equal(store_batch_put(&opener, SPAN("k"), SPAN("v")), 0);
     faults_shut();
     store_submit(&opener);
+    loop_step(&world.loop);
     faults_await();
     store_submit(&first);
     for (size_t i = 0; i < 3; i++)

@@ -1,6 +1,8 @@
 /* What rooms write comes back: every operation, what counts when several meet, ranges of keys. */
 #include "store_driver.h"
 
+#include <sqlite3.h>
+
 static struct world world;
 
 static int set_up(void **state)
@@ -265,6 +267,76 @@ static void large_values_come_back_whole(void **state)
     store_room_release(room);
 }
 
+/* Rows of a table; no store has the file open. */
+static int64_t count(const char *table)
+{
+    char sql[64];
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
+    assert_int_equal(sqlite3_open(world_path(&world, "data.sqlite"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(statement, 0);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return n;
+}
+
+static void expect_rows(int64_t entries, int64_t large)
+{
+    world_close(&world);
+    assert_int_equal(count("entry"), entries);
+    assert_int_equal(count("large_value"), large);
+    world_open(&world);
+}
+
+/* Large values have a table of their own, where nothing is left behind: from each size to each other one. */
+static void values_of_all_sizes_replace_each_other(void **state)
+{
+    static const size_t sizes[] = {0, 1, 590, 599, 600, 601, 1000, 5000, 100000};
+    enum { SIZES = sizeof sizes / sizeof sizes[0] };
+    char *data = malloc(100000);
+    (void)state;
+
+    assert_non_null(data);
+    for (size_t from = 0; from < SIZES; from++) {
+        for (size_t to = 0; to < SIZES; to++) {
+            struct store_room *room = world_room(&world, "p", "a");
+            struct store_read read = list_of(room);
+            struct span rest, key, value;
+            memset(data, 'a', 100000);
+            assert_int_equal(put_span(&world, room, SPAN("k"), (struct span){data, sizes[from]}), STORE_OK);
+            memset(data, 'b', 100000);
+            assert_int_equal(put_span(&world, room, SPAN("k"), (struct span){data, sizes[to]}), STORE_OK);
+            read_now(&world, &read);
+            rest = (struct span){(char *)read.entries.data, read.entries.len};
+            assert_int_equal(read.n_entries, 1);
+            assert_true(store_next_bytes(&rest, &key) && store_next_bytes(&rest, &value));
+            assert_true(span_equal(value, (struct span){data, sizes[to]}));
+            buf_fini(&read.entries);
+            store_room_release(room);
+            if (from + 1 == SIZES || to + 1 == SIZES)
+                expect_rows(1, sizes[to] + 1 > 600);
+        }
+    }
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_batch batch = batch_of(room);
+    assert_int_equal(store_batch_put(&batch, SPAN("l"), (struct span){data, 5000}), 0);
+    assert_int_equal(store_batch_put(&batch, SPAN("m"), (struct span){data, 5000}), 0);
+    assert_int_equal(store_batch_delete(&batch, SPAN("m")), 0);
+    assert_int_equal(batch_keep(&world, &batch), STORE_OK);
+    store_room_release(room);
+    expect_rows(2, 2);
+    batch.room = room = world_room(&world, "p", "a");
+    assert_int_equal(store_batch_clear(&batch), 0);
+    assert_int_equal(batch_keep(&world, &batch), STORE_OK);
+    store_room_release(room);
+    expect_rows(0, 0);
+    buf_fini(&batch.ops);
+    free(data);
+}
+
 /* Keys in bytewise order; between each and the next one lies nothing. */
 static const struct span keys[] = {
     {"", 0},     {"\0", 1},       {"\0\0", 2}, {"\0\xff", 2}, {"A", 1},        {"a", 1},
@@ -411,6 +483,7 @@ int main(void)
         TEST(all_is_there_after_a_restart),
         TEST(get_finds_what_is_there),
         TEST(large_values_come_back_whole),
+        TEST(values_of_all_sizes_replace_each_other),
         TEST(list_takes_every_range_in_bytewise_order),
         TEST(list_stops_at_its_limit),
         TEST(a_long_list_comes_in_pages),
