@@ -164,7 +164,8 @@ static void serve_next(struct client *client)
     }
     if (!known || rest.len < len) {
         timer_start(client->server->control.loop, &client->timer, CLIENT_MS);
-        if (uv_read_start((uv_stream_t *)&client->pipe, alloc, on_read) < 0)
+        int rc = uv_read_start((uv_stream_t *)&client->pipe, alloc, on_read);
+        if (rc < 0 && rc != UV_EALREADY)
             close_client(client);
         return;
     }
