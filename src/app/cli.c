@@ -294,10 +294,18 @@ static int place_arguments(struct cli *cli, char **args, int n)
     return 0;
 }
 
-/* A number below 0 at the end of `storage put` is no option. */
-static bool is_negative(const char *text)
+/* A number below 0 is no option of `storage put`, but its value: that goes to the end. Returns whether there is one. */
+static bool put_negative_last(int argc, char **argv)
 {
-    return text[0] == '-' && text[1] >= '0' && text[1] <= '9';
+    for (int i = 1; i < argc; i++) {
+        char *value = argv[i];
+        if (value[0] != '-' || value[1] < '0' || value[1] > '9')
+            continue;
+        memmove(&argv[i], &argv[i + 1], (size_t)(argc - 1 - i) * sizeof *argv);
+        argv[argc - 1] = value;
+        return true;
+    }
+    return false;
 }
 
 int cli_data_folder(const struct cli *cli, char path[PATH_MAX])
@@ -327,7 +335,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
         argc--;
         argv++;
     }
-    bool negative = cli->command == COMMAND_PUT && is_negative(argv[argc - 1]);
+    bool negative = cli->command == COMMAND_PUT && put_negative_last(argc, argv);
     if (negative)
         argc--;
     opterr = 0;

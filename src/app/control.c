@@ -246,7 +246,7 @@ static const char *why_not_changed(const struct room_change *change)
         return "the room is in memory, and would overwrite its self (persist): do it without the server";
     case -ESHUTDOWN: return "the server is stopping";
     case -ENODEV: return "the server runs without a data folder";
-    case -ENOBUFS: return "that is more at once than roomMemory";
+    case -ENOBUFS: return "that is more at once than a room may write (roomMemory)";
     case -ENOMEM: return "not enough memory";
     default: return change->text ? change->text : "the store has failed; the server's log says why";
     }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* After so many bytes a change is sent. */
-#define CHANGE_BYTES (256u * 1024u)
+#define CHANGE_BYTES (64u * 1024u)
 
 struct import {
     struct buf party, room; /* of the change that is being made */

@@ -12,6 +12,9 @@
 /* What a room keeps of what is durable, to answer reads at once. */
 #define CACHE_BYTES (1024u * 1024u)
 
+/* An operation of a batch has so many bytes at most beside its key and its value. */
+#define OP_BYTES 16u
+
 /* ---- entries ---- */
 
 static struct span key_of(const struct data_entry *entry)
@@ -133,12 +136,30 @@ struct room_data *data_of(struct room *room, int *rc)
     return data;
 }
 
+/* What is not durable yet is memory of the script's. */
+static void charge(struct data_batch *batch, size_t bytes)
+{
+    batch->cost += bytes;
+    batch->data->room->held += bytes;
+}
+
 static void free_batch(struct data_batch *batch)
 {
     if (!batch)
         return;
+    if (batch->data->room)
+        batch->data->room->held -= batch->cost;
     buf_fini(&batch->base.ops);
     free(batch);
+}
+
+/* What the batch of the turn has is handed over. */
+static void end_batch(struct room_data *data)
+{
+    if (data->batch && data->batch->base.n_ops > 0 && !data->broken)
+        data_submit(data);
+    free_batch(data->batch);
+    data->batch = NULL;
 }
 
 static void free_if_done(struct room_data *data)
@@ -155,10 +176,7 @@ void data_leave(struct room *room)
     if (!data)
         return;
     data_abandon(room);
-    if (data->batch && !data->broken) /* of a handler that was cut: what it wrote stays, as after an error */
-        data_submit(data);
-    free_batch(data->batch);
-    data->batch = NULL;
+    end_batch(data); /* of a handler that was cut: what it wrote stays, as after an error */
     room->data = NULL;
     data->room = NULL;
     known_fini(&data->known);
@@ -184,6 +202,11 @@ void data_answered(struct room_data *data)
 bool data_busy(const struct room *room)
 {
     return room->data && (room->data->under_way > 0 || room->data->batch);
+}
+
+bool data_broken(const struct room *room)
+{
+    return room->data && room->data->broken;
 }
 
 /* ---- reading ---- */
@@ -222,6 +245,12 @@ int data_learn(struct room_data *data, struct span key, bool present, struct spa
     return 0;
 }
 
+void data_shrink(struct room_data *data)
+{
+    while (data->known.size > CACHE_BYTES && !list_empty(&data->known.clean))
+        drop(&data->known, container_of(data->known.clean.next, struct data_entry, link));
+}
+
 bool data_alarm(struct room *room, int64_t *time)
 {
     if (!room->data || !room->data->alarm.known)
@@ -243,9 +272,15 @@ static struct data_batch *open_batch(struct room_data *data)
     return data->batch;
 }
 
-static bool too_large(const struct room_data *data, size_t more)
+size_t data_cost(size_t bytes)
 {
-    return (data->batch ? data->batch->base.ops.len : 0) + more > data->room->rooms->limits.output;
+    return OP_BYTES + sizeof(struct data_entry) + sizeof(struct data_undo) + 2 * bytes;
+}
+
+bool data_fits(const struct room *room, size_t n, size_t bytes)
+{
+    size_t len = room->data && room->data->batch ? room->data->batch->base.ops.len : 0;
+    return len + n * OP_BYTES + bytes <= room->rooms->limits.output / 4; /* twice that is held meanwhile */
 }
 
 /* What the entry is goes into undo. */
@@ -270,7 +305,7 @@ static int write_key(struct room *room, struct span key, struct span value)
     struct room_data *data = data_of(room, &rc);
     if (!data)
         return rc;
-    if (too_large(data, key.len + value.len))
+    if (!data_fits(room, 1, key.len + value.len))
         return -ENOBUFS;
 
     bool undoable = data->transaction && !data->has_aside;
@@ -292,6 +327,7 @@ static int write_key(struct room *room, struct span key, struct span value)
         free(undo);
         return -ENOMEM;
     }
+    charge(batch, data_cost(key.len + value.len) + entry->len); /* the old value may have to come back */
     if (undo)
         remember(data, undo, entry, known);
     set(data, entry, value.ptr != NULL, copy, value.len);
@@ -317,6 +353,8 @@ int data_clear(struct room *room)
     struct room_data *data = data_of(room, &rc);
     if (!data)
         return rc;
+    if (!data_fits(room, 1, 0))
+        return -ENOBUFS;
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_clear(&batch->base) != 0)
         return -ENOMEM;
@@ -343,6 +381,8 @@ static int set_alarm(struct room *room, int64_t time, uint32_t attempt)
     struct room_data *data = data_of(room, &rc);
     if (!data)
         return rc;
+    if (!data_fits(room, 1, 0))
+        return -ENOBUFS;
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_alarm(&batch->base, time, attempt) != 0)
         return -ENOMEM;
@@ -416,7 +456,7 @@ int data_transaction_begin(struct room *room)
         return rc;
     if (data->transaction)
         return -EBUSY;
-    data->transaction = true;
+    data->transaction = ++data->n_transactions;
     data->mark_len = data->batch ? data->batch->base.ops.len : 0;
     data->mark_ops = data->batch ? data->batch->base.n_ops : 0;
     data->mark_cleared = data->cleared;
@@ -424,9 +464,9 @@ int data_transaction_begin(struct room *room)
     return 0;
 }
 
-bool data_in_transaction(const struct room *room)
+uint64_t data_transaction(const struct room *room)
 {
-    return room->data && room->data->transaction;
+    return room->data ? room->data->transaction : 0;
 }
 
 /* Among those that are not durable, by its gate; or among the others. */
@@ -494,7 +534,7 @@ void data_transaction_end(struct room *room, bool keep)
         free(undo);
     }
     data->has_aside = false;
-    data->transaction = false;
+    data->transaction = 0;
 }
 
 /* ---- the gate ---- */
@@ -515,8 +555,8 @@ static void settle_entries(struct room_data *data)
         list_remove(link);
         list_push(&data->known.clean, link);
     }
-    while (!data->room->input_closed && data->known.size > CACHE_BYTES && !list_empty(&data->known.clean))
-        drop(&data->known, container_of(data->known.clean.next, struct data_entry, link));
+    if (!data->room->input_closed)
+        data_shrink(data);
 }
 
 static void on_batch_done(struct store_batch *base, enum store_result result)
@@ -530,7 +570,7 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     if (room && result == STORE_OK && batch->sets_alarm)
         alarms_set(&room->rooms->alarms, room, batch->alarm);
 
-    data->pending -= batch->size;
+    data->pending -= base->ops.len;
     free_batch(batch);
     if (room && result != STORE_OK && !data->broken) {
         data->broken = true;
@@ -545,10 +585,9 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
 
 static void hand_over(struct room_data *data, struct data_batch *batch)
 {
-    batch->size = sizeof *batch + batch->base.ops.len;
     batch->base.room = data->store;
     batch->base.done = on_batch_done;
-    data->pending += batch->size;
+    data->pending += batch->base.ops.len;
     data->under_way++;
     store_submit(&batch->base);
 }
@@ -570,10 +609,7 @@ void data_turn_end(struct room *room)
     struct room_data *data = room->data;
 
     data_transaction_end(room, false); /* of a handler that was cut */
-    if (data->batch && data->batch->base.n_ops > 0 && !data->broken)
-        data_submit(data);
-    free_batch(data->batch);
-    data->batch = NULL;
+    end_batch(data);
     settle_entries(data);
 }
 
@@ -599,6 +635,7 @@ int data_save_self(struct room *room, struct span self)
         free_batch(batch);
         return -ENOMEM;
     }
+    charge(batch, batch->base.ops.len);
     hand_over(data, batch);
     return 0;
 }

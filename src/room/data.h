@@ -24,10 +24,15 @@ enum data_state {
 /* What is known of a key. The value is the room's, until the next call. */
 enum data_state data_get(struct room *room, struct span key, struct span *value);
 
-/* These add to the turn's batch. 0, -ENOMEM, -ENOBUFS when the turn would write more than limits.output bytes, or
+/* These add to the turn's batch. 0, -ENOMEM, -ENOBUFS when the turn would write more than a quarter of limits.output bytes, or
  * -ENODEV: there is no store. In all of these nothing has changed. */
 int data_put(struct room *room, struct span key, struct span value) __attribute__((warn_unused_result));
 int data_delete(struct room *room, struct span key) __attribute__((warn_unused_result));
+/* Bytes that a put of so many bytes, key and value, takes until it is durable; they count as the script's
+ * (room->held). */
+size_t data_cost(size_t bytes);
+/* May the turn put so many keys more, that have so many bytes together with their values? */
+bool data_fits(const struct room *room, size_t n, size_t bytes);
 /* All keys; the alarm stays. */
 int data_clear(struct room *room) __attribute__((warn_unused_result));
 /* time: ms since 1970, 0: none. */
@@ -45,11 +50,13 @@ bool data_alarm(struct room *room, int64_t *time);
  * the alarm. */
 int data_transaction_begin(struct room *room) __attribute__((warn_unused_result));
 void data_transaction_end(struct room *room, bool keep);
-bool data_in_transaction(const struct room *room);
+/* The number of the one that runs, 0: none; each has its own. */
+uint64_t data_transaction(const struct room *room);
 
 /* ---- waiting: the handler is to wait (script/wait.h) and goes on by an EVENT_WAKE with the handle ---- */
 
-/* For what the store has under these keys; then all of them are known, until the turn ends. 0, -ENOMEM, -ENODEV. */
+/* For what the store has under those of these keys that are not known; then all of them are, until the handler asks
+ * again or the turn ends. 0, -ENOMEM, -ENODEV. */
 int data_ask(struct room *room, const struct span *keys, size_t n, void *handle)
     __attribute__((warn_unused_result));
 
@@ -100,6 +107,9 @@ void data_abandon(struct room *room);
 
 /* Does the store still work for the room? */
 bool data_busy(const struct room *room);
+
+/* Has a batch of the room failed, and not all of that is over yet? */
+bool data_broken(const struct room *room);
 
 /* The room leaves memory. What was handed to the store is kept all the same. */
 void data_leave(struct room *room);

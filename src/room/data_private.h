@@ -42,7 +42,8 @@ struct data_batch {
     uint64_t number; /* 0: of a copy of self, for which nothing waits */
     bool sets_alarm; /* for this time: */
     int64_t alarm;
-    size_t size; /* bytes, as they count in data->pending */
+    size_t
+        cost; /* bytes of its operations and of what they change in memory; in room->held until it is over */
 };
 
 struct data_read {
@@ -71,11 +72,11 @@ struct room_data {
     struct data_alarm alarm;
     bool broken; /* a batch has failed: all of this is forgotten as soon as the store is done with it */
     /* A transaction, and how things were before it. */
-    bool transaction;
-    struct list undo;        /* of struct data_undo */
-    bool has_aside;          /* it has cleared everything: */
-    struct data_known aside; /* what was known before that */
-    size_t mark_len;         /* bytes of the batch's operations */
+    uint64_t transaction, n_transactions; /* the one that runs, 0: none; so far */
+    struct list undo;                     /* of struct data_undo */
+    bool has_aside;                       /* it has cleared everything: */
+    struct data_known aside;              /* what was known before that */
+    size_t mark_len;                      /* bytes of the batch's operations */
     uint32_t mark_ops;
     uint64_t mark_cleared;
     struct data_alarm mark_alarm;
@@ -91,6 +92,9 @@ struct room_data *data_of(struct room *room, int *rc);
 
 /* The store has said what is under this key. -ENOMEM: it stays unknown. */
 int data_learn(struct room_data *data, struct span key, bool present, struct span value);
+
+/* Forgets what is durable and was not used lately, down to what a room may keep of that. */
+void data_shrink(struct room_data *data);
 
 /* Hands the batch of the turn to the store, under the room's next number. */
 void data_submit(struct room_data *data);

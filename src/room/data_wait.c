@@ -168,9 +168,13 @@ int data_ask(struct room *room, const struct span *keys, size_t n, void *handle)
 {
     int rc;
     struct data_read *read = new_read(room, STORE_GET, &rc);
+    struct span value;
 
+    if (read)
+        data_shrink(read->data); /* a turn may read any number of keys, one after the other */
     for (size_t i = 0; read && i < n; i++) {
-        if (store_put_bytes(&read->base.keys, keys[i]) != 0) {
+        if (data_get(room, keys[i], &value) == DATA_UNKNOWN &&
+            store_put_bytes(&read->base.keys, keys[i]) != 0) {
             free_read(read);
             return -ENOMEM;
         }

@@ -22,7 +22,7 @@
 static bool inbox_open(const struct room *room)
 {
     switch ((enum room_state)room->state) {
-    case ROOM_NEW: return true;
+    case ROOM_NEW: return !room->input_closed; /* closed: a failed batch is not over */
     case ROOM_RUNNING: return !room->input_closed && room->n_waiting < room->rooms->limits.handlers;
     case ROOM_STARTING:
     case ROOM_STOPPING:
@@ -281,6 +281,15 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     event_free(event);
 }
 
+void room_event_dropped(struct room *room, struct event *event)
+{
+    if (event && event->exchange && data_broken(room)) {
+        event->exchange->respond(event->exchange, http_response_text(503, "Service unavailable"));
+        event->exchange = NULL;
+    }
+    event_free(event);
+}
+
 /* ---- giving events to the script ---- */
 
 /* Its onClose: the last that the script hears of it. */
@@ -509,7 +518,8 @@ void room_step(struct room *room)
 {
     struct event *event = NULL;
 
-    if (room->state == ROOM_NEW && (list_empty(&room->inbox) || (!change_is_next(room) && !start(room))))
+    if (room->state == ROOM_NEW && (list_empty(&room->inbox) || !inbox_open(room) ||
+                                    (!change_is_next(room) && !start(room))))
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);

@@ -130,7 +130,7 @@ struct room {
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */
-    size_t held;       /* bytes that its peers hold for the script: their tags */
+    size_t held;       /* bytes that C holds for the script: tags and states of peers, what it has written */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
     uint32_t n_open;           /* requests not yet answered */
@@ -245,6 +245,10 @@ void room_fail_start(struct room *room, struct http_response *response);
 
 /* A handler has ended; the event is the room's again. Only the script calls it. */
 void room_event_done(struct room *room, struct event *event, enum outcome outcome);
+
+/* The handler of this event is dropped with its VM, and the event is the room's again; its request is answered.
+ * NULL: that of a timer. Only the script calls it, in close. */
+void room_event_dropped(struct room *room, struct event *event);
 
 /* A handler begins to wait: the turn ends when the script returns. Later, room_wake makes an
  * EVENT_WAKE with the handle; it comes in its turn, and is never refused. */

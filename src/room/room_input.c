@@ -8,11 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Output that waits for the disk: with more than this a room takes nothing new in. */
+#define OUTPUT_PAUSE ((size_t)4 * 1024 * 1024)
+
 static bool room_full(const struct room *room)
 {
     const struct room_limits *limits = &room->rooms->limits;
     return room->rooms->stopping || room->n_events >= limits->events ||
-           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers;
+           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers ||
+           room->outq.bytes >= OUTPUT_PAUSE;
 }
 
 static struct http_response *unavailable(struct room *room)

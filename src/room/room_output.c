@@ -64,6 +64,7 @@ void room_durable(struct room *room, uint64_t number)
     outq_drain(&room->outq, room, number);
     if (room->outq.count == 0)
         outq_fini(&room->outq); /* most rooms have nothing at the gate most of the time */
+    room_resume_peers(room);
 }
 
 /* Stages an effect; outside of a turn (a close for want of memory) it is a turn of its own. */

@@ -226,7 +226,7 @@ void connection_push(lua_State *L, struct peer *peer)
     push_connections(L);
     if (peer->object) {
         lua_rawgetp(L, -1, peer);
-        lua_remove(L, -2);
+        lua_replace(L, -2);
         return;
     }
     struct connection_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);

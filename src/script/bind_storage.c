@@ -50,7 +50,7 @@ void storage_result(lua_State *L, int rc)
 {
     switch (rc) {
     case 0: break;
-    case -ENOBUFS: luaL_error(L, "too much to store: this event has written more than roomMemory"); break;
+    case -ENOBUFS: luaL_error(L, "too much to store: one event can store a quarter of roomMemory"); break;
     case -ENODEV: luaL_error(L, "there is no storage here"); break;
     default: luaL_error(L, "not enough memory");
     }
@@ -90,25 +90,30 @@ static int ask(lua_State *L, const struct span *keys, size_t n, int (*again)(lua
     return wait_begin(L, again);
 }
 
-/* The keys in the array at index that are unknown, in a userdata that is pushed; NULL (and nothing pushed):
- * none are. Their bytes live in the array. */
+/* The keys in the array at index, if there is one among them that is unknown, in a userdata that is pushed; NULL
+ * (and nothing pushed): there is none. Their bytes live in the array. */
 static struct span *unknown_keys(lua_State *L, int index, size_t *n)
 {
     struct room *room = vm_of(L)->room;
-    struct span *keys = NULL, value;
-    lua_Integer count = luaL_len(L, index);
+    struct span value;
+    bool all_known = true;
 
     *n = 0;
-    for (lua_Integer i = 1; i <= count; i++) {
+    for (; lua_rawgeti(L, index, (lua_Integer)*n + 1) != LUA_TNIL; ++*n) { /* its length may be a lie */
         quota_poll();
-        lua_rawgeti(L, index, i);
         struct span key = key_check(L, -1, "a key");
+        all_known = all_known && data_get(room, key, &value) != DATA_UNKNOWN;
         lua_pop(L, 1);
-        if (data_get(room, key, &value) != DATA_UNKNOWN)
-            continue;
-        if (!keys)
-            keys = lua_newuserdatauv(L, (size_t)(count - i + 1) * sizeof *keys, 0);
-        keys[(*n)++] = key;
+    }
+    lua_pop(L, 1);
+    if (all_known)
+        return NULL;
+    struct span *keys = lua_newuserdatauv(L, *n * sizeof *keys, 0);
+    for (size_t i = 0; i < *n; i++) {
+        quota_poll();
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        keys[i] = key_check(L, -1, "a key");
+        lua_pop(L, 1);
     }
     return keys;
 }
@@ -155,11 +160,10 @@ static int get_many(lua_State *L)
 
     if (keys)
         return ask(L, keys, n, get_many_again);
-    lua_Integer count = luaL_len(L, 1);
     lua_newtable(L);
-    for (lua_Integer i = 1; i <= count; i++) {
+    for (size_t i = 1; i <= n; i++) {
         quota_poll();
-        lua_rawgeti(L, 1, i);
+        lua_rawgeti(L, 1, (lua_Integer)i);
         struct span key = key_check(L, -1, "a key");
         if (data_get(room, key, &value) == DATA_PRESENT) {
             push_decoded(L, key, value);
@@ -188,13 +192,16 @@ static int relieved(lua_State *L, struct task *task)
     return 0;
 }
 
-/* A script that writes faster than the disk waits here, where it can. */
-static int written(lua_State *L)
+/* A script that writes faster than the disk is to wait, where it can. */
+static bool relieve(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    if (!data_in_transaction(vm->room) && wait_is_possible(L) && data_relieve(vm->room, vm->running))
-        return wait_begin(L, relieved);
-    return 0;
+    return !data_transaction(vm->room) && wait_is_possible(L) && data_relieve(vm->room, vm->running);
+}
+
+static int written(lua_State *L)
+{
+    return relieve(L) ? wait_begin(L, relieved) : 0;
 }
 
 static int put_one(lua_State *L)
@@ -202,21 +209,34 @@ static int put_one(lua_State *L)
     struct span key = key_check(L, 1, "a key");
     if (lua_isnoneornil(L, 2))
         luaL_error(L, "nil can't be stored; use delete");
-    storage_result(L, data_put(vm_of(L)->room, key, encode(L, 2)));
+    struct span value = encode(L, 2);
+    if (!data_fits(vm_of(L)->room, 1, key.len + value.len))
+        storage_result(L, -ENOBUFS);
+    vm_demand(L, data_cost(key.len + value.len));
+    storage_result(L, data_put(vm_of(L)->room, key, value));
     return written(L);
 }
 
 /* All of them can be stored, or nothing is. */
 static int put_many(lua_State *L)
 {
+    struct room *room = vm_of(L)->room;
+    size_t n = 0, bytes = 0;
+
     for (int pass = 0; pass < 2; pass++) {
+        if (pass > 0 && !data_fits(room, n, bytes))
+            storage_result(L, -ENOBUFS);
+        if (pass > 0)
+            vm_demand(L, n * data_cost(0) + 2 * bytes);
         lua_pushnil(L);
         while (lua_next(L, 1)) {
             quota_poll();
             struct span key = key_check(L, -2, "a key");
             struct span value = encode(L, -1);
             if (pass > 0)
-                storage_result(L, data_put(vm_of(L)->room, key, value));
+                storage_result(L, data_put(room, key, value));
+            n++;
+            bytes += key.len + value.len;
             lua_pop(L, 1);
         }
     }
@@ -261,6 +281,7 @@ static int delete_one(lua_State *L)
 
     if (state == DATA_UNKNOWN)
         return ask(L, &key, 1, delete_one_again);
+    vm_demand(L, data_cost(key.len));
     if (state == DATA_PRESENT)
         storage_result(L, data_delete(room, key));
     lua_pushboolean(L, state == DATA_PRESENT);
@@ -273,15 +294,16 @@ static int delete_many(lua_State *L)
     struct span value;
     size_t n;
     struct span *keys = unknown_keys(L, 1, &n);
-    lua_Integer deleted = 0, count = luaL_len(L, 1);
+    lua_Integer deleted = 0;
 
     if (keys)
         return ask(L, keys, n, delete_many_again);
-    for (lua_Integer i = 1; i <= count; i++) {
+    for (size_t i = 1; i <= n; i++) {
         quota_poll();
-        lua_rawgeti(L, 1, i);
+        lua_rawgeti(L, 1, (lua_Integer)i);
         struct span key = key_check(L, -1, "a key");
         if (data_get(room, key, &value) == DATA_PRESENT) {
+            vm_demand(L, data_cost(key.len));
             storage_result(L, data_delete(room, key));
             deleted++;
         }
@@ -309,8 +331,22 @@ static int storage_delete_all(lua_State *L)
 /* ---- transactions ---- */
 
 struct transaction_box {
-    bool open;
+    uint64_t number; /* 0: it is over */
 };
+
+/* It may also have ended with the turn, while a coroutine of the author's was still inside of it. */
+static bool is_open(lua_State *L, const struct transaction_box *box)
+{
+    const struct room *room = vm_of(L)->room;
+    return box->number > 0 && room && data_transaction(room) == box->number;
+}
+
+static void end_transaction(lua_State *L, struct transaction_box *box, bool keep)
+{
+    if (is_open(L, box))
+        data_transaction_end(vm_of(L)->room, keep);
+    box->number = 0;
+}
 
 static struct transaction_box *transaction_check(lua_State *L)
 {
@@ -321,10 +357,9 @@ static struct transaction_box *transaction_check(lua_State *L)
 static int transaction_rollback(lua_State *L)
 {
     struct transaction_box *box = transaction_check(L);
-    if (!box->open)
+    if (!is_open(L, box))
         return luaL_error(L, "the transaction is over");
-    box->open = false;
-    data_transaction_end(room_check(L), false);
+    end_transaction(L, box, false);
     return 0;
 }
 
@@ -335,36 +370,40 @@ static int transaction_over(lua_State *L, int status, lua_KContext context)
     struct transaction_box *box = lua_touserdata(L, 1);
     bool failed = status != LUA_OK && status != LUA_YIELD;
 
-    if (box->open)
-        data_transaction_end(vm_of(L)->room, !failed);
-    box->open = false;
+    end_transaction(L, box, !failed);
     if (failed)
         return lua_error(L);
     return lua_gettop(L) - 1;
+}
+
+static int run_transaction(lua_State *L, struct task *task)
+{
+    static const luaL_Reg metamethods[] = {{"__index", storage_index},
+                                           {"__newindex", bind_read_only},
+                                           {NULL, NULL}};
+    struct room *room = task->vm->room;
+    struct transaction_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    box->number = 0;
+    bind_metatable(L, transaction_type, metamethods);
+    lua_setmetatable(L, -2);
+    lua_insert(L, 1);
+    lua_pushvalue(L, 1);
+    storage_result(L, data_transaction_begin(room));
+    box->number = data_transaction(room);
+    return transaction_over(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, transaction_over), 0);
 }
 
 /* storage:transaction(fn) → what fn(txn) returns. All that it writes is kept, or nothing: when it raises, which is
  * raised again, or calls txn:rollback(). txn has the functions of storage. */
 static int storage_transaction(lua_State *L)
 {
-    static const luaL_Reg metamethods[] = {{"__index", storage_index},
-                                           {"__newindex", bind_read_only},
-                                           {NULL, NULL}};
     struct room *room = storage_room(L);
 
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    if (data_in_transaction(room))
+    if (data_transaction(room))
         return luaL_error(L, "a transaction runs already");
-    struct transaction_box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    box->open = false;
-    bind_metatable(L, transaction_type, metamethods);
-    lua_setmetatable(L, -2);
-    lua_insert(L, 1);
-    lua_pushvalue(L, 1);
-    storage_result(L, data_transaction_begin(room));
-    box->open = true;
-    return transaction_over(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, transaction_over), 0);
+    return relieve(L) ? wait_begin(L, run_transaction) : run_transaction(L, vm_of(L)->running);
 }
 
 /* ---- sync and alarms ---- */
@@ -380,7 +419,7 @@ static int synced(lua_State *L, struct task *task)
 static int storage_sync(lua_State *L)
 {
     struct room *room = storage_room(L);
-    if (data_in_transaction(room))
+    if (data_transaction(room))
         return luaL_error(L, "sync is not possible inside of a transaction");
     wait_check_store(L);
     return data_sync(room, vm_of(L)->running) ? wait_begin(L, synced) : 0;
@@ -459,7 +498,7 @@ int storage_index(lua_State *L)
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     struct transaction_box *box = bind_test(L, 1, transaction_type);
 
-    if (box && !box->open)
+    if (box && !is_open(L, box))
         return luaL_error(L, "the transaction is over");
     if (!(box && bind_method(L, own, key)) && !bind_method(L, methods, key))
         lua_pushnil(L);

@@ -20,7 +20,7 @@ struct listing {
     lua_Integer left;  /* entries that may still be given; -1: any number */
     struct buf page;   /* key, value, … */
     size_t at;         /* bytes of it that were given */
-    size_t charged;    /* for the page */
+    size_t charged;    /* for all of these */
 };
 
 static void release(struct vm *vm, struct held *held)
@@ -42,6 +42,14 @@ static void set_bytes(lua_State *L, struct buf *buf, struct span bytes)
     buf->len = 0;
     if (buf_append(buf, bytes.ptr, bytes.len) != 0)
         luaL_error(L, "not enough memory");
+}
+
+/* The room's account has what the iteration holds now. */
+static void account(struct vm *vm, struct listing *list)
+{
+    vm_discharge(vm, list->charged);
+    list->charged = sizeof *list + list->start.cap + list->finish.cap + list->page.cap;
+    vm_charge(vm, list->charged);
 }
 
 /* ---- options ---- */
@@ -94,6 +102,7 @@ static struct span option_key(lua_State *L, const char *name)
     if (lua_type(L, -1) != LUA_TSTRING)
         luaL_error(L, "%s is a string, not %s", name, luaL_typename(L, -1));
     key.ptr = lua_tolstring(L, -1, &key.len);
+    vm_demand(L, 2 * key.len); /* it is copied, and a buffer has up to twice of what is in it */
     return key;
 }
 
@@ -170,9 +179,6 @@ static int page_came(lua_State *L, struct task *task)
     list->at = 0;
     list->begun = true;
     list->ended = !answer.more;
-    vm_discharge(vm, list->charged);
-    list->charged = list->page.cap;
-    vm_charge(vm, list->charged);
     if (answer.more) { /* its end takes the place of what the range began with, or ended before */
         struct buf *border = list->reverse ? &list->finish : &list->start;
         buf_fini(border);
@@ -183,6 +189,7 @@ static int page_came(lua_State *L, struct task *task)
     } else {
         buf_fini(&answer.end);
     }
+    account(vm, list);
     if (answer.result != 0)
         return luaL_error(L, "the room's storage could not be read: %s", answer.text);
     return next_entry(L);
@@ -242,6 +249,7 @@ int storage_list(lua_State *L)
         luaL_checktype(L, 1, LUA_TTABLE);
         read_options(L, 1, list);
     }
+    account(vm_of(L), list);
     if (list->bounded && compare(span_over(&list->start), span_over(&list->finish)) >= 0)
         list->ended = true;
     lua_pushcclosure(L, next_entry, 1);

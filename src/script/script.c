@@ -18,7 +18,7 @@
 
 /* ---- calling handlers; all of this runs inside of the door ---- */
 
-/* Pushes the handler and self; false (and nothing) when the party has none. */
+/* Pushes the handler and self, above another self; false (and nothing) when the party has none. */
 static bool push_handler(lua_State *L, const char *name)
 {
     lua_settop(L, 0);
@@ -28,7 +28,7 @@ static bool push_handler(lua_State *L, const char *name)
     case LUA_TFUNCTION: break;
     default: luaL_error(L, "%s is %s, not a function", name, luaL_typename(L, -1));
     }
-    lua_insert(L, 1);
+    lua_pushvalue(L, 1);
     return true;
 }
 

@@ -45,7 +45,7 @@ void wait_check_store(lua_State *L)
 void wait_check(lua_State *L)
 {
     wait_check_store(L);
-    if (data_in_transaction(vm_of(L)->room))
+    if (data_transaction(vm_of(L)->room))
         luaL_error(L, "waiting is not possible inside of a transaction");
 }
 

@@ -2,6 +2,7 @@
  * bench_store - durable puts through the store beside SQLite alone with the same settings, tables and group commit.
  *
  *   bench_store [SECONDS [ROUNDS [FILES [BYTES]]]]     2 s for each run, 3 rounds, 1 file, values of 100 bytes
+ *                                                        (500 at most: the store has larger ones elsewhere)
  *
  * Store: so many rooms on one loop, each puts a value, awaits that it is durable, and puts the next one. SQLite: one
  * thread puts as many values in each transaction, no rooms, no loop, nobody to tell. With one room it is the round
@@ -255,7 +256,7 @@ int main(int argc, char **argv)
     seconds = argument(argc, argv, 1, seconds, 3600);
     rounds = argument(argc, argv, 2, rounds, ROUNDS_MAX);
     n_files = argument(argc, argv, 3, n_files, STORE_FILES_MAX);
-    value_size = argument(argc, argv, 4, value_size, 1u << 24);
+    value_size = argument(argc, argv, 4, value_size, 500);
     value_size = value_size < 8 ? 8 : value_size;
     value = xcalloc(value_size);
     samples = xcalloc(SAMPLES_MAX * sizeof *samples);

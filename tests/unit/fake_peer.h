@@ -37,9 +37,11 @@ struct fake {
     enum act (*handler)(struct fake *fake, struct room *room, struct event *event);
     /* What a handler that was woken goes on with. NULL: it is done. event is NULL in a timer's. */
     enum act (*resumed)(struct fake *fake, struct room *room, struct event *event);
-    void *user;     /* the test's */
-    bool no_vm;     /* VMs can't be made */
-    bool no_group;  /* groups can't be made */
+    struct fake_task *waits; /* set by a handler that waits for the store: the handle that it has given */
+    bool from_store;         /* in resumed: it has waited for the store */
+    void *user;              /* the test's */
+    bool no_vm;              /* VMs can't be made */
+    bool no_group;           /* groups can't be made */
     bool no_memory; /* allocations fail, or output is dropped: peers are closed when they can't be served */
     bool empty;     /* rooms_stop is done */
     struct list tasks; /* handlers that wait, of all rooms, the oldest first */

@@ -24,7 +24,8 @@ struct fake_task {
     struct list link;
     struct fake_vm *vm;
     struct event *event; /* NULL: of a timer */
-    bool woken;          /* its event is on the way */
+    bool woken;          /* its event is on the way; if it waits for the store, from the beginning */
+    bool store;
 };
 
 /* ---- the script ---- */
@@ -89,8 +90,10 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
     struct fake *fake = vm->fake;
 
     if (act == ACT_WAIT) {
-        struct fake_task *task = calloc(1, sizeof *task);
+        struct fake_task *task = fake->waits ? fake->waits : calloc(1, sizeof *task);
         assert_non_null(task);
+        task->woken = task->store = fake->waits != NULL;
+        fake->waits = NULL;
         task->vm = vm;
         task->event = event;
         list_push(&fake->tasks, &task->link);
@@ -135,6 +138,7 @@ static inline void fake_run_event(void *instance, struct event *event)
         struct event *waited = task->event;
         assert_ptr_equal(task->vm, vm);
         assert_true(task->woken);
+        fake->from_store = task->store;
         list_remove(&task->link);
         free(task);
         fake->n_tasks--;
@@ -164,7 +168,7 @@ static inline void fake_close_vm(void *instance)
         if (task->vm != vm)
             continue;
         list_remove(it);
-        event_free(task->event);
+        room_event_dropped(vm->room, task->event);
         free(task);
         fake->n_tasks--;
     }

@@ -229,16 +229,22 @@ static inline struct store_read *fake_store_look(struct fake_store *store)
     return read;
 }
 
+/* Its answer comes. */
+static inline void fake_store_give(struct store_read *read, enum store_result result)
+{
+    read->result = result;
+    read->text = "the disk can't be read";
+    loop_job_end(read->room->loop);
+    read->done(read);
+}
+
 /* The oldest read is answered; false: there is none. */
 static inline bool fake_store_answer(struct fake_store *store, enum store_result result)
 {
     struct store_read *read = fake_store_look(store);
     if (!read)
         return false;
-    read->result = result;
-    read->text = "the disk can't be read";
-    loop_job_end(read->room->loop);
-    read->done(read);
+    fake_store_give(read, result);
     return true;
 }
 

@@ -353,7 +353,7 @@ static void all_that_output_takes_is_counted(void **state)
         assert_int_equal(rc, -ENOBUFS);
         size_t taken = mallinfo2().uordblks - before, counted = fake->rooms.staged.bytes;
         assert_in_range(counted, 999000, 1000000);
-#ifndef FESTA_PLAIN_ALLOC /* sanitizers have a malloc of their own */
+#if !defined(FESTA_PLAIN_ALLOC) && !defined(__SANITIZE_THREAD__) /* sanitizers have a malloc of their own */
         assert_in_range(taken, counted / 10 * 9, counted / 10 * 11);
 #else
         (void)taken;
@@ -625,10 +625,41 @@ static void answers_are_given_once(void **state)
     fake_end(fake);
 }
 
+/* What is sent to a room while the disk is behind waits where it comes from. */
+static void a_room_whose_output_waits_takes_nothing_in(void **state)
+{
+    (void)state;
+    const struct room_limits some = {.events = 64, .handlers = 8, .idle_ms = 1000000, .output = 64u << 20};
+    struct fake *fake = fake_begin(&some);
+    struct fake_peer *a = open_room(fake, "r", "a");
+    struct room *room = a->peer.room;
+    struct bytes *data = bytes_new(1u << 20);
+    struct fake_exchange x;
+
+    memset(data->data, 'x', data->len);
+    message(a, "w");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(room_send(&a->peer, data, true), 0);
+    assert_true(room_peer_ready(&a->peer));
+    assert_int_equal(room_send(&a->peer, data, true), 0);
+    fake_forget(fake);
+    assert_false(room_peer_ready(&a->peer));
+    a->blocked = true;
+    fake_request(fake, room, &x, "x");
+    fake_expect(fake, "x = 503");
+    fake_durable(room, 1);
+    assert_true(strstr((char *)fake->log.data, "a resume") != NULL);
+    assert_true(room_peer_ready(&a->peer));
+    fake_forget(fake);
+    bytes_unref(data);
+    fake_end(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_that_writes_nothing_passes),
+        cmocka_unit_test(a_room_whose_output_waits_takes_nothing_in),
         cmocka_unit_test(output_waits_for_the_writes_before_it),
         cmocka_unit_test(several_writes_may_become_durable_at_once),
         cmocka_unit_test(one_room_s_gate_is_not_another_s),

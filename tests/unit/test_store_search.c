@@ -1,6 +1,8 @@
 /* Searches over all rooms: by alarm and by name, one page after the other, in one file and over several. */
 #include "store_driver.h"
 
+#include <sqlite3.h>
+
 static struct world world;
 
 static int set_up_one(void **state)
@@ -181,14 +183,45 @@ static void a_room_stays_in_its_file(void **state)
     }
 }
 
+/* For ever: a server that looked elsewhere would not find what it kept. */
+static void which_file_is_as_it_always_was(void **state)
+{
+    char where[9] = "";
+    (void)state;
+
+    for (int i = 0; i < 8; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "room-%d", i);
+        add_entry("main", id);
+    }
+    world_close(&world);
+    for (int i = 0; i < 8; i++) {
+        for (int number = 1; number <= 3; number++) {
+            char name[32], sql[64];
+            sqlite3 *db;
+            sqlite3_stmt *find;
+            snprintf(name, sizeof name, "data-%d.sqlite", number);
+            snprintf(sql, sizeof sql, "SELECT 1 FROM room WHERE name = 'room-%d'", i);
+            assert_int_equal(sqlite3_open(world_path(&world, name), &db), SQLITE_OK);
+            assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &find, NULL), SQLITE_OK);
+            if (sqlite3_step(find) == SQLITE_ROW)
+                where[i] = (char)('0' + number);
+            sqlite3_finalize(find);
+            assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        }
+    }
+    assert_string_equal(where, "13133331");
+}
+
 int main(void)
 {
 #define ONE(f) cmocka_unit_test_setup_teardown(f, set_up_one, tear_down)
 #define THREE(f) cmocka_unit_test_setup_teardown(f, set_up_three, tear_down)
     const struct CMUnitTest tests[] = {
-        ONE(alarms_are_found_in_order),  THREE(alarms_are_found_in_order), ONE(rooms_are_found_in_order),
-        THREE(rooms_are_found_in_order), ONE(pages_hold_everything_once),  THREE(pages_hold_everything_once),
-        THREE(a_room_stays_in_its_file),
+        ONE(alarms_are_found_in_order),  THREE(alarms_are_found_in_order),
+        ONE(rooms_are_found_in_order),   THREE(rooms_are_found_in_order),
+        ONE(pages_hold_everything_once), THREE(pages_hold_everything_once),
+        THREE(a_room_stays_in_its_file), THREE(which_file_is_as_it_always_was),
     };
     alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
