@@ -105,6 +105,8 @@ static int read_base64(struct buf *out, yyjson_val *value, const char *name, str
         return -ENOMEM;
     while (padding < len && padding < 2 && text[len - 1 - padding] == '=')
         padding++;
+    if (memchr(text, '=', len - padding))
+        return wrong(error, "%s is no base64", name);
     int n = len > 0 ? EVP_DecodeBlock(out->data, (const unsigned char *)text, (int)len) : 0;
     if (n < 0 || (size_t)n != len / 4 * 3)
         return wrong(error, "%s is no base64", name);
@@ -247,7 +249,7 @@ int record_read(struct record *record, struct span line, struct buf *error)
 
     *record = (struct record){0};
     yyjson_doc *doc =
-        yyjson_read_opts((char *)(uintptr_t)line.ptr, line.len, YYJSON_READ_NOFLAG, NULL, &problem);
+        yyjson_read_opts((char *)(uintptr_t)line.ptr, line.len, YYJSON_READ_BIGNUM_AS_RAW, NULL, &problem);
     if (!doc) {
         (void)!buf_printf(error, "no JSON: %s", problem.msg);
         return problem.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? -ENOMEM : -EINVAL;

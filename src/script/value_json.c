@@ -336,7 +336,8 @@ static int add_value(struct buf *out, yyjson_val *value, int depth)
     case YYJSON_TYPE_NUM | YYJSON_SUBTYPE_SINT: return add_integer(out, yyjson_get_sint(value));
     case YYJSON_TYPE_NUM | YYJSON_SUBTYPE_UINT:
         return yyjson_get_uint(value) <= INT64_MAX ? add_integer(out, (int64_t)yyjson_get_uint(value))
-                                                   : add_float(out, (double)yyjson_get_uint(value));
+                                                   : -ERANGE;
+    case YYJSON_TYPE_RAW | YYJSON_SUBTYPE_NONE: return -ERANGE; /* as json.decode has it */
     case YYJSON_TYPE_NUM | YYJSON_SUBTYPE_REAL: return add_float(out, yyjson_get_real(value));
     case YYJSON_TYPE_ARR | YYJSON_SUBTYPE_NONE: return add_array(out, value, depth);
     case YYJSON_TYPE_OBJ | YYJSON_SUBTYPE_NONE: return add_object(out, value, depth);
@@ -350,7 +351,7 @@ int value_from_json(struct span text, struct buf *bytes, const char **why)
     size_t before = bytes->len;
 
     yyjson_doc *doc =
-        yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, NULL, &error);
+        yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_BIGNUM_AS_RAW, NULL, &error);
     if (!doc) {
         *why = error.msg;
         return error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? -ENOMEM : -EINVAL;
@@ -360,6 +361,10 @@ int value_from_json(struct span text, struct buf *bytes, const char **why)
         rc = add_value(bytes, yyjson_doc_get_root(doc), 0);
     if (rc == -EINVAL)
         *why = "more than 128 arrays and objects inside of each other";
+    if (rc == -ERANGE) {
+        *why = "a number is out of range";
+        rc = -EINVAL;
+    }
     yyjson_doc_free(doc);
     if (rc != 0)
         bytes->len = before;
