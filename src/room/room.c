@@ -518,8 +518,8 @@ void room_step(struct room *room)
 {
     struct event *event = NULL;
 
-    if (room->state == ROOM_NEW && (list_empty(&room->inbox) || !inbox_open(room) ||
-                                    (!change_is_next(room) && !start(room))))
+    if (room->state == ROOM_NEW &&
+        (list_empty(&room->inbox) || !inbox_open(room) || (!change_is_next(room) && !start(room))))
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);
