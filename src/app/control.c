@@ -53,12 +53,10 @@ static void refuse(struct operation *operation, const char *why)
 /* rc: of what the answer was made with. */
 static void finish_or_refuse(struct operation *operation, int rc)
 {
-    if (rc != 0)
-        refuse(operation, "not enough memory");
-    else if (operation->answer.len > CONTROL_MAX)
-        refuse(operation, "the answer is too large");
-    else
+    if (rc == 0 && operation->answer.len <= CONTROL_MAX)
         finish(operation);
+    else
+        refuse(operation, rc ? "not enough memory" : "the answer is too large");
 }
 
 static void malformed(struct operation *operation)
@@ -227,12 +225,10 @@ static void begin_memory(struct operation *operation, struct span rest)
     struct workers *workers = operation->control->workers;
     uint32_t thread;
 
-    if (!control_take_u32(&rest, &thread) || rest.len > 0)
+    if (!control_take_u32(&rest, &thread) || rest.len > 0 || (workers && thread >= workers->count))
         malformed(operation);
     else if (!workers)
         finish_or_refuse(operation, control_put_u32(&operation->answer, 0));
-    else if (thread >= workers->count)
-        malformed(operation);
     else
         send_to(operation, &workers->items[thread], list_memory, memory_listed);
 }

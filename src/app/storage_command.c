@@ -69,7 +69,7 @@ int command_each_room(struct command_run *run,
 {
     struct store_found found = {0};
     struct buf page = {0}; /* each may ask for something */
-    struct span rest;
+    struct span rest = {0};
     int rc;
 
     while ((rc = next_page(run, &found, &rest)) == 0 && rest.len > 0) {
@@ -113,7 +113,7 @@ static int command_get(struct command_run *run)
 {
     struct buf json = {0};
     struct span value = {0};
-    bool there, exact;
+    bool there = false, exact = false;
 
     int rc = ask_key(run, &there, &value);
     if (rc != 0)
@@ -203,7 +203,7 @@ static int command_put(struct command_run *run)
 static int command_delete(struct command_run *run)
 {
     struct span value;
-    bool there;
+    bool there = false;
 
     int rc = ask_key(run, &there, &value);
     if (rc == 0 && !there)
