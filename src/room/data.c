@@ -405,6 +405,21 @@ int data_set_alarm(struct room *room, int64_t time)
     return set_alarm(room, time, 0);
 }
 
+int data_restore_alarm(struct room *room, int64_t time, uint32_t attempt)
+{
+    return set_alarm(room, time, attempt);
+}
+
+int data_restore_self(struct room *room, struct span self)
+{
+    int rc;
+    struct room_data *data = data_of(room, &rc);
+    if (!data)
+        return rc;
+    struct data_batch *batch = open_batch(data);
+    return batch ? store_batch_self(&batch->base, self) : -ENOMEM;
+}
+
 bool room_alarm_begin(struct room *room)
 {
     struct data_alarm *alarm = &room->data->alarm;

@@ -38,6 +38,11 @@ int data_clear(struct room *room) __attribute__((warn_unused_result));
 /* time: ms since 1970, 0: none. */
 int data_set_alarm(struct room *room, int64_t time) __attribute__((warn_unused_result));
 
+/* What was kept elsewhere becomes the room's, in the turn's batch: an alarm that has failed so often, a copy of self
+ * for the next VM. The same results. */
+int data_restore_alarm(struct room *room, int64_t time, uint32_t attempt) __attribute__((warn_unused_result));
+int data_restore_self(struct room *room, struct span self) __attribute__((warn_unused_result));
+
 /* The room's alarm, 0: none; false: not known, to be asked for (data_ask_head). */
 bool data_alarm(struct room *room, int64_t *time);
 

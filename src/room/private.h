@@ -59,6 +59,9 @@ void room_alarm_due(struct room *room);
 /* The handler of an EVENT_ALARM has ended. */
 void room_alarm_end(struct room *room, enum outcome outcome);
 
+/* An EVENT_CHANGE has its turn; the event is the callee's. */
+void room_run_change(struct room *room, struct event *event);
+
 /* What the handler that waits for the store has waited for is there. */
 void room_answer(struct room *room, void *handle);
 

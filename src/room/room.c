@@ -272,6 +272,7 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_REQUEST:
     case EVENT_TIMER:
     case EVENT_RELOAD:
+    case EVENT_CHANGE: /* has no handler */
     case EVENT_WAKE: break;
     case EVENT_ALARM: room_alarm_end(room, outcome); break;
     }
@@ -383,6 +384,7 @@ static void run_event(struct room *room, struct event *event)
         event_free(event);
         break;
     case EVENT_CLOSE: run_close(room, event); break;
+    case EVENT_CHANGE: room_run_change(room, event); break;
     case EVENT_START:
     case EVENT_ERROR:
     case EVENT_REQUEST:
@@ -509,11 +511,18 @@ static bool start(struct room *room)
     return false;
 }
 
+/* For that no VM is needed. */
+static bool change_is_next(const struct room *room)
+{
+    return container_of(room->inbox.next, struct event, link)->kind == EVENT_CHANGE;
+}
+
 void room_step(struct room *room)
 {
     struct event *event = NULL;
 
-    if (room->state == ROOM_NEW && (list_empty(&room->inbox) || !inbox_open(room) || !start(room)))
+    if (room->state == ROOM_NEW &&
+        (list_empty(&room->inbox) || !inbox_open(room) || (!change_is_next(room) && !start(room))))
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);

@@ -167,6 +167,7 @@ void report_event(struct task *task, enum call_result result)
     case EVENT_WAKE:
     case EVENT_RELOAD:
     case EVENT_ALARM:
+    case EVENT_CHANGE: /* has no handler */
     case EVENT_STOP: unanswered_error(task, &failure, result); break;
     }
     failure_fini(&failure);

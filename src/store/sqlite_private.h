@@ -147,6 +147,7 @@ enum sqlite_reader_statement {
     READ_SELF,
     READ_ALARMS,
     READ_ROOMS,
+    READ_USAGE,
     READ_STATEMENTS
 };
 

@@ -19,6 +19,11 @@ static const char list_until_reverse_sql[] = ENTRIES " AND key < ?3 ORDER BY key
 /* By the index of rooms with an alarm, which holds them in this order. */
 static const char alarms_sql[] = ROOMS " WHERE alarm IS NOT NULL AND alarm <= ?1"
                                        " AND (alarm, party, name) > (?2, ?3, ?4) ORDER BY alarm, party, name";
+static const char usage_sql[] =
+    "SELECT party, name, alarm, attempt, (SELECT count(*) FROM entry WHERE room = room.id),"
+    " (SELECT sum(length(key) + length(value) + coalesce((SELECT length(l.value) FROM large_value l"
+    " WHERE l.id = entry.large), 0)) FROM entry WHERE room = room.id)"
+    " FROM room WHERE (party, name) >= (?1, ?2) ORDER BY party, name";
 static const char rooms_sql[] = ROOMS " WHERE party = ?1 AND name >= ?2 ORDER BY name";
 
 static const char *const read_sql[READ_STATEMENTS] = {
@@ -34,6 +39,7 @@ static const char *const read_sql[READ_STATEMENTS] = {
     [READ_SELF] = "SELECT value FROM self WHERE room = ?1",
     [READ_ALARMS] = alarms_sql,
     [READ_ROOMS] = rooms_sql,
+    [READ_USAGE] = usage_sql,
 };
 
 /* ---- what a read asks for ---- */

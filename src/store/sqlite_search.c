@@ -21,6 +21,8 @@ static int compare_found(enum store_search_kind kind, const struct store_found *
     if (kind == STORE_ALARMS) {
         if (a->alarm != b->alarm)
             return a->alarm < b->alarm ? -1 : 1;
+    }
+    if (kind != STORE_ROOMS) {
         int order = compare(a->party, b->party);
         if (order)
             return order;
@@ -30,42 +32,100 @@ static int compare_found(enum store_search_kind kind, const struct store_found *
 
 /* ---- one file ---- */
 
+/* The place behind which rooms are asked for, or the prefix that they have: what comes later. */
+static struct span first_id(const struct store_search *search)
+{
+    bool behind = search->after_id.ptr && compare(search->after_id, search->prefix) > 0;
+    return behind ? search->after_id : search->prefix;
+}
+
+/* From the first place that may be asked for. */
+static void begin_usage(sqlite3_stmt *walk, const struct store_search *search)
+{
+    bool inside = compare(search->after_party, search->party) == 0;
+
+    if (search->party.ptr) {
+        sqlite_bind_text(walk, 1, search->party);
+        sqlite_bind_text(walk, 2, inside ? first_id(search) : search->prefix);
+    } else {
+        sqlite_bind_text(walk, 1, search->after_party);
+        sqlite_bind_text(walk, 2, search->after_id);
+    }
+}
+
 static sqlite3_stmt *begin(struct sqlite_reader *reader, const struct store_search *search)
 {
-    sqlite3_stmt *walk = reader->statements[search->kind == STORE_ALARMS ? READ_ALARMS : READ_ROOMS];
+    static const enum sqlite_reader_statement which[] = {
+        [STORE_ALARMS] = READ_ALARMS, [STORE_ROOMS] = READ_ROOMS, [STORE_USAGE] = READ_USAGE};
+    sqlite3_stmt *walk = reader->statements[which[search->kind]];
 
     if (search->kind == STORE_ALARMS) {
         (void)sqlite3_bind_int64(walk, 1, search->until);
         (void)sqlite3_bind_int64(walk, 2, search->after_alarm);
         sqlite_bind_text(walk, 3, search->after_party);
         sqlite_bind_text(walk, 4, search->after_id);
+    } else if (search->kind == STORE_USAGE) {
+        begin_usage(walk, search);
     } else {
-        bool behind = search->after_id.ptr && compare(search->after_id, search->prefix) > 0;
         sqlite_bind_text(walk, 1, search->party);
-        sqlite_bind_text(walk, 2, behind ? search->after_id : search->prefix);
+        sqlite_bind_text(walk, 2, first_id(search));
     }
     return walk;
 }
 
-/* The next room of this file that is asked for: SQLITE_ROW, SQLITE_DONE behind the last one, or an error. */
-static int next(const struct store_search *search, sqlite3_stmt *walk, struct store_found *found)
+static bool has_prefix(struct span id, struct span prefix)
 {
-    int rc = sqlite3_step(walk);
-    if (rc != SQLITE_ROW)
-        return rc;
+    return id.len >= prefix.len && span_equal((struct span){id.ptr, prefix.len}, prefix);
+}
+
+static bool is_place(const struct store_search *search, const struct store_found *found)
+{
+    return search->kind != STORE_ALARMS && search->after_id.ptr && span_equal(found->id, search->after_id) &&
+           (search->kind != STORE_USAGE || span_equal(found->party, search->after_party));
+}
+
+static void take(const struct store_search *search, sqlite3_stmt *walk, struct store_found *found)
+{
+    bool usage = search->kind == STORE_USAGE;
+
     *found = (struct store_found){
         .party = sqlite_column(walk, 0),
         .id = sqlite_column(walk, 1),
         .alarm = sqlite3_column_int64(walk, 2),
         .attempt = (uint32_t)sqlite3_column_int64(walk, 3),
+        .keys = usage ? (uint64_t)sqlite3_column_int64(walk, 4) : 0,
+        .bytes = usage ? (uint64_t)sqlite3_column_int64(walk, 5) : 0,
     };
+}
+
+/* Is it one that is not asked for, while others behind it may be? With a prefix those lie together, but not across
+ * parties. */
+static bool skips(const struct store_search *search, const struct store_found *found)
+{
+    return is_place(search, found) ||
+           (search->kind == STORE_USAGE && !search->party.ptr && !has_prefix(found->id, search->prefix));
+}
+
+/* Do it and all behind it lie behind what is asked for? */
+static bool is_behind(const struct store_search *search, const struct store_found *found)
+{
     if (search->kind == STORE_ALARMS)
-        return SQLITE_ROW;
-    if (search->after_id.ptr && span_equal(found->id, search->after_id))
-        return next(search, walk, found);
-    bool fits = found->id.len >= search->prefix.len &&
-                span_equal((struct span){found->id.ptr, search->prefix.len}, search->prefix);
-    return fits ? SQLITE_ROW : SQLITE_DONE; /* they lie together */
+        return false;
+    return (search->party.ptr && !span_equal(found->party, search->party)) ||
+           !has_prefix(found->id, search->prefix);
+}
+
+/* The next room of this file that is asked for: SQLITE_ROW, SQLITE_DONE behind the last one, or an error. */
+static int next(const struct store_search *search, sqlite3_stmt *walk, struct store_found *found)
+{
+    int rc;
+
+    do {
+        rc = sqlite3_step(walk);
+        if (rc == SQLITE_ROW)
+            take(search, walk, found);
+    } while (rc == SQLITE_ROW && skips(search, found));
+    return rc == SQLITE_ROW && is_behind(search, found) ? SQLITE_DONE : rc;
 }
 
 /* Merges the file's rooms into search->found. */

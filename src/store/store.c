@@ -68,14 +68,16 @@ bool store_next_bytes(struct span *rest, struct span *bytes)
 
 int store_put_found(struct buf *buf, const struct store_found *found)
 {
-    size_t size =
-        2 * sizeof(uint32_t) + found->party.len + found->id.len + sizeof found->alarm + sizeof found->attempt;
+    size_t size = 2 * sizeof(uint32_t) + found->party.len + found->id.len + sizeof found->alarm +
+                  sizeof found->attempt + sizeof found->keys + sizeof found->bytes;
     if (buf_reserve(buf, size))
         return -ENOMEM;
     add_bytes(buf, found->party);
     add_bytes(buf, found->id);
     add(buf, &found->alarm, sizeof found->alarm);
     add(buf, &found->attempt, sizeof found->attempt);
+    add(buf, &found->keys, sizeof found->keys);
+    add(buf, &found->bytes, sizeof found->bytes);
     return 0;
 }
 
@@ -87,6 +89,8 @@ bool store_next_found(struct span *rest, struct store_found *found)
     found->id = take_bytes(rest);
     take(rest, &found->alarm, sizeof found->alarm);
     take(rest, &found->attempt, sizeof found->attempt);
+    take(rest, &found->keys, sizeof found->keys);
+    take(rest, &found->bytes, sizeof found->bytes);
     return true;
 }
 

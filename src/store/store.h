@@ -124,6 +124,8 @@ void store_room_release(struct store_room *room);
 enum store_search_kind {
     STORE_ALARMS, /* rooms with an alarm up to until, by (alarm, party, id) */
     STORE_ROOMS,  /* rooms of the party that hold anything, by id */
+    STORE_USAGE, /* the same, of all parties if none is named, by (party, id); with what they hold, so it takes
+                     time in proportion to that: a small limit lets reads pass in between */
 };
 
 struct store_search {
@@ -133,9 +135,9 @@ struct store_search {
     void (*done)(struct store_search *search); /* on the loop */
     int64_t until;                             /* ALARMS: ms since 1970 */
     int64_t after_alarm;     /* ALARMS: only behind (after_alarm, after_party, after_id); 0: from the first */
-    struct span party;       /* ROOMS; all spans are the owner's until done */
-    struct span prefix;      /* ROOMS: of the id */
-    struct span after_party; /* ALARMS */
+    struct span party;       /* ROOMS, USAGE; all spans are the owner's until done */
+    struct span prefix;      /* ROOMS, USAGE: of the id */
+    struct span after_party; /* ALARMS, USAGE */
     struct span after_id;    /* only ids behind this one; no ptr: from the first */
     uint32_t limit;          /* rooms at most */
     /* The answer; found is to be empty before. */
@@ -154,6 +156,7 @@ struct store_found {
     struct span party, id;
     int64_t alarm; /* 0: none */
     uint32_t attempt;
+    uint64_t keys, bytes; /* USAGE: of keys and values; else 0 */
 };
 
 /* Takes the next one off a span of them; false at its end. */

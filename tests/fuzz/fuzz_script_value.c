@@ -4,11 +4,14 @@
 #include "../unit/value_check.h"
 
 #include "script/value.h"
+#include "script/value_json.h"
 
 #include <errno.h>
 #include <limits.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int operators_rc;
 
 static int round_trip(lua_State *L)
 {
@@ -21,6 +24,8 @@ static int round_trip(lua_State *L)
     vm->limit = vm->used + 16 * 1024 + input->len * 128;
     int rc = value_decode(L, *input);
     vm->limit = limit;
+    if (rc != operators_rc) /* what a VM can read, operators' commands can, and nothing else */
+        abort();
     if (rc != 0 && (rc != -EINVAL || lua_gettop(L) != 0))
         abort();
     if (rc != 0)
@@ -39,7 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct script_driver driver;
     struct span input = {(const char *)data, size};
+    struct buf json = {0};
+    bool exact;
 
+    operators_rc = value_to_json(input, &json, &exact);
+    buf_fini(&json);
     if (!driver.script.project)
         script_driver_init(&driver, NULL);
     /* A VM for each input: one that stays would make libFuzzer look for leaks after every one. */

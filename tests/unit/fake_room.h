@@ -52,6 +52,7 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
     case EVENT_RELOAD: fake_say(fake, "%s:reload", room->id); break;
     case EVENT_ALARM: fake_say(fake, "%s:alarm", room->id); break;
+    case EVENT_CHANGE: break;
     case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
 }

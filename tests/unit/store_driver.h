@@ -245,10 +245,15 @@ static inline void expect_found(struct world *world, struct store_search search,
     assert_null(search.done);
     assert_int_equal(search.result, STORE_OK);
     struct span rest = {(char *)search.found.data, search.found.len};
-    for (; store_next_found(&rest, &found); n++)
+    for (; store_next_found(&rest, &found); n++) {
         assert_int_equal(buf_printf(&text, "%s%.*s/%.*s@%lld", n ? " " : "", (int)found.party.len,
                                     found.party.ptr, (int)found.id.len, found.id.ptr, (long long)found.alarm),
                          0);
+        if (search.kind == STORE_USAGE)
+            assert_int_equal(buf_printf(&text, ":%llu,%llu", (unsigned long long)found.keys,
+                                        (unsigned long long)found.bytes),
+                             0);
+    }
     assert_int_equal(search.n_found, n);
     assert_int_equal(buf_append(&text, "", 1), 0);
     assert_string_equal((char *)text.data, expected);

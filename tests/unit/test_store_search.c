@@ -116,6 +116,44 @@ static void rooms_are_found_in_order(void **state)
     expect_found(&world, search, "");
 }
 
+/* By party and id, over all files, with the sizes of what each holds. */
+static void usage_is_counted(void **state)
+{
+    struct store_search search = {.kind = STORE_USAGE, .limit = 100};
+    char large[5000] = {0};
+    (void)state;
+
+    expect_found(&world, search, "");
+    add_entry("p", "b");
+    add_entry("o", "b");
+    add_alarm("p", "a", 9);
+    add_entry("p", "ab");
+    struct store_room *room = world_room(&world, "p", "ab");
+    assert_int_equal(put(&world, room, "key", "value"), STORE_OK);
+    memset(large, 'x', sizeof large - 1);
+    assert_int_equal(put(&world, room, "large", large), STORE_OK);
+    store_room_release(room);
+    expect_found(&world, search, "o/b@0:1,2 p/a@9:0,0 p/ab@0:3,5014 p/b@0:1,2");
+    search.prefix = SPAN("b");
+    expect_found(&world, search, "o/b@0:1,2 p/b@0:1,2");
+    search.prefix = (struct span){0};
+    search.after_party = SPAN("o");
+    search.after_id = SPAN("b");
+    search.limit = 2;
+    expect_found(&world, search, "p/a@9:0,0 p/ab@0:3,5014");
+    search.party = SPAN("p");
+    expect_found(&world, search, "p/a@9:0,0 p/ab@0:3,5014");
+    search.after_party = SPAN("p");
+    search.after_id = SPAN("a");
+    expect_found(&world, search, "p/ab@0:3,5014 p/b@0:1,2");
+    search.prefix = SPAN("b");
+    expect_found(&world, search, "p/b@0:1,2");
+    search.after_id = SPAN("b");
+    expect_found(&world, search, "");
+    search.party = SPAN("none");
+    expect_found(&world, search, "");
+}
+
 /* All of many rooms, in pages; none is missed, none comes twice. */
 static void pages_hold_everything_once(void **state)
 {
@@ -220,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ONE(alarms_are_found_in_order),  THREE(alarms_are_found_in_order),
         ONE(rooms_are_found_in_order),   THREE(rooms_are_found_in_order),
+        ONE(usage_is_counted),           THREE(usage_is_counted),
         ONE(pages_hold_everything_once), THREE(pages_hold_everything_once),
         THREE(a_room_stays_in_its_file), THREE(which_file_is_as_it_always_was),
     };
