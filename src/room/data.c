@@ -261,18 +261,10 @@ static struct data_batch *open_batch(struct room_data *data)
     return data->batch;
 }
 
-/* Operations are small beside what is kept of each: that counts too, against twice as much. */
 bool data_fits(const struct room *room, size_t n, size_t bytes)
 {
-    const struct room_data *data = room->data;
-    size_t most = room->rooms->limits.output, kept = n * sizeof(struct data_entry) + bytes;
-    size_t ops = n * OP_BYTES + bytes;
-
-    if (data && data->batch)
-        ops += data->batch->base.ops.len;
-    if (data)
-        kept += data->known.size + data->n_undo * sizeof(struct data_undo);
-    return ops <= most && ops + kept <= 2 * most + 2 * (size_t)CACHE_BYTES;
+    size_t len = room->data && room->data->batch ? room->data->batch->base.ops.len : 0;
+    return len + n * OP_BYTES + bytes <= room->rooms->limits.output;
 }
 
 /* What the entry is goes into undo. */
@@ -285,7 +277,6 @@ static void remember(struct room_data *data, struct data_undo *undo, struct data
                                .len = entry->len,
                                .value = entry->value};
     list_push(&data->undo, &undo->link);
-    data->n_undo++;
     data->known.size -= entry->len;
     entry->value = NULL;
     entry->len = 0;
@@ -463,7 +454,6 @@ void data_transaction_end(struct room *room, bool keep)
         free(undo->value);
         free(undo);
     }
-    data->n_undo = 0;
     data->has_aside = false;
     data->transaction = 0;
 }

@@ -68,10 +68,9 @@ struct room_data {
     /* A transaction, and how things were before it. */
     uint64_t transaction, n_transactions; /* the one that runs, 0: none; so far */
     struct list undo;                     /* of struct data_undo */
-    size_t n_undo;
-    bool has_aside;          /* it has cleared everything: */
-    struct data_known aside; /* what was known before that */
-    size_t mark_len;         /* bytes of the batch's operations */
+    bool has_aside;                       /* it has cleared everything: */
+    struct data_known aside;              /* what was known before that */
+    size_t mark_len;                      /* bytes of the batch's operations */
     uint32_t mark_ops;
     uint64_t mark_cleared;
     struct data_alarm mark_alarm;

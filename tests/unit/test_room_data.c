@@ -522,32 +522,6 @@ static void a_turn_writes_so_much_at_most(void **state)
     data_end(data);
 }
 
-/* Many small keys, or one again and again in a transaction: what is kept for them counts. */
-static void what_is_kept_of_small_writes_counts(void **state)
-{
-    (void)state;
-    const struct room_limits limits = {.events = 10, .handlers = 10, .idle_ms = 100000, .output = 4 << 20};
-
-    for (int again = 0; again < 2; again++) {
-        struct data_world *data = data_begin_with(&limits);
-        struct room *room = data_peer(data, "r", "a")->peer.room;
-        char key[16];
-        int rc = 0, n = 0;
-
-        if (again)
-            assert_int_equal(data_transaction_begin(room), 0);
-        for (; rc == 0; n++) {
-            snprintf(key, sizeof key, "%d", again ? 0 : n);
-            rc = data_put(room, span_of(key), SPAN("v"));
-        }
-        assert_int_equal(rc, -ENOBUFS);
-        assert_in_range(n, 50000, 150000); /* by the operations alone more would do */
-        data_turn_end(room);
-        data_settle(data);
-        data_end(data);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,7 +546,6 @@ int main(void)
         cmocka_unit_test(the_cache_has_a_bound_within_a_turn),
         cmocka_unit_test(much_that_is_asked_for_at_once),
         cmocka_unit_test(a_turn_writes_so_much_at_most),
-        cmocka_unit_test(what_is_kept_of_small_writes_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
