@@ -18,6 +18,9 @@
 #define PAGE 256u
 #define PAGE_MS 10u
 
+/* So often that is put off while rooms are busy, and no more: they may always be. */
+#define PUT_OFF_MAX 100u
+
 struct alarm_timer {
     struct map_node by_room;
     struct list link; /* in alarms->all */
@@ -115,6 +118,14 @@ void alarms_set(struct alarms *alarms, const struct room *room, int64_t time)
 
 /* ---- searching ---- */
 
+/* An alarm that was found. One that has a timer was found before, or set meanwhile: then that is newer. */
+static void add(struct alarms *alarms, const struct store_found *found)
+{
+    uint64_t hash = map_hash2(found->party.ptr, found->party.len, found->id.ptr, found->id.len);
+    if (!find(alarms, found->party, found->id, hash))
+        set(alarms, found->party, found->id, found->alarm);
+}
+
 static void forget_place(struct alarms *alarms)
 {
     buf_fini(&alarms->last_party);
@@ -141,12 +152,12 @@ static void on_found(struct store_search *search)
     struct rooms *rooms = alarms->rooms;
     struct span rest = {(const char *)search->found.data, search->found.len};
     struct store_found found;
-    bool more = search->result == STORE_OK && search->n_found == PAGE;
+    bool more = !rooms->stopping && search->result == STORE_OK && search->n_found == PAGE;
 
     alarms->searching = false;
     while (!rooms->stopping && search->result == STORE_OK && store_next_found(&rest, &found)) {
         if (is_ours(rooms, &found))
-            set(alarms, found.party, found.id, found.alarm);
+            add(alarms, &found);
         if (more && note_place(alarms, &found) != 0)
             more = false;
     }
@@ -166,10 +177,11 @@ static void on_scan(struct timer *timer)
 
     if (alarms->searching)
         return;
-    if (rooms_busy(rooms)) { /* with those that rang already, maybe */
+    if (rooms_busy(rooms) && alarms->put_off++ < PUT_OFF_MAX) { /* with those that rang already, maybe */
         timer_start(rooms->loop, timer, PAGE_MS);
         return;
     }
+    alarms->put_off = 0;
     alarms->searching = true;
     alarms->search = (struct store_search){
         .store = rooms->store,
@@ -205,5 +217,6 @@ void alarms_stop(struct alarms *alarms)
     while (!list_empty(&alarms->all))
         drop(container_of(alarms->all.next, struct alarm_timer, link));
     map_fini(&alarms->by_room);
-    forget_place(alarms);
+    if (!alarms->searching) /* else the store still reads it */
+        forget_place(alarms);
 }

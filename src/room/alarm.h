@@ -21,6 +21,7 @@ struct alarms {
     struct timer scan;
     struct store_search search;
     bool searching;
+    unsigned put_off; /* how often the search was, since rooms are busy */
     /* Behind which the search goes on; last_alarm 0: from the first. */
     struct buf last_party, last_id;
     int64_t last_alarm;

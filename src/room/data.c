@@ -192,6 +192,9 @@ void data_answered(struct room_data *data)
         data_leave(room);
         room->input_closed = false;
         room_schedule(room);
+    } else if (room && !data->broken && data->saving == 0 && room->state == ROOM_NEW && room->input_closed) {
+        room->input_closed = false;
+        room_schedule(room);
     }
     if (room)
         room_settle(room);
@@ -207,6 +210,11 @@ bool data_busy(const struct room *room)
 bool data_broken(const struct room *room)
 {
     return room->data && room->data->broken;
+}
+
+bool data_saving(const struct room *room)
+{
+    return room->data && room->data->saving > 0;
 }
 
 /* ---- reading ---- */
@@ -327,9 +335,11 @@ static int write_key(struct room *room, struct span key, struct span value)
         free(undo);
         return -ENOMEM;
     }
-    charge(batch, data_cost(key.len + value.len) + entry->len); /* the old value may have to come back */
-    if (undo)
+    charge(batch, data_cost(key.len + value.len));
+    if (undo) {
+        charge(batch, entry->len);
         remember(data, undo, entry, known);
+    }
     set(data, entry, value.ptr != NULL, copy, value.len);
     entry->gate = room->written + 1;
     list_remove(&entry->link);
@@ -428,7 +438,10 @@ void room_alarm_end(struct room *room, enum outcome outcome)
     int rc;
 
     room->alarm_due = false;
-    if (!alarm || !alarm->rings)
+    if (!alarm)
+        return;
+    data_transaction_end(room, false); /* of a handler that was cut: what follows is no part of it */
+    if (!alarm->rings)
         return;
     alarm->rings = false;
     if (outcome == OUTCOME_DONE) {
@@ -571,6 +584,7 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
         alarms_set(&room->rooms->alarms, room, batch->alarm);
 
     data->pending -= base->ops.len;
+    data->saving -= number == 0;
     free_batch(batch);
     if (room && result != STORE_OK && !data->broken) {
         data->broken = true;
@@ -579,6 +593,8 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
         data->under_way++; /* the room may leave */
         room_durable(room, number);
         data->under_way--;
+    } else if (room && !data->broken) {
+        data_check_waiter(data); /* less is pending */
     }
     data_answered(data);
 }
@@ -636,6 +652,7 @@ int data_save_self(struct room *room, struct span self)
         return -ENOMEM;
     }
     charge(batch, batch->base.ops.len);
+    data->saving++;
     hand_over(data, batch);
     return 0;
 }

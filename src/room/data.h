@@ -55,8 +55,9 @@ uint64_t data_transaction(const struct room *room);
 
 /* ---- waiting: the handler is to wait (script/wait.h) and goes on by an EVENT_WAKE with the handle ---- */
 
-/* For what the store has under those of these keys that are not known; then all of them are, until the handler asks
- * again or the turn ends. 0, -ENOMEM, -ENODEV. */
+/* For what the store has under those of these keys that are not known. Then the first of these is known, and others
+ * behind it, as far as their values are no more than the store gives at once (STORE_PAGE): until the handler asks
+ * again, or the turn ends. 0, -ENOMEM, -ENODEV. */
 int data_ask(struct room *room, const struct span *keys, size_t n, void *handle)
     __attribute__((warn_unused_result));
 
@@ -110,6 +111,9 @@ bool data_busy(const struct room *room);
 
 /* Has a batch of the room failed, and not all of that is over yet? */
 bool data_broken(const struct room *room);
+
+/* Does the store still work on a copy of self? */
+bool data_saving(const struct room *room);
 
 /* The room leaves memory. What was handed to the store is kept all the same. */
 void data_leave(struct room *room);

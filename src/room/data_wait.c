@@ -102,7 +102,7 @@ static int learn_all(struct room_data *data, const struct store_read *read)
     while (rc == 0 && store_next_bytes(&rest, &key) && store_next_bytes(&rest, &value))
         rc = data_learn(data, key, true, value);
     rest = (struct span){(const char *)read->keys.data, read->keys.len};
-    while (rc == 0 && store_next_bytes(&rest, &key))
+    for (uint32_t i = 0; rc == 0 && (!read->more || i < read->n_keys) && store_next_bytes(&rest, &key); i++)
         rc = data_learn(data, key, false, (struct span){0});
     return rc;
 }

@@ -22,7 +22,7 @@
 static bool inbox_open(const struct room *room)
 {
     switch ((enum room_state)room->state) {
-    case ROOM_NEW: return !room->input_closed; /* closed: a failed batch is not over */
+    case ROOM_NEW: return !room->input_closed; /* closed: the store has something of the VM before */
     case ROOM_RUNNING: return !room->input_closed && room->n_waiting < room->rooms->limits.handlers;
     case ROOM_STARTING:
     case ROOM_STOPPING:
@@ -424,6 +424,8 @@ static void fail_start(struct room *room)
         room_part(event->peer);
     } else if (event->kind == EVENT_ALARM) { /* the next search finds it again */
         room->alarm_due = false;
+    } else if (event->kind == EVENT_MESSAGE) { /* of one whose room has hibernated */
+        room->rooms->counters->messages_dropped++;
     }
     http_response_free(failure);
     event_free(event);
@@ -448,6 +450,7 @@ static void restart(struct room *room)
     room_turn_end(room);
     close_instance(room);
     room->state = ROOM_NEW;
+    room->input_closed = data_saving(room); /* the next VM is to find it */
     room_schedule(room);
 }
 

@@ -32,7 +32,8 @@ struct script_ops {
     void (*run)(void *instance, struct event *event);
     /* May a room of the party lose its instance while it has peers (Party.options.hibernate)? */
     bool (*hibernates)(const struct party *party);
-    /* It is about to: what the script holds of peers is to be left with them. false: it can't be. */
+    /* It is about to: what the script holds of peers is to be left with them. false: it can't be, or not yet; the
+     * room keeps its instance until it is idle again. */
     bool (*hibernate)(void *instance);
     /* The peer is gone for good: its object must not lead to it any more. */
     void (*forget)(void *instance, struct peer *peer);

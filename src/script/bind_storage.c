@@ -90,32 +90,44 @@ static int ask(lua_State *L, const struct span *keys, size_t n, int (*again)(lua
     return wait_begin(L, again);
 }
 
-/* The keys in the array at index, if there is one among them that is unknown, in a userdata that is pushed; NULL
- * (and nothing pushed): there is none. Their bytes live in the array. */
-static struct span *unknown_keys(lua_State *L, int index, size_t *n)
-{
-    struct room *room = vm_of(L)->room;
-    struct span value;
-    bool all_known = true;
+#define ASK_KEYS 128 /* at once */
 
-    *n = 0;
-    for (; lua_rawgeti(L, index, (lua_Integer)*n + 1) != LUA_TNIL; ++*n) { /* its length may be a lie */
-        quota_poll();
-        struct span key = key_check(L, -1, "a key");
-        all_known = all_known && data_get(room, key, &value) != DATA_UNKNOWN;
+/* The key of this number in the array at 1, which is pushed; false (and nothing pushed): there is none. An array's
+ * length is not asked for: it may be a lie. */
+static bool push_key(lua_State *L, lua_Integer number, struct span *key)
+{
+    quota_poll();
+    if (lua_rawgeti(L, 1, number) == LUA_TNIL) {
         lua_pop(L, 1);
+        return false;
     }
-    lua_pop(L, 1);
-    if (all_known)
-        return NULL;
-    struct span *keys = lua_newuserdatauv(L, *n * sizeof *keys, 0);
-    for (size_t i = 0; i < *n; i++) {
-        quota_poll();
-        lua_rawgeti(L, index, (lua_Integer)i + 1);
-        keys[i] = key_check(L, -1, "a key");
+    *key = key_check(L, -1, "a key");
+    return true;
+}
+
+/* Begins with an array of keys: all of them are keys, or nothing is done. The stack is then: array, what has been
+ * found (pushed by the caller), number of the key that comes next. */
+static void begin_many(lua_State *L)
+{
+    struct span key;
+    for (lua_Integer i = 1; push_key(L, i, &key); i++)
         lua_pop(L, 1);
+    lua_pushinteger(L, 1);
+}
+
+/* Asks for those that are unknown from this number on, of which it is the first. */
+static int ask_many(lua_State *L, lua_Integer number, int (*again)(lua_State *L, struct task *task))
+{
+    struct span keys[ASK_KEYS], value;
+    size_t n = 0;
+
+    lua_pushinteger(L, number);
+    lua_replace(L, 3);
+    while (n < ASK_KEYS && push_key(L, number++, &keys[n])) {
+        n += data_get(vm_of(L)->room, keys[n], &value) == DATA_UNKNOWN;
+        lua_pop(L, 1); /* its bytes live in the array */
     }
-    return keys;
+    return ask(L, keys, n, again);
 }
 
 /* ---- get ---- */
@@ -134,7 +146,6 @@ static int get_many_again(lua_State *L, struct task *task)
 {
     (void)task;
     storage_answer(L);
-    lua_settop(L, 1);
     return get_many(L);
 }
 
@@ -154,24 +165,20 @@ static int get_one(lua_State *L)
 static int get_many(lua_State *L)
 {
     struct room *room = vm_of(L)->room;
-    struct span value;
-    size_t n;
-    struct span *keys = unknown_keys(L, 1, &n);
+    struct span key, value;
 
-    if (keys)
-        return ask(L, keys, n, get_many_again);
-    lua_newtable(L);
-    for (size_t i = 1; i <= n; i++) {
-        quota_poll();
-        lua_rawgeti(L, 1, (lua_Integer)i);
-        struct span key = key_check(L, -1, "a key");
-        if (data_get(room, key, &value) == DATA_PRESENT) {
+    lua_settop(L, 3);
+    for (lua_Integer i = lua_tointeger(L, 3); push_key(L, i, &key); i++) {
+        switch (data_get(room, key, &value)) {
+        case DATA_UNKNOWN: lua_pop(L, 1); return ask_many(L, i, get_many_again);
+        case DATA_ABSENT: lua_pop(L, 1); break;
+        case DATA_PRESENT:
             push_decoded(L, key, value);
-            lua_rawset(L, -3);
-        } else {
-            lua_pop(L, 1);
+            lua_rawset(L, 2);
+            break;
         }
     }
+    lua_settop(L, 2);
     return 1;
 }
 
@@ -180,7 +187,11 @@ static int storage_get(lua_State *L)
 {
     storage_room(L);
     lua_settop(L, 1);
-    return lua_istable(L, 1) ? get_many(L) : get_one(L);
+    if (!lua_istable(L, 1))
+        return get_one(L);
+    lua_newtable(L);
+    begin_many(L);
+    return get_many(L);
 }
 
 /* ---- put ---- */
@@ -269,7 +280,6 @@ static int delete_many_again(lua_State *L, struct task *task)
 {
     (void)task;
     storage_answer(L);
-    lua_settop(L, 1);
     return delete_many(L);
 }
 
@@ -291,25 +301,22 @@ static int delete_one(lua_State *L)
 static int delete_many(lua_State *L)
 {
     struct room *room = vm_of(L)->room;
-    struct span value;
-    size_t n;
-    struct span *keys = unknown_keys(L, 1, &n);
-    lua_Integer deleted = 0;
+    struct span key, value;
 
-    if (keys)
-        return ask(L, keys, n, delete_many_again);
-    for (size_t i = 1; i <= n; i++) {
-        quota_poll();
-        lua_rawgeti(L, 1, (lua_Integer)i);
-        struct span key = key_check(L, -1, "a key");
-        if (data_get(room, key, &value) == DATA_PRESENT) {
+    lua_settop(L, 3);
+    for (lua_Integer i = lua_tointeger(L, 3); push_key(L, i, &key); i++) {
+        enum data_state state = data_get(room, key, &value);
+        if (state == DATA_PRESENT) {
             vm_demand(L, data_cost(key.len));
             storage_result(L, data_delete(room, key));
-            deleted++;
+            lua_pushinteger(L, lua_tointeger(L, 2) + 1);
+            lua_replace(L, 2);
         }
         lua_pop(L, 1);
+        if (state == DATA_UNKNOWN)
+            return ask_many(L, i, delete_many_again);
     }
-    lua_pushinteger(L, deleted);
+    lua_settop(L, 2);
     return 1;
 }
 
@@ -318,7 +325,11 @@ static int storage_delete(lua_State *L)
 {
     storage_room(L);
     lua_settop(L, 1);
-    return lua_istable(L, 1) ? delete_many(L) : delete_one(L);
+    if (!lua_istable(L, 1))
+        return delete_one(L);
+    lua_pushinteger(L, 0);
+    begin_many(L);
+    return delete_many(L);
 }
 
 /* storage:deleteAll(): all keys; the alarm stays. */

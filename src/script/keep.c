@@ -137,6 +137,8 @@ bool keep_self(struct vm *vm)
 
 void keep_ran(struct vm *vm)
 {
+    if (vm->room->state == ROOM_STARTING) /* a self that is not restored, or not whole yet */
+        return;
     struct keep *keep = keep_of(vm);
     if (keep && !timer_running(&keep->timer))
         timer_start(vm->script->loop, &keep->timer, SAVE_MS);
@@ -188,6 +190,16 @@ bool keep_restore(lua_State *L)
 
 /* ---- connections ---- */
 
+/* Their objects have the states still. */
+static void forget_connections(struct vm *vm)
+{
+    list_each(it, &vm->room->peers) {
+        struct peer *peer = container_of(it, struct peer, link);
+        if (peer->object)
+            (void)!peer_keep_state(peer, (struct span){0});
+    }
+}
+
 bool keep_connections(struct vm *vm)
 {
     list_each(it, &vm->room->peers) {
@@ -198,6 +210,7 @@ bool keep_connections(struct vm *vm)
             continue;
         say_failed(vm, "the room does not hibernate",
                    encoding.error[0] ? encoding.error : "not enough memory");
+        forget_connections(vm);
         return false;
     }
     return true;

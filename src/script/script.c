@@ -406,7 +406,9 @@ static bool script_hibernates(const struct party *party)
 static bool script_hibernate(void *instance)
 {
     struct vm *vm = instance;
-    return keep_connections(vm) && (!vm->party->options.persist || keep_self(vm));
+    if (vm->party->options.persist && !keep_self(vm))
+        return false;
+    return !data_busy(vm->room) && keep_connections(vm); /* once self is durable, the room is idle again */
 }
 
 static void script_forget(void *instance, struct peer *peer)

@@ -86,7 +86,11 @@ static int get(struct sqlite_reader *reader, struct store_read *read, int64_t ro
     struct span rest = {(const char *)read->keys.data, read->keys.len}, key;
     int rc = SQLITE_OK;
 
-    while (rc == SQLITE_OK && store_next_bytes(&rest, &key)) {
+    for (; rc == SQLITE_OK && store_next_bytes(&rest, &key); read->n_keys++) {
+        if (read->entries.len >= STORE_PAGE) {
+            read->more = true;
+            break;
+        }
         (void)sqlite3_bind_int64(find, 1, row);
         sqlite_bind_blob(find, 2, key);
         rc = sqlite3_step(find);

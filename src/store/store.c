@@ -256,6 +256,7 @@ void store_read(struct store_read *read)
     read->text = NULL;
     read->n_entries = 0;
     read->more = false;
+    read->n_keys = 0;
     read->empty = true;
     read->alarm = 0;
     read->attempt = 0;

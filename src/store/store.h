@@ -81,8 +81,9 @@ struct store_read {
     struct store_room *room;
     enum store_read_kind kind;
     void (*done)(struct store_read *read); /* on the room's loop */
-    struct buf keys;    /* GET: the keys (store_put_bytes, one behind the other); the owner frees it */
-    struct span start;  /* LIST: from this key on; the owner's until done */
+    struct buf keys;   /* GET: the keys (store_put_bytes, one behind the other); the owner frees it. An answer
+                           ends once it holds STORE_PAGE bytes */
+    struct span start; /* LIST: from this key on; the owner's until done */
     struct span finish; /* LIST: up to this key, without it; no ptr: to the end */
     bool reverse;       /* LIST: from the end */
     uint32_t limit; /* LIST: entries at most, 0: any; an answer also ends once it holds STORE_PAGE bytes */
@@ -92,7 +93,8 @@ struct store_read {
     struct buf entries; /* of keys that are there: key, value (store_next_bytes), as the keys were named or in
                            order. HEAD: self, if there is one. The owner frees it */
     uint32_t n_entries;
-    bool more;        /* LIST: there are others behind the last one */
+    bool more; /* LIST: there are others behind the last one. GET: only the first n_keys were looked for */
+    uint32_t n_keys;  /* GET */
     bool empty;       /* HEAD: the room holds no keys */
     int64_t alarm;    /* HEAD; 0: none */
     uint32_t attempt; /* HEAD */

@@ -135,6 +135,8 @@ static inline bool data_came(struct data_program *program, struct data_command *
     if (answer->result == 0)
         return true;
     assert_int_equal(answer->result, -EIO);
+    buf_fini(&answer->entries);
+    buf_fini(&answer->end);
     program->found.len = 0;
     program->paging = false;
     assert_int_equal(buf_printf(&command->said, "failed: %s", answer->text), 0);

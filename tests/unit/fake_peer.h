@@ -48,7 +48,6 @@ struct fake {
     struct list peers; /* of struct fake_peer, those with a transport */
     size_t n_vms, n_tasks, n_peers, n_exchanges, n_groups;
     struct timer guard;
-    bool late;
 };
 
 struct fake_group {

@@ -19,21 +19,32 @@ struct fake_record {
     size_t len;
 };
 
+/* What a room has besides its keys. */
+struct fake_head {
+    struct list link;
+    char party[16], id[64];
+    int64_t alarm;
+    uint32_t attempt;
+    struct buf self; /* empty: none */
+};
+
 struct fake_store_room {
     struct store_room base;
     struct fake_store *store;
-    char id[64];
+    char party[16], id[64];
     bool failed; /* until it is opened anew */
 };
 
 struct fake_store {
     struct store base;
-    struct list batches; /* of struct store_batch, submitted and not durable */
-    struct list reads;   /* of struct store_request, not answered */
-    struct list records; /* what is durable */
-    int64_t alarm;       /* of the last batch with one */
+    struct list batches;  /* of struct store_batch, submitted and not durable */
+    struct list reads;    /* of struct store_request, not answered */
+    struct list searches; /* of struct store_request, not answered */
+    struct list records;  /* what is durable */
+    struct list heads;    /* of struct fake_head, the same */
+    int64_t alarm;        /* of the last batch with one */
     size_t n_rooms, n_batches;
-    size_t n_reads; /* so far */
+    size_t n_reads, n_searches, n_selves; /* so far; of these the ones that have become durable */
 };
 
 static inline struct store_room *fake_store_open(struct store *store, struct loop *loop, struct span party,
@@ -41,10 +52,10 @@ static inline struct store_room *fake_store_open(struct store *store, struct loo
 {
     struct fake_store_room *room = calloc(1, sizeof *room);
     assert_non_null(room);
-    (void)party;
     room->base = (struct store_room){.store = store, .loop = loop};
     room->store = (struct fake_store *)(void *)store;
-    assert_true(id.len < sizeof room->id);
+    assert_true(party.len < sizeof room->party && id.len < sizeof room->id);
+    memcpy(room->party, party.ptr, party.len);
     memcpy(room->id, id.ptr, id.len);
     room->store->n_rooms++;
     return &room->base;
@@ -70,11 +81,19 @@ static inline void fake_store_read(struct store_read *read)
     store->n_reads++;
 }
 
+static inline void fake_store_search(struct store_search *search)
+{
+    struct fake_store *store = (struct fake_store *)(void *)search->store;
+    list_push(&store->searches, &search->request.link);
+    store->n_searches++;
+}
+
 static const struct store_ops fake_store_ops = {
     .room_open = fake_store_open,
     .room_release = fake_store_release,
     .submit = fake_store_submit,
     .read = fake_store_read,
+    .search = fake_store_search,
 };
 
 static inline void fake_store_init(struct fake_store *store)
@@ -82,7 +101,33 @@ static inline void fake_store_init(struct fake_store *store)
     *store = (struct fake_store){.base = {.ops = &fake_store_ops}};
     list_init(&store->batches);
     list_init(&store->reads);
+    list_init(&store->searches);
     list_init(&store->records);
+    list_init(&store->heads);
+}
+
+static inline struct fake_head *fake_head_there(struct fake_store *store, const char *party, const char *id)
+{
+    list_each(link, &store->heads) {
+        struct fake_head *head = container_of(link, struct fake_head, link);
+        if (strcmp(head->party, party) == 0 && strcmp(head->id, id) == 0)
+            return head;
+    }
+    return NULL;
+}
+
+/* Made when it isn't there. */
+static inline struct fake_head *fake_head(struct fake_store *store, const char *party, const char *id)
+{
+    struct fake_head *head = fake_head_there(store, party, id);
+    if (head)
+        return head;
+    head = calloc(1, sizeof *head);
+    assert_non_null(head);
+    strcpy(head->party, party);
+    strcpy(head->id, id);
+    list_push(&store->heads, &head->link);
+    return head;
 }
 
 static inline int fake_record_order(const struct fake_record *record, const char *id, struct span key)
@@ -133,9 +178,11 @@ static inline void fake_apply_put(struct fake_store *store, const char *id, stru
 
 static inline void fake_apply(struct fake_store *store, struct store_batch *batch)
 {
-    const char *id = ((struct fake_store_room *)(void *)batch->room)->id;
+    const struct fake_store_room *room = (struct fake_store_room *)(void *)batch->room;
+    const char *id = room->id;
     struct span rest = {(const char *)batch->ops.data, batch->ops.len};
     struct store_op op;
+    struct fake_head *head;
     while (store_next_op(&rest, &op)) {
         switch (op.kind) {
         case STORE_OP_PUT: fake_apply_put(store, id, op.key, op.value.ptr ? op.value : SPAN("")); break;
@@ -146,8 +193,17 @@ static inline void fake_apply(struct fake_store *store, struct store_batch *batc
                     fake_record_free(container_of(link, struct fake_record, link));
             }
             break;
-        case STORE_OP_ALARM: store->alarm = op.time; break;
-        case STORE_OP_SELF: break;
+        case STORE_OP_ALARM:
+            head = fake_head(store, room->party, id);
+            head->alarm = store->alarm = op.time;
+            head->attempt = op.attempt;
+            break;
+        case STORE_OP_SELF:
+            head = fake_head(store, room->party, id);
+            head->self.len = 0;
+            assert_int_equal(buf_append(&head->self, op.value.ptr, op.value.len), 0);
+            store->n_selves++;
+            break;
         }
     }
 }
@@ -186,7 +242,7 @@ static inline void fake_read_list(struct fake_store *store, struct store_read *r
         if (strcmp(record->id, id) != 0 || fake_record_order(record, id, read->start) < 0 ||
             (read->finish.ptr && fake_record_order(record, id, read->finish) >= 0))
             continue;
-        if (read->limit && read->n_entries == read->limit) {
+        if ((read->limit && read->n_entries == read->limit) || read->entries.len >= STORE_PAGE) {
             read->more = true;
             break;
         }
@@ -199,7 +255,11 @@ static inline void fake_read_list(struct fake_store *store, struct store_read *r
 static inline void fake_read_get(struct fake_store *store, struct store_read *read, const char *id)
 {
     struct span rest = {(const char *)read->keys.data, read->keys.len}, key;
-    while (store_next_bytes(&rest, &key)) {
+    for (; store_next_bytes(&rest, &key); read->n_keys++) {
+        if (read->entries.len >= STORE_PAGE) {
+            read->more = true;
+            return;
+        }
         list_each(link, &store->records) {
             struct fake_record *record = container_of(link, struct fake_record, link);
             if (fake_record_order(record, id, key) != 0)
@@ -209,6 +269,19 @@ static inline void fake_read_get(struct fake_store *store, struct store_read *re
             assert_int_equal(store_put_bytes(&read->entries, (struct span){record->value, record->len}), 0);
         }
     }
+}
+
+static inline void fake_read_head(struct fake_store *store, struct store_read *read)
+{
+    const struct fake_store_room *room = (struct fake_store_room *)(void *)read->room;
+    const struct fake_head *head = fake_head_there(store, room->party, room->id);
+
+    read->alarm = head ? head->alarm : store->alarm;
+    read->attempt = head ? head->attempt : 0;
+    if (head && head->self.len > 0)
+        assert_int_equal(store_put_bytes(&read->entries,
+                                         (struct span){(const char *)head->self.data, head->self.len}),
+                         0);
 }
 
 /* The oldest read is carried out, but not yet answered. NULL: there is none. */
@@ -225,7 +298,7 @@ static inline struct store_read *fake_store_look(struct fake_store *store)
     if (read->kind == STORE_GET)
         fake_read_get(store, read, id);
     if (read->kind == STORE_HEAD)
-        read->alarm = store->alarm;
+        fake_read_head(store, read);
     return read;
 }
 
@@ -248,12 +321,80 @@ static inline bool fake_store_answer(struct fake_store *store, enum store_result
     return true;
 }
 
-/* All that was submitted is durable, and all reads are answered. */
+static inline int fake_found_order(const struct store_found *a, const struct store_found *b)
+{
+    if (a->alarm != b->alarm)
+        return a->alarm < b->alarm ? -1 : 1;
+    int order = strcmp(a->party.ptr, b->party.ptr);
+    return order ? order : strcmp(a->id.ptr, b->id.ptr);
+}
+
+/* The first room behind this one that the search is for; false: there is none. */
+static inline bool fake_find_next(const struct fake_store *store, const struct store_search *search,
+                                  struct store_found *at)
+{
+    struct store_found best = {0};
+    list_each(link, &store->heads) {
+        struct fake_head *head = container_of(link, struct fake_head, link);
+        struct store_found found = {span_of(head->party), span_of(head->id), head->alarm, head->attempt};
+        if (head->alarm != 0 && head->alarm <= search->until &&
+            (at->alarm == 0 || fake_found_order(&found, at) > 0) &&
+            (best.alarm == 0 || fake_found_order(&found, &best) < 0))
+            best = found;
+    }
+    *at = best;
+    return best.alarm != 0;
+}
+
+/* The oldest search is carried out, but not yet answered. NULL: there is none. */
+static inline struct store_search *fake_store_seek(struct fake_store *store)
+{
+    struct list *link = list_pop(&store->searches);
+    char party[16] = "", id[64] = "";
+    if (!link)
+        return NULL;
+    struct store_search *search =
+        container_of(container_of(link, struct store_request, link), struct store_search, request);
+    if (search->after_alarm) {
+        memcpy(party, search->after_party.ptr, search->after_party.len);
+        memcpy(id, search->after_id.ptr, search->after_id.len);
+    }
+    struct store_found at = {span_of(party), span_of(id), search->after_alarm, 0};
+    while (search->n_found < search->limit && fake_find_next(store, search, &at)) {
+        assert_int_equal(store_put_found(&search->found, &at), 0);
+        search->n_found++;
+    }
+    return search;
+}
+
+/* Its answer comes. */
+static inline void fake_store_show(struct store_search *search, enum store_result result)
+{
+    if (result != STORE_OK) {
+        buf_fini(&search->found);
+        search->n_found = 0;
+    }
+    search->result = result;
+    search->text = "the disk can't be read";
+    loop_job_end(search->loop);
+    search->done(search);
+}
+
+/* The oldest search is answered; false: there is none. */
+static inline bool fake_store_find(struct fake_store *store, enum store_result result)
+{
+    struct store_search *search = fake_store_seek(store);
+    if (search)
+        fake_store_show(search, result);
+    return search != NULL;
+}
+
+/* All that was submitted is durable, and all reads and searches are answered. */
 static inline void fake_store_settle(struct fake_store *store)
 {
     for (struct store_batch *batch; (batch = fake_store_next(store, NULL)) != NULL;)
         fake_store_end(store, batch, STORE_OK);
-    while (fake_store_answer(store, STORE_OK))
+    while (fake_store_answer(store, STORE_OK) || fake_store_find(store, STORE_OK))
         continue;
 }
 
@@ -261,6 +402,11 @@ static inline void fake_store_fini(struct fake_store *store)
 {
     while (!list_empty(&store->records))
         fake_record_free(container_of(store->records.next, struct fake_record, link));
+    while (!list_empty(&store->heads)) {
+        struct fake_head *head = container_of(list_pop(&store->heads), struct fake_head, link);
+        buf_fini(&head->self);
+        free(head);
+    }
     assert_int_equal(store->n_rooms, 0);
-    assert_true(list_empty(&store->batches) && list_empty(&store->reads));
+    assert_true(list_empty(&store->batches) && list_empty(&store->reads) && list_empty(&store->searches));
 }

@@ -1,21 +1,35 @@
-/* The output gate: what leaves a room, when, and that what is stored is what was seen. These tests go red when a
- * rule is switched off:
+/* The output gate: what leaves a room, when, and that what is stored is what was seen. Each rule, what was switched
+ * off in the code, and which of these tests (f: of test_room_data_failure.c) went red then; that of the random
+ * histories (test_room_data_random.c) did each time:
  *
- *   nothing leaves before the writes of its turn and of earlier ones     room_turn_end lets all out at once
- *     nothing_leaves_before_its_turns_writes, …_of_earlier_turns
- *   what is sent before a wait for the store belongs to the whole turn   end_part lets it out as of then
- *     a_turn_goes_on_over_a_wait_for_the_store
- *   a room's outputs leave in order                                      the queue is passed when it is not empty
- *     outputs_leave_in_order
- *   a crash leaves whole turns, the first so many                        a wait for the store ends the batch
- *     after_a_crash_there_are_whole_turns
- *   who saw a turn's output finds it after a crash                       the gate is that of the turn before
- *     what_was_seen_is_found_after_a_crash
- *   nothing leaves after a batch has failed                              room_break keeps the queue
- *     nothing_leaves_after_a_failure (test_room_data_failure.c)
- *   no room acts on what another may still lose                          the same as the first
- *     rooms_hear_of_each_other_what_is_durable */
+ *   nothing leaves before all that its turn and earlier ones have written is durable
+ *     room_turn_end lets it out at once:   nothing_leaves_before_its_turns_writes, …_the_writes_of_earlier_turns
+ *     it waits for one batch less:         nothing_leaves_before_the_writes_of_earlier_turns
+ *     end_part takes a part for a turn:    a_turn_goes_on_over_a_wait_for_the_store
+ *   a room's outputs leave in order
+ *     the queue is passed when it is not empty: outputs_leave_in_order_though_they_bring_events
+ *   after a crash there are whole turns, the first so many
+ *     a wait for the store ends the batch: after_a_crash_there_are_whole_turns
+ *   who has seen a turn's output finds the turn after a crash
+ *     end_part decides for one batch less: what_was_seen_is_found_after_a_crash
+ *   nothing leaves after a batch has failed
+ *     room_break lets out what waits:      nothing_leaves_after_a_failure (f)
+ *     a broken room may start:             nothing_starts_before_the_store_is_done (f)
+ *   no room acts on what another may still lose; they know of each other by what leaves alone
+ *     room_turn_end lets it out at once:   rooms_hear_of_each_other_what_is_durable */
 #include "data_driver.h"
+
+/* Peers that do more than say what they are sent. */
+static void (*usual_send)(struct peer *peer, struct bytes *data, bool binary);
+static struct peer_kind kind;
+
+static void sends_by(struct fake_peer *peer, void (*send)(struct peer *peer, struct bytes *data, bool binary))
+{
+    kind = fake_kind;
+    usual_send = kind.send;
+    kind.send = send;
+    peer->peer.kind = &kind;
+}
 
 /* ---- what leaves, and when ---- */
 
@@ -88,6 +102,27 @@ static void outputs_leave_in_order(void **state)
     fake_expect(data->fake, "");
     data_answer(data, STORE_OK);
     fake_expect(data->fake, "x=nil; a send 3; a send 4; a send 5");
+    data_end(data);
+}
+
+/* What leaves may bring the next event at once, while others still wait in the queue. */
+static void ask_on(struct peer *base, struct bytes *bytes, bool binary)
+{
+    usual_send(base, bytes, binary);
+    if (bytes->data[0] == '1')
+        fake_message(fake_peer_of(base), "send 3");
+}
+
+static void outputs_leave_in_order_though_they_bring_events(void **state)
+{
+    (void)state;
+    struct data_world *data = data_begin();
+    struct fake_peer *a = data_peer(data, "r", "a");
+
+    sends_by(a, ask_on);
+    data_tell(data, a, "put k 1; send 1; send 2");
+    data_batch(data, STORE_OK);
+    fake_expect(data->fake, "a send 1; a send 2; a send 3");
     data_end(data);
 }
 
@@ -347,9 +382,6 @@ static void after_a_crash_there_are_whole_turns(void **state)
 }
 
 /* Whatever a client has heard of is in the store when it hears it. */
-static void (*usual_send)(struct peer *peer, struct bytes *data, bool binary);
-static struct peer_kind kind;
-
 static void hear(struct peer *base, struct bytes *bytes, bool binary)
 {
     struct fake_store *store = &fake_peer_of(base)->fake->store;
@@ -365,10 +397,7 @@ static void what_was_seen_is_found_after_a_crash(void **state)
     struct data_world *data = data_begin();
     struct fake_peer *a = data_peer(data, "r", "a");
 
-    kind = fake_kind;
-    usual_send = kind.send;
-    kind.send = hear;
-    a->peer.kind = &kind;
+    sends_by(a, hear);
     data_tell(data, a, "put k 1; send 1");
     data_tell(data, a, "send 2; get x; put k 2");
     data_batch(data, STORE_OK);
@@ -401,10 +430,7 @@ static void rooms_hear_of_each_other_what_is_durable(void **state)
     struct fake_peer *a = data_peer(data, "r", "a");
 
     in_other_room = data_peer(data, "s", "b");
-    kind = fake_kind;
-    usual_send = kind.send;
-    kind.send = pass_on;
-    a->peer.kind = &kind;
+    sends_by(a, pass_on);
     data_tell(data, a, "put k 1; send 1");
     assert_int_equal(data->fake->store.n_batches, 1); /* the other room knows nothing */
     data_batch(data, STORE_OK);
@@ -423,6 +449,7 @@ int main(void)
         cmocka_unit_test(nothing_leaves_before_its_turns_writes),
         cmocka_unit_test(nothing_leaves_before_the_writes_of_earlier_turns),
         cmocka_unit_test(outputs_leave_in_order),
+        cmocka_unit_test(outputs_leave_in_order_though_they_bring_events),
         cmocka_unit_test(a_turn_goes_on_over_a_wait_for_the_store),
         cmocka_unit_test(another_wait_ends_the_turn),
         cmocka_unit_test(sync_waits_until_all_is_durable),

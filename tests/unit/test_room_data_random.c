@@ -370,10 +370,18 @@ static void hear(struct fake_peer *peer, struct bytes *bytes)
     seen.heard++;
 }
 
+/* Some ask on, while others still wait in the queue. */
 static void hear_send(struct peer *base, struct bytes *bytes, bool binary)
 {
-    hear(fake_peer_of(base), bytes);
+    struct fake_peer *peer = fake_peer_of(base);
+    char text[32];
+
+    hear(peer, bytes);
     fake_send_to(base, bytes, binary);
+    if (once_in(3) && base->room && !peer->closed && !peer->blocked && room_peer_ready(base)) {
+        snprintf(text, sizeof text, "send %d", (int)++history.n_sent);
+        fake_message(peer, text);
+    }
 }
 
 /* ---- programs ---- */

@@ -243,6 +243,33 @@ static void get_finds_what_is_there(void **state)
     store_room_release(room);
 }
 
+/* An answer ends once it holds a page, and says how many keys it has looked for. */
+static void get_ends_with_a_page(void **state)
+{
+    enum { SIZE = 100000 };
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_read read = {.room = room, .kind = STORE_GET};
+    char *data = calloc(1, SIZE);
+    (void)state;
+
+    assert_non_null(data);
+    for (int i = 0; i < 5; i++) {
+        char key[2] = {(char)('a' + i), 0};
+        assert_int_equal(put_span(&world, room, span_of(key), (struct span){data, SIZE}), STORE_OK);
+        assert_int_equal(store_put_bytes(&read.keys, SPAN("no")), 0);
+        assert_int_equal(store_put_bytes(&read.keys, span_of(key)), 0);
+    }
+    read_now(&world, &read);
+    assert_int_equal(read.result, STORE_OK);
+    assert_int_equal(read.n_entries, 3);
+    assert_int_equal(read.n_keys, 6);
+    assert_true(read.more);
+    buf_fini(&read.entries);
+    buf_fini(&read.keys);
+    free(data);
+    store_room_release(room);
+}
+
 static void large_values_come_back_whole(void **state)
 {
     enum { SIZE = 3 * 1024 * 1024 };
@@ -482,6 +509,7 @@ int main(void)
         TEST(rooms_are_kept_apart),
         TEST(all_is_there_after_a_restart),
         TEST(get_finds_what_is_there),
+        TEST(get_ends_with_a_page),
         TEST(large_values_come_back_whole),
         TEST(values_of_all_sizes_replace_each_other),
         TEST(list_takes_every_range_in_bytewise_order),
