@@ -336,7 +336,10 @@ static inline bool fake_find_next(const struct fake_store *store, const struct s
     struct store_found best = {0};
     list_each(link, &store->heads) {
         struct fake_head *head = container_of(link, struct fake_head, link);
-        struct store_found found = {span_of(head->party), span_of(head->id), head->alarm, head->attempt};
+        struct store_found found = {.party = span_of(head->party),
+                                    .id = span_of(head->id),
+                                    .alarm = head->alarm,
+                                    .attempt = head->attempt};
         if (head->alarm != 0 && head->alarm <= search->until &&
             (at->alarm == 0 || fake_found_order(&found, at) > 0) &&
             (best.alarm == 0 || fake_found_order(&found, &best) < 0))
@@ -359,7 +362,7 @@ static inline struct store_search *fake_store_seek(struct fake_store *store)
         memcpy(party, search->after_party.ptr, search->after_party.len);
         memcpy(id, search->after_id.ptr, search->after_id.len);
     }
-    struct store_found at = {span_of(party), span_of(id), search->after_alarm, 0};
+    struct store_found at = {.party = span_of(party), .id = span_of(id), .alarm = search->after_alarm};
     while (search->n_found < search->limit && fake_find_next(store, search, &at)) {
         assert_int_equal(store_put_found(&search->found, &at), 0);
         search->n_found++;
