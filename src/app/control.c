@@ -71,13 +71,10 @@ static int answer_entries(struct operation *operation, const struct store_read *
     struct buf *answer = &operation->answer;
     int rc = 0;
 
-    if (read->kind == STORE_LIST)
-        rc = control_put_u32(answer, read->more);
-    else if (read->kind == STORE_GET)
-        rc = control_put_u32(answer, read->n_entries);
-    else if ((rc = control_put_i64(answer, read->alarm)) == 0 &&
-             (rc = control_put_u32(answer, read->attempt)) == 0)
-        rc = control_put_u32(answer, read->n_entries);
+    if (read->kind == STORE_HEAD && (rc = control_put_i64(answer, read->alarm)) == 0)
+        rc = control_put_u32(answer, read->attempt);
+    if (rc == 0)
+        rc = control_put_u32(answer, read->kind == STORE_LIST ? read->more : read->n_entries);
     return rc ? rc : buf_append(answer, read->entries.data, read->entries.len);
 }
 
