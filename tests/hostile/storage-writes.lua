@@ -3,7 +3,6 @@
 -- trigger: request
 -- events: 5
 -- expect: 500
--- todo: grows by 32 MiB, 8 over the cap: a batch of roomMemory, the room its buffer doubles into, and what is kept of it
 local function attack(_, request)
   local n, i = tonumber(request.query.n), 0
   if n == 1 then
