@@ -48,6 +48,10 @@ static inline void festa_lua_poll(void)
  * what is closed afterwards. This switches them on again; called in a hook that raises next. */
 void festa_lua_allow_hooks(struct lua_State *L);
 
+/* The userdata at an index of the stack if it has this metatable (an address as lua_topointer gives it, not NULL), else
+ * NULL. Pushes nothing: scripts have it asked with each use of an object. */
+void *festa_lua_object(struct lua_State *L, int index, const void *metatable);
+
 /* Gives back what the coroutine's stack does not need now. A collection does so too, but grows the stack for
  * finalizers afterwards. Never raises. Not while it runs a function of Lua's. */
 void festa_lua_shrink(struct lua_State *L);

@@ -5,7 +5,14 @@
 ---@field id string the room's id; nil in the file scope
 ---@field name string the party's name
 ---@field env table<string, string> variables: configuration < .env < FESTA_VAR_* < --var
+---@field storage Storage what is durable
 party = {}
+
+---What a party's own table may have as `options`.
+---@class party.Options
+---@field duplicateId? "allow"|"replace"|"reject" what becomes of connections with the same id
+---@field persist? boolean self is kept beyond the room's stay in memory
+---@field hibernate? boolean the Lua of an idle room goes while its connections stay
 
 ---@class party.BroadcastOptions
 ---@field without? Connection|string|(Connection|string)[] whom to leave out

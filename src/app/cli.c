@@ -17,6 +17,14 @@ const char cli_help[] =
     "  run [DIR]     serves the project in DIR (default: this folder)\n"
     "  dev [DIR]     serves it for its author: takes over what is saved, shows errors\n"
     "  check [DIR]   loads configuration, parties and modules, and reports, without serving\n"
+    "  rooms [DIR]   lists the rooms that have stored something, or are in the server's memory\n"
+    "  storage ...   shows, changes and saves what rooms have stored, with or without a server:\n"
+    "    storage get [DIR] PARTY ROOM KEY        shows a value as JSON\n"
+    "    storage put [DIR] PARTY ROOM KEY JSON   stores a value; with - the standard input's\n"
+    "    storage delete [DIR] PARTY ROOM KEY     deletes a key\n"
+    "    storage export [DIR] > FILE             writes keys, alarms and selfs as lines of JSON\n"
+    "    storage import [DIR] < FILE             stores what an export has written\n"
+    "    storage backup [DIR] TARGET             copies the data folder, while rooms go on\n"
     "  help          this text\n"
     "  version       the version\n"
     "\n"
@@ -24,16 +32,25 @@ const char cli_help[] =
     "  --port N           port to listen on (1999; 0: any free one)\n"
     "  --host ADDRESS     address to listen on (127.0.0.1)\n"
     "  --threads N        loop threads (as many as there are cores)\n"
-    "  --data DIR         folder for the server's data (DIR/.festa); this version stores nothing yet\n"
+    "  --data DIR         folder for what rooms store (DIR/.festa)\n"
     "  --config FILE      configuration to read in place of DIR/festa.lua\n"
     "  --var NAME=VALUE   a variable for party.env; may be repeated\n"
     "  --log-level LEVEL  debug, info, warn, error or off (info)\n"
     "  --log-format WHAT  text, json or auto: text on a terminal, JSON lines otherwise (auto)\n"
     "\n"
+    "options of rooms and storage\n"
+    "  --data DIR         the data folder (DIR/.festa)\n"
+    "  --party NAME       rooms, export: of this party only\n"
+    "  --prefix TEXT      rooms, export: whose name begins so\n"
+    "  --room NAME        export: this room only (needs --party)\n"
+    "  --json             rooms: a line of JSON for each room\n"
+    "\n"
     "examples\n"
     "  festa run\n"
     "  festa dev my-app --host 0.0.0.0\n"
-    "  festa run my-app --port 8080 --host 0.0.0.0 --var GREETING=hi\n";
+    "  festa run my-app --port 8080 --host 0.0.0.0 --var GREETING=hi\n"
+    "  festa rooms my-app --party main\n"
+    "  festa storage put my-app main lobby count 7\n";
 
 /* From 256, since getopt tells letters by the same number. */
 enum {
@@ -45,6 +62,10 @@ enum {
     OPTION_VAR,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
+    OPTION_PARTY,
+    OPTION_ROOM,
+    OPTION_PREFIX,
+    OPTION_JSON,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -58,6 +79,10 @@ static const struct option options[] = {
     {"var", required_argument, NULL, OPTION_VAR},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"party", required_argument, NULL, OPTION_PARTY},
+    {"room", required_argument, NULL, OPTION_ROOM},
+    {"prefix", required_argument, NULL, OPTION_PREFIX},
+    {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -143,8 +168,26 @@ static bool is_assignment(const char *text)
     return name > 0 && text[name] == '=';
 }
 
+static bool option_fits(enum command command, int option)
+{
+    bool serves = command == COMMAND_RUN || command == COMMAND_DEV || command == COMMAND_CHECK;
+
+    switch (option) {
+    case OPTION_DATA:
+    case OPTION_HELP:
+    case OPTION_VERSION: return true;
+    case OPTION_PARTY:
+    case OPTION_PREFIX: return command == COMMAND_ROOMS || command == COMMAND_EXPORT;
+    case OPTION_ROOM: return command == COMMAND_EXPORT;
+    case OPTION_JSON: return command == COMMAND_ROOMS;
+    default: return serves;
+    }
+}
+
 static int parse_option(struct cli *cli, int option, const char *value)
 {
+    if (cli->command != COMMAND_HELP && cli->command != COMMAND_VERSION && !option_fits(cli->command, option))
+        return wrong("--%s is no option of this command", option_name(option));
     switch (option) {
     case OPTION_PORT: return parse_number("port", value, 0, 65535, &cli->port);
     case OPTION_THREADS: return parse_number("threads", value, 1, 1024, &cli->threads);
@@ -164,15 +207,39 @@ static int parse_option(struct cli *cli, int option, const char *value)
         return log_format_parse(value, &cli->log_format)
                    ? 0
                    : wrong("--log-format takes text, json or auto, not '%s'", value);
+    case OPTION_PARTY: cli->party = value; return *value ? 0 : wrong("--party takes a name");
+    case OPTION_ROOM: cli->room = value; return *value ? 0 : wrong("--room takes a name");
+    case OPTION_PREFIX: cli->prefix = value; return 0;
+    case OPTION_JSON: cli->json = true; return 0;
     case OPTION_HELP: cli->command = COMMAND_HELP; return 0;
     case OPTION_VERSION: cli->command = COMMAND_VERSION; return 0;
     default: return 0;
     }
 }
 
+static const char *const storage_names[] = {"get", "put", "delete", "export", "import", "backup", NULL};
+
+/* The word behind "storage"; NULL: there is none. */
+static int parse_storage(struct cli *cli, const char *name)
+{
+    if (!name)
+        return wrong("storage what? get, put, delete, export, import or backup");
+    for (int i = 0; storage_names[i]; i++) {
+        if (strcmp(name, storage_names[i]) == 0) {
+            cli->command = (enum command)(COMMAND_GET + i);
+            return 0;
+        }
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        cli->command = COMMAND_HELP;
+        return 0;
+    }
+    return wrong_name("command of storage", name, storage_names);
+}
+
 static int parse_command(struct cli *cli, const char *name)
 {
-    static const char *const names[] = {"run", "dev", "check", "help", "version", NULL};
+    static const char *const names[] = {"run", "dev", "check", "help", "version", "rooms", "storage", NULL};
     for (int i = 0; names[i]; i++) {
         if (strcmp(name, names[i]) == 0) {
             cli->command = (enum command)i;
@@ -190,6 +257,66 @@ static int parse_command(struct cli *cli, const char *name)
     return wrong_name(*name == '-' ? "option" : "command", name, names);
 }
 
+/* The arguments that are no options, as the command names them; the project's folder may be left out. */
+static int place_arguments(struct cli *cli, char **args, int n)
+{
+    static const struct {
+        const char *usage;
+        int most; /* with the folder */
+    } shapes[] = {
+        [COMMAND_GET] = {"storage get [DIR] PARTY ROOM KEY", 4},
+        [COMMAND_PUT] = {"storage put [DIR] PARTY ROOM KEY JSON", 5},
+        [COMMAND_DELETE] = {"storage delete [DIR] PARTY ROOM KEY", 4},
+        [COMMAND_EXPORT] = {NULL, 1},
+        [COMMAND_IMPORT] = {NULL, 1},
+        [COMMAND_BACKUP] = {"storage backup [DIR] TARGET", 2},
+    };
+    bool plain = cli->command < COMMAND_GET || !shapes[cli->command].usage;
+    int most = plain ? 1 : shapes[cli->command].most;
+
+    if (plain && n > 1)
+        return wrong("one project folder only: what is '%s'?", args[1]);
+    if (!plain && (n > most || n < most - 1))
+        return wrong("usage: festa %s", shapes[cli->command].usage);
+    if (n == most)
+        cli->directory = *args++;
+    if (cli->command == COMMAND_BACKUP)
+        cli->target = args[0];
+    if (cli->command == COMMAND_BACKUP || plain)
+        return 0;
+    cli->party = args[0];
+    cli->room = args[1];
+    cli->key = args[2];
+    cli->value = cli->command == COMMAND_PUT ? args[3] : NULL;
+    if (!*cli->party || !*cli->room || !*cli->key)
+        return wrong("a party, a room and a key have names");
+    return 0;
+}
+
+/* A number below 0 is no option of `storage put`, but its value: that goes to the end. Returns whether there is one. */
+static bool put_negative_last(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        char *value = argv[i];
+        if (value[0] != '-' || value[1] < '0' || value[1] > '9')
+            continue;
+        memmove(&argv[i], &argv[i + 1], (size_t)(argc - 1 - i) * sizeof *argv);
+        argv[argc - 1] = value;
+        return true;
+    }
+    return false;
+}
+
+int cli_data_folder(const struct cli *cli, char path[PATH_MAX])
+{
+    int n = cli->data ? snprintf(path, PATH_MAX, "%s", cli->data)
+                      : snprintf(path, PATH_MAX, "%s/.festa", cli->directory);
+    if (n < PATH_MAX)
+        return 0;
+    fputs("festa: the data folder's path is too long\n", stderr);
+    return -ENAMETOOLONG;
+}
+
 int cli_parse(struct cli *cli, int argc, char **argv)
 {
     *cli = (struct cli){.directory = ".", .port = -1, .threads = -1, .log_level = LOG_INFO};
@@ -199,9 +326,17 @@ int cli_parse(struct cli *cli, int argc, char **argv)
     }
     if (parse_command(cli, argv[1]) != 0)
         return -EINVAL;
-
     argc--; /* the command stands where getopt expects the program */
     argv++;
+    if (strcmp(argv[0], "storage") == 0) {
+        if (parse_storage(cli, argc > 1 ? argv[1] : NULL) != 0)
+            return -EINVAL;
+        argc--;
+        argv++;
+    }
+    bool negative = cli->command == COMMAND_PUT && put_negative_last(argc, argv);
+    if (negative)
+        argc--;
     opterr = 0;
     optind = 0; /* begins anew, with all that it keeps */
     int option;
@@ -211,11 +346,11 @@ int cli_parse(struct cli *cli, int argc, char **argv)
         if (parse_option(cli, option, optarg) != 0)
             return -EINVAL;
     }
-    if (optind < argc)
-        cli->directory = argv[optind++];
-    if (optind < argc)
-        return wrong("one project folder only: what is '%s'?", argv[optind]);
-    return 0;
+    if (cli->command == COMMAND_HELP || cli->command == COMMAND_VERSION)
+        return 0;
+    if (cli->room && !cli->party)
+        return wrong("--room needs --party");
+    return place_arguments(cli, argv + optind, argc + negative - optind);
 }
 
 void cli_fini(struct cli *cli)

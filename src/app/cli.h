@@ -4,7 +4,23 @@
 #include "base/config.h"
 #include "base/log.h"
 
-enum command { COMMAND_RUN, COMMAND_DEV, COMMAND_CHECK, COMMAND_HELP, COMMAND_VERSION };
+#include <limits.h>
+#include <stdbool.h>
+
+enum command {
+    COMMAND_RUN,
+    COMMAND_DEV,
+    COMMAND_CHECK,
+    COMMAND_HELP,
+    COMMAND_VERSION,
+    COMMAND_ROOMS,
+    COMMAND_GET, /* from here on: of storage */
+    COMMAND_PUT,
+    COMMAND_DELETE,
+    COMMAND_EXPORT,
+    COMMAND_IMPORT,
+    COMMAND_BACKUP,
+};
 
 /* What the arguments say; what they don't say is NULL, -1 or empty. */
 struct cli {
@@ -15,12 +31,20 @@ struct cli {
     struct string_list vars; /* --var NAME=value, in order */
     enum log_level log_level;
     enum log_format log_format;
+    /* rooms and storage: */
+    const char *party, *room, *prefix; /* which rooms; NULL: all */
+    const char *key, *value;           /* get, put, delete */
+    const char *target;                /* backup: the folder to be made */
+    bool json;
 };
 
 /* Reads the arguments. 0, or -EINVAL after it has said on stderr what is wrong: the exit code is
  * CLI_USAGE then. cli_fini in any case. */
 int cli_parse(struct cli *cli, int argc, char **argv);
 void cli_fini(struct cli *cli);
+
+/* The path of the data folder. 0, or -ENAMETOOLONG after it was said on stderr. */
+int cli_data_folder(const struct cli *cli, char path[PATH_MAX]) __attribute__((warn_unused_result));
 
 /* The text of `festa help`. */
 extern const char cli_help[];

@@ -2,6 +2,7 @@
 #include "app/cli.h"
 #include "app/load.h"
 #include "app/server.h"
+#include "app/storage_command.h"
 #include "base/version.h"
 
 #include <stdio.h>
@@ -64,6 +65,8 @@ int main(int argc, char **argv)
         fputs(cli_help, stdout);
     } else if (cli.command == COMMAND_VERSION) {
         printf("festa %s\n", FESTA_VERSION);
+    } else if (cli.command >= COMMAND_ROOMS) {
+        exit_code = storage_command(&cli);
     } else {
         exit_code = load_and(&cli);
     }

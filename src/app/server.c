@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include "app/control_server.h"
 #include "app/load.h"
 #include "app/terminal.h"
 #include "app/watch.h"
@@ -7,7 +8,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/sqlite.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -18,7 +22,8 @@ struct server {
     struct project *project; /* a reference: the version that is served */
     struct workers workers;
     uv_signal_t signals[3];
-    struct watch *watch; /* of festa dev, as is the next */
+    struct control_server *control; /* NULL: operators' commands do not reach it */
+    struct watch *watch;            /* of festa dev, as is the next */
     struct terminal *terminal;
     bool failed;   /* what is on disk did not load */
     bool stopping; /* a signal came */
@@ -44,6 +49,7 @@ static void stop(void *user)
     }
     server->stopping = true;
     log_event(LOG_INFO, "stopping", log_int("connections", (int64_t)server->workers.total.n_conns));
+    control_server_stop(server->control);
     workers_stop(&server->workers);
 }
 
@@ -198,22 +204,55 @@ static void serve(struct server *server)
     say_where(server);
     workers_run(&server->workers);
     log_line(LOG_INFO, "stopped", NULL, 0);
+    control_server_close(server->control);
     watch_close(server->watch);
     terminal_close(server->terminal);
     unwatch_signals(server);
 }
 
+/* The data folder. A project that can't have one, since nothing can be made where it lies, is served without. */
+static int open_store(const struct cli *cli, struct store **store)
+{
+    char path[PATH_MAX];
+    struct buf error = {0};
+
+    int rc = cli_data_folder(cli, path);
+    if (rc == 0)
+        rc = store_open_sqlite(path, 1, &error, store);
+    if ((rc == -EROFS || rc == -EACCES) && !cli->data && access(path, F_OK) != 0) {
+        log_event(LOG_WARN, "rooms can't store anything: choose a folder with --data",
+                  log_text("error", (struct span){(const char *)error.data, error.len}));
+        rc = 0;
+    } else if (rc != 0 && error.len > 0) {
+        fprintf(stderr, "festa: %.*s\n", (int)error.len, (const char *)error.data);
+    }
+    buf_fini(&error);
+    return rc;
+}
+
+/* Operators' commands reach the server by its data folder. */
+static void open_control(struct server *server, struct store *store)
+{
+    char path[PATH_MAX];
+
+    if (store && cli_data_folder(server->cli, path) == 0)
+        server->control = control_server_open(path, store, &server->workers);
+}
+
 int server_run(struct project *project, const struct cli *cli)
 {
     struct server server = {.cli = cli, .project = project_ref(project)};
+    struct store *store = NULL;
     int exit_code = 1;
 
-    if (workers_init(&server.workers, project) == 0 &&
+    if (open_store(cli, &store) == 0 && workers_init(&server.workers, project, store) == 0 &&
         workers_listen(&server.workers, &project->config) == 0) {
+        open_control(&server, store);
         serve(&server);
         exit_code = 0;
     }
     workers_fini(&server.workers);
+    store_close(store);
     project_unref(server.project);
     return exit_code;
 }

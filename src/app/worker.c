@@ -131,7 +131,8 @@ struct counters *workers_counters(struct workers *workers)
 
 /* ---- one thread ---- */
 
-static int worker_init(struct worker *worker, struct workers *all, struct project *project)
+static int worker_init(struct worker *worker, struct workers *all, struct project *project,
+                       struct store *store, unsigned wanted)
 {
     const struct config *config = &project->config;
     const struct room_limits room_limits = room_limits_of(&config->limits);
@@ -158,6 +159,9 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
         return rc;
     }
     rooms_init(&worker->rooms, &worker->loop, &script_ops, &worker->script, &room_limits, &worker->counters);
+    worker->rooms.store = store;
+    worker->rooms.share = all->count;
+    worker->rooms.shares = wanted;
     edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
               &worker->script);
     edge_adopt(&worker->edge, config, project->broken);
@@ -203,7 +207,7 @@ static unsigned thread_count(const struct config *config)
     return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
 }
 
-int workers_init(struct workers *workers, struct project *project)
+int workers_init(struct workers *workers, struct project *project, struct store *store)
 {
     unsigned wanted = thread_count(&project->config);
 
@@ -214,7 +218,7 @@ int workers_init(struct workers *workers, struct project *project)
     workers->team.edges = workers->edges;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
-        int rc = worker_init(worker, workers, project);
+        int rc = worker_init(worker, workers, project, store, wanted);
         if (rc != 0)
             return rc;
         workers->edges[workers->count++] = &worker->edge;
@@ -269,8 +273,10 @@ int workers_port(const struct workers *workers)
 
 void workers_run(struct workers *workers)
 {
-    for (unsigned i = 0; i < workers->count; i++)
+    for (unsigned i = 0; i < workers->count; i++) {
         loop_hold(&workers->items[i].loop); /* until on_finish: others may send it something */
+        alarms_begin(&workers->items[i].rooms.alarms);
+    }
     for (unsigned i = 1; i < workers->count; i++) {
         int rc = pthread_create(&workers->items[i].thread, NULL, thread_main, &workers->items[i]);
         if (rc != 0) {

@@ -40,9 +40,10 @@ struct worker {
     bool closing;                     /* the rooms are gone; connections are being closed */
 };
 
-/* As many threads as the project's configuration says. 0, or a negative code after it was said on stderr why
- * not. */
-int workers_init(struct workers *workers, struct project *project) __attribute__((warn_unused_result));
+/* As many threads as the project's configuration says; store has what their rooms keep (NULL: nothing can be kept).
+ * 0, or a negative code after it was said on stderr why not. */
+int workers_init(struct workers *workers, struct project *project, struct store *store)
+    __attribute__((warn_unused_result));
 
 /* Each listens on the configured address. 0, or a negative code after it was said on stderr why not. */
 int workers_listen(struct workers *workers, const struct config *config) __attribute__((warn_unused_result));

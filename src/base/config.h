@@ -38,7 +38,9 @@
     X("stuckTime", stuck_time, 10 * 1000, 1, 86400000,                                                       \
       "ms beyond handlerTime until a handler that nothing stops ends the server")                            \
     X("roomMemory", room_memory, 32 * 1024 * 1024, 64 * 1024, 1ull << 40, "bytes of a room's VM")            \
-    X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")
+    X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")           \
+    X("storageKey", storage_key, 2048, 1, 64 * 1024, "bytes of a key in storage")                            \
+    X("storageValue", storage_value, 2 * 1024 * 1024, 16, 1ull << 30, "bytes of a value in storage")
 
 struct limits {
 #define X(name, field, fallback, least, most, help) uint64_t field;

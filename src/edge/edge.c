@@ -56,7 +56,7 @@ struct edge *edge_home(struct edge *edge, struct span party, struct span room)
 
     if (!team || team->count == 1)
         return edge;
-    return team->edges[map_hash2(party.ptr, party.len, room.ptr, room.len) % team->count];
+    return team->edges[rooms_share_of(party, room, team->count)];
 }
 
 void edge_request(struct edge *edge, struct party *party, const struct route *route,

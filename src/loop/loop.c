@@ -222,6 +222,19 @@ void loop_release(struct loop *loop)
         uv_unref((uv_handle_t *)&loop->prepare);
 }
 
+void loop_job_begin(struct loop *loop)
+{
+    loop->n_jobs++;
+    loop_hold(loop);
+}
+
+void loop_job_end(struct loop *loop)
+{
+    CHECK(loop->n_jobs > 0);
+    loop->n_jobs--;
+    loop_release(loop);
+}
+
 uint64_t loop_now(const struct loop *loop)
 {
     return uv_now(&loop->uv);

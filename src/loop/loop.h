@@ -41,7 +41,7 @@ struct loop {
     uv_timer_t alarm;     /* wakes the loop when the first timer is due */
     uv_async_t wake;      /* loop_post */
     size_t holds;         /* loop_hold */
-    size_t n_jobs;        /* under way on other threads (job.h) */
+    size_t n_jobs;        /* under way on other threads (loop_job_begin) */
     struct list soon;     /* of struct soon */
     struct list work;     /* of struct loop_hook: rooms that have events */
     struct list flush;    /* of struct loop_hook: sockets to write */
@@ -69,7 +69,7 @@ void loop_run(struct loop *loop);
  * then polls. */
 void loop_step(struct loop *loop);
 
-/* loop_run returns at the end of this turn, or of the first one in which no job is under way (job.h). */
+/* loop_run returns at the end of this turn, or of the first one in which no job is under way. */
 void loop_stop(struct loop *loop);
 
 /* Closes the loop's own handles and the loop. A handle that is still open, or a message
@@ -80,6 +80,10 @@ void loop_fini(struct loop *loop);
  * that libuv does not know of (a connection that is not read now, another thread's answer). */
 void loop_hold(struct loop *loop);
 void loop_release(struct loop *loop);
+
+/* Work for this loop begins on another thread, and ends: meanwhile the loop runs on, and does not stop. */
+void loop_job_begin(struct loop *loop);
+void loop_job_end(struct loop *loop);
 
 /* Milliseconds on the monotonic clock, as of when this turn's sockets were polled.
  * (clock_monotonic_ns is the same clock, as of now.) */

@@ -13,9 +13,11 @@ enum event_kind {
     EVENT_CLOSE,   /* peer, code, data, len, clean: onClose */
     EVENT_REQUEST, /* request, exchange: onRequest */
     EVENT_TIMER,   /* handle: the script's own timer is due */
+    EVENT_ALARM,   /* the room's alarm may be due: onAlarm */
     EVENT_WAKE,    /* handle: a handler that waited may go on */
     EVENT_RELOAD,  /* the room's party has another version: its script takes over, onReload */
-    EVENT_STOP,    /* the room is about to leave memory: onStop */
+    EVENT_CHANGE, /* handle, exchange: its data is changed from outside (change.h); the script does not see it */
+    EVENT_STOP, /* the room is about to leave memory: onStop */
 };
 
 /* A request that waits for its answer. Whoever made it stays reachable until it is called. */

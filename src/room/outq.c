@@ -192,6 +192,20 @@ void outq_drain(struct outq *outq, struct room *room, uint64_t durable)
     }
 }
 
+void outq_decide(struct outq *outq, uint64_t gate)
+{
+    uint32_t first = outq->first;
+
+    for (struct outq_chunk *chunk = outq->head; chunk && outq->count > 0; chunk = chunk->next) {
+        uint32_t end = chunk == outq->tail ? outq->end : CHUNK_EFFECTS;
+        for (uint32_t i = first; i < end; i++) {
+            if (chunk->effects[i].gate == OUTQ_UNKNOWN)
+                chunk->effects[i].gate = gate;
+        }
+        first = 0;
+    }
+}
+
 int outq_move(struct outq *from, struct outq *to, uint64_t gate)
 {
     int rc = 0;

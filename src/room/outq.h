@@ -57,6 +57,12 @@ int outq_push(struct outq *outq, const struct effect *effect) __attribute__((war
 /* Lets everything out, in order, whose gate is at most durable. */
 void outq_drain(struct outq *outq, struct room *room, uint64_t durable);
 
+/* A gate that is not known yet: of what was sent in a turn that is not over. */
+#define OUTQ_UNKNOWN UINT64_MAX
+
+/* Now it is known. */
+void outq_decide(struct outq *outq, uint64_t gate);
+
 /* Moves everything to the end of another queue with this gate. -ENOMEM: some of it was dropped. */
 int outq_move(struct outq *from, struct outq *to, uint64_t gate) __attribute__((warn_unused_result));
 

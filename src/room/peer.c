@@ -22,6 +22,7 @@ void peer_unref(struct peer *peer)
     free(peer->names);
     free(peer->tags);
     free(peer->close_reason);
+    bytes_unref(peer->kept);
     peer->kind->free(peer);
 }
 
@@ -56,6 +57,24 @@ size_t peer_tags_size(const struct peer *peer)
     while (tag && *tag)
         tag += strlen(tag) + 1;
     return tag ? (size_t)(tag - peer->tags) + 1 : 0;
+}
+
+size_t peer_held(const struct peer *peer)
+{
+    return peer_tags_size(peer) + (peer->kept ? peer->kept->len : 0);
+}
+
+int peer_keep_state(struct peer *peer, struct span state)
+{
+    struct bytes *copy = state.len > 0 ? bytes_copy(state.ptr, state.len) : NULL;
+
+    if (state.len > 0 && !copy)
+        return -ENOMEM;
+    if (peer->room)
+        peer->room->held += state.len - (peer->kept ? peer->kept->len : 0);
+    bytes_unref(peer->kept);
+    peer->kept = copy;
+    return 0;
 }
 
 int peer_set_tags(struct peer *peer, const struct span *tags, size_t n)

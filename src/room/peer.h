@@ -79,8 +79,9 @@ struct peer {
     size_t staged;         /* bytes sent to it in this turn, not yet handed to kind->send */
     char *names;           /* owned; holds the next three, in one piece since there are many peers */
     const char *id, *uri, *remote; /* its id, the URL of its request, its address */
-    char *tags;                    /* owned; each with a NUL behind it, then an empty one; NULL: none */
-    uint16_t close_code;           /* of a close event that came while it was connecting */
+    struct bytes *kept;  /* owned; the script's, of a VM that is gone (peer_keep_state); NULL: none */
+    char *tags;          /* owned; each with a NUL behind it, then an empty one; NULL: none */
+    uint16_t close_code; /* of a close event that came while it was connecting */
     bool close_clean;
     uint32_t left_out;  /* the room's last broadcast that was not for it */
     char *close_reason; /* owned */
@@ -111,6 +112,13 @@ int peer_set_names(struct peer *peer, const char *id, const char *uri, const cha
 
 /* Bytes that its tags take. */
 size_t peer_tags_size(const struct peer *peer);
+
+/* What the script is to find of it in its room's next VM; a copy. Empty: nothing. Their room's account (held) knows.
+ * 0 or -ENOMEM (then nothing changed). */
+int peer_keep_state(struct peer *peer, struct span state) __attribute__((warn_unused_result));
+
+/* Bytes that it holds for the script: tags and state. */
+size_t peer_held(const struct peer *peer);
 
 /* Replaces the tags by n copies; their room's account (held) knows. 0 or -ENOMEM (then nothing changed). */
 int peer_set_tags(struct peer *peer, const struct span *tags, size_t n) __attribute__((warn_unused_result));

@@ -23,6 +23,9 @@ void room_settle(struct room *room);
 /* Begins onStop; the room leaves when it is over. */
 void room_stop(struct room *room);
 
+/* The VM of an idle room goes, while its peers stay: the next event makes another one. */
+void room_hibernate(struct room *room);
+
 /* onStop is over and all is durable: out of memory, or anew for what came meanwhile. */
 void room_leave(struct room *room);
 
@@ -42,6 +45,25 @@ void room_resume_peers(struct room *room);
 /* The turn of an event: between these, what the script sends is staged. */
 void room_turn_begin(struct room *room);
 void room_turn_end(struct room *room);
+
+/* The room's batches up to this one are durable: what waited for that leaves. */
+void room_durable(struct room *room, uint64_t number);
+
+/* A batch of the room was not kept: nothing that came of it leaves, who is connected is closed with 1011, and
+ * its memory is forgotten. It starts anew from what is stored, with its next event. */
+void room_break(struct room *room, const char *why);
+
+/* Its alarm may be due. */
+void room_alarm_due(struct room *room);
+
+/* The handler of an EVENT_ALARM has ended. */
+void room_alarm_end(struct room *room, enum outcome outcome);
+
+/* An EVENT_CHANGE has its turn; the event is the callee's. */
+void room_run_change(struct room *room, struct event *event);
+
+/* What the handler that waits for the store has waited for is there. */
+void room_answer(struct room *room, void *handle);
 
 /* The peer is closed for the script: it is no longer counted or found. */
 void room_unlist(struct peer *peer);

@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "room/data.h"
 
 #include <stdlib.h>
 
@@ -20,7 +22,7 @@
 static bool inbox_open(const struct room *room)
 {
     switch ((enum room_state)room->state) {
-    case ROOM_NEW: return true;
+    case ROOM_NEW: return !room->input_closed; /* closed: the store has something of the VM before */
     case ROOM_RUNNING: return !room->input_closed && room->n_waiting < room->rooms->limits.handlers;
     case ROOM_STARTING:
     case ROOM_STOPPING:
@@ -31,6 +33,8 @@ static bool inbox_open(const struct room *room)
 
 bool room_has_work(const struct room *room)
 {
+    if (room->input_closed)
+        return room->answer != NULL;
     return !list_empty(&room->wakes) || ((room->reload_due || !list_empty(&room->inbox)) && inbox_open(room));
 }
 
@@ -154,10 +158,11 @@ static void close_instance(struct room *room)
         return;
     void *instance = room->instance;
     room->instance = NULL;
+    data_abandon(room);
     room->rooms->script->close(instance);
     room->rooms->counters->rooms_stopped++;
     room->n_waiting = room->n_holds = room->n_open = 0;
-    room->input_closed = room->reload_due = false;
+    room->reload_due = room->alarm_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
     struct list *link;
@@ -170,6 +175,8 @@ static void close_instance(struct room *room)
             event_free(event);
         } else if (event->kind == EVENT_REQUEST) {
             room->n_open++;
+        } else if (event->kind == EVENT_ALARM) {
+            room->alarm_due = true;
         }
     }
 }
@@ -201,7 +208,7 @@ void room_part(struct peer *peer)
     if (peer->object)
         room->rooms->script->forget(room->instance, peer);
     peer->object = NULL;
-    room->held -= peer_tags_size(peer);
+    room->held -= peer_held(peer);
     peer->room = NULL;
     room->n_peers--;
     room->departures++;
@@ -265,10 +272,21 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_REQUEST:
     case EVENT_TIMER:
     case EVENT_RELOAD:
+    case EVENT_CHANGE: /* has no handler */
     case EVENT_WAKE: break;
+    case EVENT_ALARM: room_alarm_end(room, outcome); break;
     }
     if (event->exchange) /* the handler ended without an answer: only a failure of ours can do that */
         room_respond(room, event, http_response_text(500, "Internal error"));
+    event_free(event);
+}
+
+void room_event_dropped(struct room *room, struct event *event)
+{
+    if (event && event->exchange && data_broken(room)) {
+        event->exchange->respond(event->exchange, http_response_text(503, "Service unavailable"));
+        event->exchange = NULL;
+    }
     event_free(event);
 }
 
@@ -366,10 +384,12 @@ static void run_event(struct room *room, struct event *event)
         event_free(event);
         break;
     case EVENT_CLOSE: run_close(room, event); break;
+    case EVENT_CHANGE: room_run_change(room, event); break;
     case EVENT_START:
     case EVENT_ERROR:
     case EVENT_REQUEST:
     case EVENT_RELOAD:
+    case EVENT_ALARM:
     case EVENT_STOP: script->run(room->instance, event); break;
     }
 }
@@ -402,6 +422,10 @@ static void fail_start(struct room *room)
         room_part(event->peer);
     } else if (event->kind == EVENT_CLOSE) {
         room_part(event->peer);
+    } else if (event->kind == EVENT_ALARM) { /* the next search finds it again */
+        room->alarm_due = false;
+    } else if (event->kind == EVENT_MESSAGE) { /* of one whose room has hibernated */
+        room->rooms->counters->messages_dropped++;
     }
     http_response_free(failure);
     event_free(event);
@@ -414,6 +438,7 @@ static void restart(struct room *room)
     static const char reason[] = "Internal error";
 
     room->rooms->counters->rooms_restarted++;
+    data_abandon(room);
     room_turn_begin(room);
     list_each_safe(it, &room->peers) {
         struct peer *peer = container_of(it, struct peer, link);
@@ -425,7 +450,21 @@ static void restart(struct room *room)
     room_turn_end(room);
     close_instance(room);
     room->state = ROOM_NEW;
+    room->input_closed = data_saving(room); /* the next VM is to find it */
     room_schedule(room);
+}
+
+void room_break(struct room *room, const char *why)
+{
+    log_event(LOG_ERROR, "what a room has written could not be stored: the room starts anew from what is",
+              log_str("party", room->rooms->script->party_name(room->party).ptr), log_str("room", room->id),
+              log_str("error", why));
+    room->durable = room->written; /* nothing waits for these any more */
+    outq_fini(&room->outq);
+    room->turn_open = room->stopped = false;
+    if (room->instance)
+        restart(room);
+    room->input_closed = true; /* until the store is done with it */
 }
 
 void room_restart(struct room *room)
@@ -472,17 +511,28 @@ static bool start(struct room *room)
     return false;
 }
 
+/* For that no VM is needed. */
+static bool change_is_next(const struct room *room)
+{
+    return container_of(room->inbox.next, struct event, link)->kind == EVENT_CHANGE;
+}
+
 void room_step(struct room *room)
 {
     struct event *event = NULL;
 
-    if (room->state == ROOM_NEW && (list_empty(&room->inbox) || !start(room)))
+    if (room->state == ROOM_NEW &&
+        (list_empty(&room->inbox) || !inbox_open(room) || (!change_is_next(room) && !start(room))))
         return;
 
     bool inbox = !list_empty(&room->inbox) && inbox_open(room);
-    if (room->reload_due && inbox_open(room) && (event = event_new(EVENT_RELOAD)) != NULL)
+    if (room->answer) {
+        event = room->answer;
+        room->answer = NULL;
+        room->input_closed = false;
+    } else if (room->reload_due && inbox_open(room) && (event = event_new(EVENT_RELOAD)) != NULL)
         room->reload_due = false;
-    else if (!list_empty(&room->wakes) && (room->wake_next || !inbox)) {
+    else if (!list_empty(&room->wakes) && !room->input_closed && (room->wake_next || !inbox)) {
         event = container_of(list_pop(&room->wakes), struct event, link);
         room->wake_next = false;
     } else if (inbox) {
@@ -510,12 +560,23 @@ void room_stop(struct room *room)
         room_remove(room);
         return;
     }
+    data_abandon(room);
     room->state = ROOM_STOPPING;
     room->rooms->began = clock_monotonic_ns();
     room_turn_begin(room);
     run_event(room, event);
     room_turn_end(room);
     after_step(room);
+}
+
+void room_hibernate(struct room *room)
+{
+    list_remove(&room->in_idle);
+    if (!room->rooms->script->hibernate(room->instance))
+        return;
+    close_instance(room);
+    data_leave(room);
+    room->state = ROOM_NEW;
 }
 
 void room_leave(struct room *room)
@@ -559,6 +620,7 @@ void room_remove(struct room *room)
     room->stopped = false;
     map_remove(&rooms->by_key, &room->by_key);
     close_instance(room);
+    data_leave(room);
     refuse_queued(room);
     while (!list_empty(&room->peers))
         room_part(container_of(room->peers.next, struct peer, link));

@@ -13,10 +13,13 @@
 
 #include "base/counters.h"
 #include "loop/timer.h"
+#include "room/alarm.h"
 #include "room/event.h"
 #include "room/outq.h"
 
-struct party; /* the script's: a compiled party */
+struct party;     /* the script's: a compiled party */
+struct room_data; /* data.h */
+struct store;     /* store/store.h */
 
 /* What runs a party; implemented by script. A room's VM is an instance. */
 struct script_ops {
@@ -27,6 +30,11 @@ struct script_ops {
      * once: before run returns, or after the handler waited. WAKE and TIMER events are not
      * reported (the script starts a turn for the handler that they concern). */
     void (*run)(void *instance, struct event *event);
+    /* May a room of the party lose its instance while it has peers (Party.options.hibernate)? */
+    bool (*hibernates)(const struct party *party);
+    /* It is about to: what the script holds of peers is to be left with them. false: it can't be, or not yet; the
+     * room keeps its instance until it is idle again. */
+    bool (*hibernate)(void *instance);
     /* The peer is gone for good: its object must not lead to it any more. */
     void (*forget)(void *instance, struct peer *peer);
     /* The VM ends; handlers that still wait are dropped without being told. */
@@ -34,6 +42,8 @@ struct script_ops {
     /* A room keeps its party by a reference; a party that is handed in comes back. */
     struct party *(*party_ref)(struct party *party);
     void (*party_unref)(struct party *party);
+    /* The party of this name in the version that counts; NULL: there is none. */
+    struct party *(*party_find)(void *user, struct span name);
     /* Its name, the same in all of its versions. */
     struct span (*party_name)(const struct party *party);
     /* Party.options.duplicateId */
@@ -70,6 +80,9 @@ struct rooms {
     struct loop *loop;
     const struct script_ops *script;
     void *script_user;
+    /* Set after rooms_init: */
+    struct store *store;  /* NULL: rooms have no durable data */
+    size_t share, shares; /* this thread's, of how many; rooms_share_of says whose a room is */
     struct room_limits limits;
     struct counters *counters;
     struct map by_key;             /* of struct room */
@@ -79,6 +92,7 @@ struct rooms {
     struct list idle;              /* rooms without a reason to stay, the longest idle first */
     struct list dead;              /* rooms that have left memory, freed at the end of the turn */
     struct timer evict;
+    struct alarms alarms;
     struct loop_hook work, late;
     struct outq staged;    /* effects of the turn that runs */
     struct room *running;  /* whose turn it is, NULL between turns */
@@ -104,8 +118,8 @@ struct room {
     uint8_t state;       /* enum room_state */
     uint8_t pace;        /* enum room_pace */
     uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
-    bool input_closed;   /* a handler waits for storage: no events meanwhile */
-    bool wrote;          /* the turn that runs has written to storage */
+    bool input_closed;   /* a handler waits for the store: no events meanwhile, and its turn is not over */
+    bool turn_open;      /* what that turn has sent so far waits in outq for its end */
     bool start_failed;   /* onStart raised in this step */
     bool stopped;        /* onStop is over; the room leaves when what it wrote is durable */
     bool wake_next;      /* the inbox was served last */
@@ -117,7 +131,7 @@ struct room {
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */
-    size_t held;       /* bytes that its peers hold for the script: their tags */
+    size_t held;       /* bytes that C holds for the script: tags and states of peers, what it has written */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
     uint32_t n_open;           /* requests not yet answered */
@@ -130,7 +144,10 @@ struct room {
     struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */
     uint64_t idle_since;       /* ms of loop_now */
-    uint64_t written, durable; /* number of the last batch handed to storage, of the last durable one */
+    struct event *answer;   /* what the handler that waits for the store goes on with; NULL: not there yet */
+    struct room_data *data; /* NULL: it has not been asked for */
+    bool alarm_due;         /* an EVENT_ALARM waits, or its handler runs */
+    uint64_t written, durable; /* number of the last batch handed to the store, of the last durable one */
     struct outq outq;          /* effects that wait for the gate */
 };
 
@@ -145,6 +162,12 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
 
 /* All rooms must have left (rooms_stop, or rooms_drop). */
 void rooms_fini(struct rooms *rooms);
+
+/* Which of so many threads a room lives on. */
+static inline size_t rooms_share_of(struct span party_name, struct span id, size_t shares)
+{
+    return map_hash2(party_name.ptr, party_name.len, id.ptr, id.len) % shares;
+}
 
 /* The room of a party with this id, made when it isn't there; NULL: no memory, or the rooms stop.
  * It stays at least until the caller returns to the loop. */
@@ -224,6 +247,10 @@ void room_fail_start(struct room *room, struct http_response *response);
 /* A handler has ended; the event is the room's again. Only the script calls it. */
 void room_event_done(struct room *room, struct event *event, enum outcome outcome);
 
+/* The handler of this event is dropped with its VM, and the event is the room's again; its request is answered.
+ * NULL: that of a timer. Only the script calls it, in close. */
+void room_event_dropped(struct room *room, struct event *event);
+
 /* A handler begins to wait: the turn ends when the script returns. Later, room_wake makes an
  * EVENT_WAKE with the handle; it comes in its turn, and is never refused. */
 void room_wait_begin(struct room *room);
@@ -241,13 +268,11 @@ void room_forget_handle(struct room *room, void *handle);
  * waits in the inbox gets a fresh VM. */
 void room_restart(struct room *room);
 
+/* In an EVENT_ALARM: does the room's alarm stand, and is it due? Then it rings: it is taken for gone, and at the
+ * handler's end it is taken back, or set again when the handler has failed, or left as the handler has set it. To
+ * be asked when the alarm is known (data_alarm). */
+bool room_alarm_begin(struct room *room);
+
 /* A reason to stay in memory, and its end. */
 void room_hold(struct room *room);
 void room_release(struct room *room);
-
-/* ---- the gate ---- */
-
-/* The turn that runs has written: its output waits until room_durable(room, n) with n at
- * least the number that the turn gets at its end. Called by storage. */
-void room_wrote(struct room *room);
-void room_durable(struct room *room, uint64_t number);

@@ -8,11 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Output that waits for the disk: with more than this a room takes nothing new in. */
+#define OUTPUT_PAUSE ((size_t)4 * 1024 * 1024)
+
 static bool room_full(const struct room *room)
 {
     const struct room_limits *limits = &room->rooms->limits;
     return room->rooms->stopping || room->n_events >= limits->events ||
-           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers;
+           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers ||
+           room->outq.bytes >= OUTPUT_PAUSE;
 }
 
 static struct http_response *unavailable(struct room *room)
@@ -219,6 +223,20 @@ void room_wake(struct room *room, void *handle)
 {
     list_push(&room->wakes, &own_event(EVENT_WAKE, handle)->link);
     room_schedule(room);
+}
+
+void room_answer(struct room *room, void *handle)
+{
+    room->answer = own_event(EVENT_WAKE, handle);
+    room_schedule(room);
+}
+
+void room_alarm_due(struct room *room)
+{
+    if (room->alarm_due)
+        return;
+    room->alarm_due = true;
+    room_post(room, own_event(EVENT_ALARM, NULL));
 }
 
 void room_timer_due(struct room *room, void *handle)

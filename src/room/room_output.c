@@ -1,5 +1,6 @@
 /* What a script does to the world outside, and the gate that it passes: effects are staged
  * during a turn and leave at its end, or wait until what the turn wrote is durable. */
+#include "room/data.h"
 #include "room/private.h"
 
 #include "base/check.h"
@@ -15,9 +16,9 @@ void room_turn_begin(struct room *room)
 
 /* The turn's effects wait. Where there is no memory for one, nobody is left with a gap in what it
  * was sent: all are closed. */
-static void hold_back(struct room *room)
+static void hold_back(struct room *room, uint64_t gate)
 {
-    if (outq_move(&room->rooms->staged, &room->outq, room->written) == 0)
+    if (outq_move(&room->rooms->staged, &room->outq, gate) == 0)
         return;
     list_each(it, &room->peers) {
         struct peer *peer = container_of(it, struct peer, link);
@@ -26,37 +27,44 @@ static void hold_back(struct room *room)
     }
 }
 
+/* The end of a turn in which a handler waited for the store, or of a part of one. What it has sent waits for
+ * all that it writes, whenever that was. */
+static void end_part(struct room *room)
+{
+    hold_back(room, OUTQ_UNKNOWN);
+    room->turn_open = room->input_closed;
+    if (room->turn_open)
+        return;
+    outq_decide(&room->outq, room->written);
+    outq_drain(&room->outq, room, room->durable);
+}
+
 void room_turn_end(struct room *room)
 {
     struct rooms *rooms = room->rooms;
 
-    if (room->wrote) {
-        room->wrote = false;
-        room->written++;
-    }
-    if (rooms->staged.count > 0) {
+    if (room->data && !room->input_closed)
+        data_turn_end(room);
+    if (room->turn_open || room->input_closed) {
+        end_part(room);
+    } else if (rooms->staged.count > 0) {
         if (room->outq.count == 0 && room->written <= room->durable)
             outq_drain(&rooms->staged, room, UINT64_MAX);
         else
-            hold_back(room);
+            hold_back(room, room->written);
     }
     rooms->running = NULL; /* not before: what the effects bring about is no part of this turn */
-}
-
-void room_wrote(struct room *room)
-{
-    CHECK(room->rooms->running == room);
-    room->wrote = true;
 }
 
 void room_durable(struct room *room, uint64_t number)
 {
     CHECK(number >= room->durable && number <= room->written);
     room->durable = number;
+    data_durable(room);
     outq_drain(&room->outq, room, number);
     if (room->outq.count == 0)
         outq_fini(&room->outq); /* most rooms have nothing at the gate most of the time */
-    room_settle(room);
+    room_resume_peers(room);
 }
 
 /* Stages an effect; outside of a turn (a close for want of memory) it is a turn of its own. */

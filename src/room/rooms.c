@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "room/data.h"
 
 #include <stdlib.h>
 
@@ -128,7 +129,10 @@ static void rooms_on_timer(struct timer *timer)
             timer_start(rooms->loop, timer, due - now);
             break;
         }
-        room_stop(room);
+        if (room->n_peers > 0)
+            room_hibernate(room);
+        else
+            room_stop(room);
     }
     loop_keep_turning(rooms->loop);
 }
@@ -146,7 +150,9 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
         .work = {.fn = rooms_work},
         .late = {.fn = rooms_late},
         .slice = SLICE_NS,
+        .shares = 1,
     };
+    alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
     for (int pace = 0; pace < ROOM_PACES; pace++)
         list_init(&rooms->ready[pace]);
@@ -161,6 +167,7 @@ void rooms_fini(struct rooms *rooms)
     rooms_free_dead(rooms);
     CHECK(rooms->n_rooms == 0);
     timer_stop(&rooms->evict);
+    alarms_stop(&rooms->alarms);
     loop_hook_remove(&rooms->work);
     loop_hook_remove(&rooms->late);
     map_fini(&rooms->by_key);
@@ -242,6 +249,7 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
     rooms->stopping = true;
     rooms->on_empty = on_empty;
     rooms->on_empty_user = user;
+    alarms_stop(&rooms->alarms);
     timer_start(rooms->loop, &rooms->evict, grace_ms);
     stop_all(rooms);
 }
@@ -249,6 +257,7 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
 void rooms_drop(struct rooms *rooms)
 {
     rooms->stopping = true;
+    alarms_stop(&rooms->alarms);
     while (!list_empty(&rooms->all))
         room_remove(container_of(rooms->all.next, struct room, in_all));
     loop_keep_turning(rooms->loop);
@@ -257,7 +266,8 @@ void rooms_drop(struct rooms *rooms)
 void room_settle(struct room *room)
 {
     struct rooms *rooms = room->rooms;
-    bool settled = rooms->running != room && room->outq.count == 0 && room->written <= room->durable;
+    bool settled =
+        rooms->running != room && room->outq.count == 0 && room->written <= room->durable && !data_busy(room);
     bool quiet = settled && (room->state == ROOM_RUNNING || room->state == ROOM_NEW) &&
                  room->n_waiting == 0 && list_empty(&room->inbox) && list_empty(&room->wakes) &&
                  room->n_open == 0 && !room->reload_due;
@@ -270,7 +280,10 @@ void room_settle(struct room *room)
         room_stop(room);
         return;
     }
-    if (!quiet || room->n_peers > 0 || room->n_holds > 0) {
+    bool needed =
+        room->n_holds > 0 ||
+        (room->n_peers > 0 && (room->state != ROOM_RUNNING || !rooms->script->hibernates(room->party)));
+    if (!quiet || needed) {
         list_remove(&room->in_idle);
         return;
     }

@@ -6,6 +6,7 @@
 #include "script/wait.h"
 
 #include <errno.h>
+#include <lua_festa.h>
 #include <math.h>
 
 /* The types that scripts hold objects of. Where each one's metatable lies is kept beside the VM, since
@@ -41,21 +42,17 @@ void bind_metatable(lua_State *L, const char *name, const luaL_Reg *metamethods)
 
 void *bind_test(lua_State *L, int arg, const char *name)
 {
-    void *object = lua_touserdata(L, arg);
-    if (!object || !lua_getmetatable(L, arg))
-        return NULL;
-    const void *metatable = lua_topointer(L, -1);
     int type = type_index(name);
-    bool same;
+    const void *metatable;
+
     if (type >= 0) {
-        same = metatable == vm_of(L)->metatables[type];
+        metatable = vm_of(L)->metatables[type];
     } else {
         lua_rawgetp(L, LUA_REGISTRYINDEX, name);
-        same = metatable == lua_topointer(L, -1);
+        metatable = lua_topointer(L, -1);
         lua_pop(L, 1);
     }
-    lua_pop(L, 1);
-    return same ? object : NULL;
+    return metatable ? festa_lua_object(L, arg, metatable) : NULL;
 }
 
 void *bind_check(lua_State *L, int arg, const char *name)

@@ -29,12 +29,21 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
+/* The room of the handler that runs; raises in the file scope. */
+struct room *room_check(lua_State *L);
+
+/* ---- storage ---- */
+/* Pushes party.storage. */
+void storage_push(lua_State *L);
+
 /* ---- connection ---- */
 extern const char connection_type[];
 /* Pushes the object of a peer, made at first use. */
 void connection_push(lua_State *L, struct peer *peer);
 /* The peer of the connection at arg; NULL when it has gone. Raises for another type. */
 struct peer *connection_check(lua_State *L, int arg);
+/* Pushes the state of a peer's connection, which has an object. */
+void connection_push_state(lua_State *L, struct peer *peer);
 /* Its object, if there is one, leads nowhere from here on. */
 void connection_forget(struct vm *vm, struct peer *peer);
 

@@ -2,6 +2,7 @@
  * connected; afterwards it keeps its id and its state, and everything else is over. */
 #include "base/utf8.h"
 #include "script/bind.h"
+#include "script/value.h"
 
 #include <errno.h>
 
@@ -225,20 +226,33 @@ void connection_push(lua_State *L, struct peer *peer)
     push_connections(L);
     if (peer->object) {
         lua_rawgetp(L, -1, peer);
-        lua_remove(L, -2);
+        lua_replace(L, -2);
         return;
     }
     struct connection_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);
     box->peer = NULL;
     lua_pushstring(L, peer->id);
     lua_setiuservalue(L, -2, VALUE_ID);
+    if (peer->kept) { /* of an earlier VM */
+        if (value_decode(L, (struct span){(const char *)peer->kept->data, peer->kept->len}) != 0)
+            luaL_error(L, "the state of connection %s is damaged", peer->id);
+        lua_setiuservalue(L, -2, VALUE_STATE);
+    }
     bind_metatable(L, connection_type, metamethods);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, peer); /* the last thing that can raise */
     box->peer = peer;
     peer->object = box;
+    (void)!peer_keep_state(peer, (struct span){0});
     lua_remove(L, -2);
+}
+
+void connection_push_state(lua_State *L, struct peer *peer)
+{
+    push_connections(L);
+    lua_rawgetp(L, -1, peer);
+    lua_getiuservalue(L, -1, VALUE_STATE);
 }
 
 void connection_forget(struct vm *vm, struct peer *peer)

@@ -7,6 +7,8 @@
 #include "script/json.h"
 
 static const char *const mark_names[] = {[JSON_ARRAY] = "array", [JSON_OBJECT] = "object"};
+static const char mark_keys[] = {
+    [JSON_ARRAY] = 'a', [JSON_OBJECT] = 'o'}; /* their addresses, in the registry */
 
 enum json_mark json_mark_of(lua_State *L, int index)
 {
@@ -26,9 +28,7 @@ enum json_mark json_mark_of(lua_State *L, int index)
 /* Pushes the metatable that stands for a mark alone; made at first use. */
 static void push_mark(lua_State *L, enum json_mark mark)
 {
-    static const char keys[] = {[JSON_ARRAY] = 'a', [JSON_OBJECT] = 'o'};
-
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keys[mark]) == LUA_TTABLE)
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &mark_keys[mark]) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 2);
@@ -37,7 +37,7 @@ static void push_mark(lua_State *L, enum json_mark mark)
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &keys[mark]);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &mark_keys[mark]);
 }
 
 void json_mark(lua_State *L, int index, enum json_mark mark)
@@ -47,19 +47,24 @@ void json_mark(lua_State *L, int index, enum json_mark mark)
     lua_setmetatable(L, index);
 }
 
-bool json_marked(lua_State *L, int index)
+enum json_mark json_mark_alone(lua_State *L, int index)
 {
-    bool marked = false;
+    enum json_mark found = JSON_UNMARKED;
 
     if (!lua_getmetatable(L, index))
-        return false;
-    for (enum json_mark mark = JSON_ARRAY; mark <= JSON_OBJECT && !marked; mark++) {
-        push_mark(L, mark);
-        marked = lua_rawequal(L, -1, -2) != 0;
+        return JSON_UNMARKED;
+    for (enum json_mark mark = JSON_ARRAY; mark <= JSON_OBJECT && found == JSON_UNMARKED; mark++) {
+        if (lua_rawgetp(L, LUA_REGISTRYINDEX, &mark_keys[mark]) == LUA_TTABLE && lua_rawequal(L, -1, -2))
+            found = mark;
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-    return marked;
+    return found;
+}
+
+bool json_marked(lua_State *L, int index)
+{
+    return json_mark_alone(L, index) != JSON_UNMARKED;
 }
 
 static int set_mark(lua_State *L, enum json_mark mark)

@@ -3,7 +3,7 @@
 #include "script/quota.h"
 #include "script/script.h"
 
-static struct room *room_check(lua_State *L)
+struct room *room_check(lua_State *L)
 {
     const struct vm *vm = vm_of(L);
     if (!vm->room || !vm->loaded)
@@ -272,7 +272,7 @@ static void push_env(lua_State *L)
     }
 }
 
-const char *const party_values[] = {"id", "name", "env", NULL};
+const char *const party_values[] = {"id", "name", "env", "storage", NULL};
 
 bool party_value(lua_State *L, const char *key)
 {
@@ -286,6 +286,8 @@ bool party_value(lua_State *L, const char *key)
         lua_pushstring(L, vm->party->name);
     } else if (strcmp(key, "env") == 0) {
         push_env(L);
+    } else if (strcmp(key, "storage") == 0) {
+        storage_push(L);
     } else {
         return false;
     }

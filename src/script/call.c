@@ -191,6 +191,6 @@ void call_drop(struct task *task)
 {
     list_remove(&task->link);
     timer_stop(&task->timer);
-    event_free(task->event);
+    room_event_dropped(task->vm->room, task->event);
     task_free(task);
 }

@@ -309,17 +309,6 @@ static void read_vars(struct reading *r, const char *key)
 
 /* ---- limits ---- */
 
-/* Limits of the contract that this version does not have, and the values that change nothing. */
-static const struct {
-    const char *name;
-    lua_Integer fallback;
-} later_limits[] = {
-    {"storageKey", 2048},
-    {"storageValue", 2 * 1024 * 1024},
-};
-
-#define N_LATER_LIMITS (sizeof later_limits / sizeof *later_limits)
-
 static void complain_unknown_limit(struct reading *r, const char *key)
 {
     const char *names[64];
@@ -342,13 +331,6 @@ static void read_limit(struct reading *r, const char *key)
             continue;
         if (read_whole(r, key, info->least, info->most, &value))
             memcpy((char *)&r->config->limits + info->offset, &value, sizeof value);
-        return;
-    }
-    for (size_t i = 0; i < N_LATER_LIMITS; i++) {
-        if (strcmp(later_limits[i].name, key) != 0)
-            continue;
-        if (!lua_isinteger(r->L, -1) || lua_tointeger(r->L, -1) != later_limits[i].fallback)
-            complain_later(r, key);
         return;
     }
     complain_unknown_limit(r, key);

@@ -1,5 +1,6 @@
 /* JSON (RFC 8259) straight from and to values of Lua, without a document in between. Internal to
- * json_encode.c, json_decode.c and bind_json.c; what the other bindings use is in bind.h. */
+ * json_encode.c, json_decode.c and bind_json.c, but for the marks, which stored values have too (value.h); what
+ * the other bindings use is in bind.h. */
 #pragma once
 
 #include <lua.h>
@@ -14,6 +15,10 @@ enum json_mark { JSON_UNMARKED, JSON_ARRAY, JSON_OBJECT };
 
 /* The mark of the table at index: `__jsontype = "array"` or "object" in its metatable. */
 enum json_mark json_mark_of(lua_State *L, int index);
+
+/* The same if that metatable is one of the two that stand for a mark and nothing else, as json_mark sets them;
+ * JSON_UNMARKED for every other table. */
+enum json_mark json_mark_alone(lua_State *L, int index);
 
 /* Marks the table at index, which has no metatable, or only a mark. */
 void json_mark(lua_State *L, int index, enum json_mark mark);

@@ -3,20 +3,14 @@
 #include "script/bind.h"
 #include "script/json.h"
 #include "script/quota.h"
+#include "script/table_path.h"
 
 #include "base/utf8.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <yyjson.h>
 
 #define INDENT 2
-
-/* Where an array or object stands: its key at this index of the stack, or its place in an array. */
-struct level {
-    int key; /* 0: place counts */
-    lua_Integer place;
-};
 
 /* The text so far. It lies in the C stack while it is short, then in a userdata, which goes with the Lua
  * stack whatever raises. */
@@ -27,7 +21,7 @@ struct writer {
     int memory; /* index of the userdata */
     bool pretty;
     int depth;
-    struct level levels[JSON_DEPTH_MAX];
+    struct table_step levels[JSON_DEPTH_MAX];
     char first[1024];
 };
 
@@ -35,43 +29,15 @@ static void write_value(struct writer *w, int index);
 
 /* ---- failing ---- */
 
-static bool is_name(const char *text)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-    static const char digits[] = "0123456789";
-
-    if (strlen(text) > 40 || !*text || strchr(digits, *text))
-        return false;
-    for (; *text; text++) {
-        if (!strchr(letters, *text) && !strchr(digits, *text))
-            return false;
-    }
-    return true;
-}
-
 /* "json: WHAT (at players[2].run)" */
 static void fail(struct writer *w, const char *what)
 {
-    lua_State *L = w->L;
-    char path[256] = "";
-    size_t len = 0;
+    char path[TABLE_PATH_MAX];
 
-    for (int i = 0; i < w->depth && len < sizeof path; i++) {
-        const struct level *level = &w->levels[i];
-        char step[64];
-        if (level->key == 0)
-            snprintf(step, sizeof step, "[%lld]", (long long)level->place);
-        else if (lua_type(L, level->key) == LUA_TSTRING && is_name(lua_tostring(L, level->key)))
-            snprintf(step, sizeof step, "%s%s", i > 0 ? "." : "", lua_tostring(L, level->key));
-        else if (lua_isinteger(L, level->key))
-            snprintf(step, sizeof step, "[%lld]", (long long)lua_tointeger(L, level->key));
-        else
-            snprintf(step, sizeof step, "[...]");
-        len += (size_t)snprintf(path + len, sizeof path - len, "%s", step);
-    }
-    if (len == 0)
-        luaL_error(L, "json: %s", what);
-    luaL_error(L, "json: %s (at %s%s)", what, path, len < sizeof path ? "" : "…");
+    table_path(w->L, w->levels, w->depth, path);
+    if (!*path)
+        luaL_error(w->L, "json: %s", what);
+    luaL_error(w->L, "json: %s (at %s)", what, path + (*path == '.'));
 }
 
 /* ---- bytes ---- */
@@ -220,13 +186,13 @@ static void write_string(struct writer *w, int index)
 
 /* ---- tables ---- */
 
-static struct level *enter(struct writer *w)
+static struct table_step *enter(struct writer *w)
 {
     if (w->depth == JSON_DEPTH_MAX)
         fail(w, "more than 128 tables inside of each other; is there a cycle?");
     luaL_checkstack(w->L, 6, "json");
-    struct level *level = &w->levels[w->depth++];
-    *level = (struct level){0};
+    struct table_step *level = &w->levels[w->depth++];
+    *level = (struct table_step){0};
     return level;
 }
 
@@ -246,7 +212,7 @@ static void separate(struct writer *w, bool first)
 }
 
 /* An element at the top. */
-static void write_element(struct writer *w, struct level *level, lua_Integer place)
+static void write_element(struct writer *w, struct table_step *level, lua_Integer place)
 {
     level->place = place;
     separate(w, place == 1);
@@ -285,7 +251,7 @@ static lua_Integer check_array(struct writer *w, int table, bool marked)
 
 /* The array at table, whose first key and value are at the top if there is one. The usual array's keys
  * come in order; any other one is looked at as a whole. */
-static void write_array(struct writer *w, struct level *level, int table, bool marked, bool more)
+static void write_array(struct writer *w, struct table_step *level, int table, bool marked, bool more)
 {
     lua_State *L = w->L;
     size_t start = w->len;
@@ -337,7 +303,7 @@ static void write_integer_key(struct writer *w, int table, bool marked)
 }
 
 /* The object at table, whose first key and value are at the top if there is one. */
-static void write_object(struct writer *w, struct level *level, int table, bool marked, bool more)
+static void write_object(struct writer *w, struct table_step *level, int table, bool marked, bool more)
 {
     lua_State *L = w->L;
     bool empty = !more;
@@ -363,7 +329,7 @@ static void write_object(struct writer *w, struct level *level, int table, bool 
 /* Where there is no mark the first key tells; without any key it is an array. */
 static void write_table(struct writer *w, int table)
 {
-    struct level *level = enter(w);
+    struct table_step *level = enter(w);
     enum json_mark mark = json_mark_of(w->L, table);
 
     lua_pushnil(w->L);

@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const party_handlers[] = {"onStart",   "onConnect", "onMessage", "onClose",           "onError",
-                                      "onRequest", "onStop",    "onReload",  "getConnectionTags", NULL};
+const char *const party_handlers[] = {"onStart", "onConnect",         "onMessage", "onClose",
+                                      "onError", "onRequest",         "onStop",    "onReload",
+                                      "onAlarm", "getConnectionTags", NULL};
 
 /* The contract has these too. A hook that is not called could let everybody in. */
-static const char *const later_handlers[] = {"onAlarm", "onBeforeConnect", "onBeforeRequest",
-                                             "onFetch", "onCron",          NULL};
+static const char *const later_handlers[] = {"onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
 
 static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
@@ -129,8 +129,10 @@ static void check_option(lua_State *L, struct check *check, const char *key)
             complain(L, check, key, "is one of \"allow\", \"replace\" and \"reject\"");
     } else if (!lua_isboolean(L, -1)) {
         complain(L, check, key, "is a %s, not true or false", luaL_typename(L, -1));
-    } else if (lua_toboolean(L, -1)) {
-        complain(L, check, key, "= true is not available yet in this version");
+    } else if (strcmp(key, "persist") == 0) {
+        check->party->options.persist = lua_toboolean(L, -1);
+    } else {
+        check->party->options.hibernate = lua_toboolean(L, -1);
     }
 }
 

@@ -13,6 +13,8 @@ extern const char *const party_handlers[]; /* ended by NULL: "onStart", "onConne
 
 struct party_options {
     enum duplicate_id duplicate_id;
+    bool persist;   /* self outlives the VM */
+    bool hibernate; /* an idle room's VM goes while its connections stay */
 };
 
 /* A party: one script. */

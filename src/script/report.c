@@ -166,6 +166,8 @@ void report_event(struct task *task, enum call_result result)
     case EVENT_TIMER:
     case EVENT_WAKE:
     case EVENT_RELOAD:
+    case EVENT_ALARM:
+    case EVENT_CHANGE: /* has no handler */
     case EVENT_STOP: unanswered_error(task, &failure, result); break;
     }
     failure_fini(&failure);

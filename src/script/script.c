@@ -2,10 +2,15 @@
  * raises. This is what rooms know as struct script_ops. */
 #include "script/script.h"
 
+#include "base/log.h"
+#include "room/data.h"
 #include "script/bind.h"
+#include "script/bind_storage.h"
 #include "script/call.h"
+#include "script/keep.h"
 #include "script/pool.h"
 #include "script/report.h"
+#include "script/wait.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +18,7 @@
 
 /* ---- calling handlers; all of this runs inside of the door ---- */
 
-/* Pushes the handler and self; false (and nothing) when the party has none. */
+/* Pushes the handler and self, above another self; false (and nothing) when the party has none. */
 static bool push_handler(lua_State *L, const char *name)
 {
     lua_settop(L, 0);
@@ -23,7 +28,7 @@ static bool push_handler(lua_State *L, const char *name)
     case LUA_TFUNCTION: break;
     default: luaL_error(L, "%s is %s, not a function", name, luaL_typename(L, -1));
     }
-    lua_insert(L, 1);
+    lua_pushvalue(L, 1);
     return true;
 }
 
@@ -46,19 +51,67 @@ static struct event *event_of(lua_State *L)
     return ((struct task *)lua_touserdata(L, 1))->event;
 }
 
-/* onStart(restored) */
-static int enter_start(lua_State *L)
+static int start(lua_State *L, bool restored)
 {
     if (!push_handler(L, "onStart"))
         return 0;
-    lua_pushboolean(L, 0);
+    lua_pushboolean(L, restored);
     return call_handler(L, 1);
+}
+
+static int start_restored(lua_State *L, struct task *task)
+{
+    (void)task;
+    return start(L, keep_restore(L));
+}
+
+/* onStart(restored) */
+static int enter_start(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+
+    if (!vm->party->options.persist)
+        return start(L, false);
+    storage_result(L, data_ask_head(vm->room, vm->running));
+    return wait_begin(L, start_restored);
 }
 
 /* onStop() */
 static int enter_stop(lua_State *L)
 {
     return push_handler(L, "onStop") ? call_handler(L, 0) : 0;
+}
+
+/* onAlarm(), if the alarm still stands. */
+static int ring(lua_State *L)
+{
+    const struct vm *vm = vm_of(L);
+
+    if (!room_alarm_begin(vm->room))
+        return 0;
+    if (push_handler(L, "onAlarm"))
+        return call_handler(L, 0);
+    log_event(LOG_WARN, "an alarm is dropped: the party has no onAlarm", log_str("party", vm->party->name),
+              log_str("room", vm->room->id));
+    return 0;
+}
+
+static int ring_when_known(lua_State *L, struct task *task)
+{
+    (void)task;
+    storage_answer(L);
+    return ring(L);
+}
+
+static int enter_alarm(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    int64_t time;
+
+    if (data_alarm(vm->room, &time))
+        return ring(L);
+    storage_result(L, data_ask_head(vm->room, vm->running));
+    return wait_begin(L, ring_when_known);
 }
 
 /* onReload() */
@@ -198,11 +251,21 @@ static int enter_request(lua_State *L)
     return request_answered(L, LUA_OK, 0);
 }
 
+/* Nothing of the event runs any more. */
+static void end_event(struct vm *vm, struct event *event, enum outcome outcome)
+{
+    bool last = event->kind == EVENT_STOP;
+
+    room_event_done(vm->room, event, outcome);
+    if (last && vm->party->options.persist)
+        (void)keep_self(vm);
+}
+
 static void event_done(struct task *task, enum call_result result)
 {
     if (result != CALL_DONE)
         report_event(task, result);
-    room_event_done(task->vm->room, task->event, result == CALL_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
+    end_event(task->vm, task->event, result == CALL_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
 }
 
 /* ---- struct script_ops ---- */
@@ -230,6 +293,8 @@ static bool take_over(struct vm *vm)
     struct buf error = {0};
     int line;
 
+    if (vm->party->options.persist)
+        (void)keep_self(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
         return false;
@@ -254,6 +319,7 @@ static const struct entry {
     [EVENT_CLOSE] = {"onClose", enter_close, NULL, false},
     [EVENT_REQUEST] = {"onRequest", enter_request, NULL, true},
     [EVENT_RELOAD] = {"onReload", enter_reload, NULL, false},
+    [EVENT_ALARM] = {"onAlarm", enter_alarm, NULL, true},
     [EVENT_STOP] = {"onStop", enter_stop, NULL, false},
 };
 
@@ -298,6 +364,8 @@ static int search_handlers(lua_State *L)
 static bool unhandled(struct vm *vm, const struct entry *entry)
 {
     struct handler_search search = {.entry = entry};
+    if (entry->enter == enter_start && vm->party->options.persist)
+        return false;
     return !entry->often && call_protected(vm, search_handlers, &search) == 0 && search.none;
 }
 
@@ -317,7 +385,7 @@ static void script_run(void *instance, struct event *event)
         vm_ran(vm);
         return;
     } else if (unhandled(vm, &entries[event->kind])) {
-        room_event_done(vm->room, event, OUTCOME_DONE);
+        end_event(vm, event, OUTCOME_DONE);
         return;
     } else {
         const struct entry *entry = &entries[event->kind];
@@ -325,7 +393,22 @@ static void script_run(void *instance, struct event *event)
     }
     if (result == CALL_WAITING)
         room_wait_begin(vm->room);
+    if (vm->party->options.persist)
+        keep_ran(vm);
     vm_ran(vm);
+}
+
+static bool script_hibernates(const struct party *party)
+{
+    return party->options.hibernate;
+}
+
+static bool script_hibernate(void *instance)
+{
+    struct vm *vm = instance;
+    if (vm->party->options.persist && !keep_self(vm))
+        return false;
+    return !data_busy(vm->room) && keep_connections(vm); /* once self is durable, the room is idle again */
 }
 
 static void script_forget(void *instance, struct peer *peer)
@@ -362,10 +445,13 @@ static enum duplicate_id script_duplicate_id(const struct party *party)
 const struct script_ops script_ops = {
     .open = script_open,
     .run = script_run,
+    .hibernates = script_hibernates,
+    .hibernate = script_hibernate,
     .forget = script_forget,
     .close = script_close,
     .party_ref = script_party_ref,
     .party_unref = script_party_unref,
+    .party_find = script_find_party,
     .party_name = script_party_name,
     .duplicate_id = script_duplicate_id,
 };
@@ -397,6 +483,7 @@ void script_fini(struct script *script)
 {
     pool_free(script->pool);
     script->pool = NULL;
+    buf_fini(&script->encoded);
     project_unref(script->project);
     script->project = NULL;
 }

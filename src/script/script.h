@@ -2,6 +2,7 @@
  * struct script_ops for rooms. */
 #pragma once
 
+#include "base/buf.h"
 #include "base/counters.h"
 #include "room/room.h"
 #include "script/project.h"
@@ -14,6 +15,7 @@ struct script {
     struct pool *pool; /* memory of the VMs (pool.h) */
     struct list warm;  /* of struct vm: those that ran last, the latest at the end */
     size_t n_warm;
+    struct buf encoded; /* the last value (value.h) */
 };
 
 extern const struct script_ops script_ops; /* its user is a struct script */

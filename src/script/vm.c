@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "script/bind.h"
 #include "script/call.h"
+#include "script/keep.h"
 #include "script/library.h"
 #include "script/pool.h"
 #include "script/script.h"
@@ -410,6 +411,7 @@ void vm_free(struct vm *vm)
         vm->script->n_warm--;
     }
     timers_stop(vm);
+    keep_free(vm->keep);
     while (!list_empty(&vm->tasks))
         call_drop(container_of(vm->tasks.next, struct task, link));
     call_drop_spare(vm);

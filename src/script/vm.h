@@ -8,6 +8,7 @@
 #include <lua.h>
 
 struct script; /* script.h: what the VMs of a thread share */
+struct keep;   /* keep.h */
 
 /* Places in the registry that the script layer uses. */
 enum vm_slot {
@@ -45,6 +46,7 @@ struct vm {
     struct list timers;                  /* party.after and party.every that run */
     struct task *spare;                  /* kept for the next handler, with its coroutine */
     struct task *running;                /* whose Lua runs now */
+    struct keep *keep;                   /* NULL: nothing of it is to outlive it, so far */
     struct resume_frame *resumes;        /* coroutines of the author that are being resumed (wait.c) */
     const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */
     uint64_t given[VM_LIBRARIES];        /* the members of each that the script has got (library.c) */

@@ -2,6 +2,7 @@
  * author's in between; and the coroutine functions that make this possible. */
 #include "script/wait.h"
 
+#include "room/data.h"
 #include "script/bind.h"
 #include "script/quota.h"
 #include "script/script.h"
@@ -13,18 +14,39 @@ struct resume_frame {
     struct resume_frame *outer;
 };
 
-void wait_check(lua_State *L)
+static bool has_handler(const struct vm *vm)
 {
-    struct vm *vm = vm_of(L);
+    return vm->room && vm->loaded && vm->running;
+}
+
+static bool is_yieldable(lua_State *L)
+{
     bool yieldable = lua_isyieldable(L) != 0;
 
-    for (struct resume_frame *frame = vm->resumes; frame; frame = frame->outer)
+    for (struct resume_frame *frame = vm_of(L)->resumes; frame; frame = frame->outer)
         yieldable = yieldable && lua_isyieldable(frame->from);
-    if (!vm->room || !vm->loaded || !vm->running)
+    return yieldable;
+}
+
+bool wait_is_possible(lua_State *L)
+{
+    return has_handler(vm_of(L)) && is_yieldable(L);
+}
+
+void wait_check_store(lua_State *L)
+{
+    if (!has_handler(vm_of(L)))
         luaL_error(L, "waiting is possible in handlers and timers only");
-    if (!yieldable)
+    if (!is_yieldable(L))
         luaL_error(L, "waiting is not possible inside of a function that C calls back (table.sort, "
                       "string.gsub, __close and the like)");
+}
+
+void wait_check(lua_State *L)
+{
+    wait_check_store(L);
+    if (data_transaction(vm_of(L)->room))
+        luaL_error(L, "waiting is not possible inside of a transaction");
 }
 
 static int wait_over(lua_State *L, int status, lua_KContext context)

@@ -16,6 +16,10 @@ int wait_begin(lua_State *L, int (*push)(lua_State *L, struct task *task));
 /* Raises if waiting is not possible here: before anything is begun that would be waited for. */
 void wait_check(lua_State *L);
 
+/* The same for what waits for the room's own store, which is possible inside of a transaction too. */
+void wait_check_store(lua_State *L);
+bool wait_is_possible(lua_State *L);
+
 /* A duration in ms at arg: a number from 0 to a hundred years; raises for anything else. */
 uint64_t duration_check(lua_State *L, int arg);
 

@@ -1,7 +1,7 @@
 // The benchmark: Festa beside the kernel's floor, npm ws and Bun. See README.md, or run it with --help.
 
 import { once } from "node:events";
-import { resolve, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { check } from "./harness/check.mjs";
@@ -10,10 +10,10 @@ import {
 } from "./harness/machine.mjs";
 import { MODES } from "./harness/modes.mjs";
 import { figures, faults, medians, modeTable, summary } from "./harness/report.mjs";
-import { installPackages, launch, servers } from "./harness/servers.mjs";
+import { dataFolder, installPackages, launch, servers } from "./harness/servers.mjs";
 
-const PEERS = ["festa", "floor", "ws", "bun"];
-const KNOWN = [...PEERS, "festa2"]; // Festa on two threads: only when it is asked for
+const PEERS = ["festa", "floor", "ws", "bun", "sqlite"];
+const KNOWN = [...PEERS, "festa2", "before"]; // on two threads, another binary: only when they are asked for
 const USAGE = `usage: node tests/bench/run.mjs [options]
   --rounds N     how often each server is measured in each mode (3); medians are shown
   --secs S       seconds of each measurement (3), after a warm-up of a third of that
@@ -21,6 +21,7 @@ const USAGE = `usage: node tests/bench/run.mjs [options]
   --modes A,B    ${Object.keys(MODES).join(",")}
   --peers A,B    ${KNOWN.join(",")}; ${PEERS.join(",")} if not given
   --festa FILE   the binary to measure (build/release/festa)
+  --before FILE  another one, to be compared with: the peer "before"
   --json FILE    all runs and medians`;
 
 function wrongUsage(message) {
@@ -48,7 +49,7 @@ function options() {
             options: {
                 rounds: { type: "string" }, secs: { type: "string" }, quick: { type: "boolean" },
                 modes: { type: "string" }, peers: { type: "string" }, festa: { type: "string" },
-                json: { type: "string" }, help: { type: "boolean" },
+                before: { type: "string" }, json: { type: "string" }, help: { type: "boolean" },
             },
         }));
     } catch (error) {
@@ -58,17 +59,20 @@ function options() {
         console.log(USAGE);
         process.exit(0);
     }
+    const peers = chosen("peers", values.peers, KNOWN, values.before ? [...PEERS, "before"] : PEERS);
+    if (peers.includes("before") && !values.before) wrongUsage("the peer before needs --before FILE");
     return {
         rounds: Math.ceil(positive("rounds", values.rounds ?? (values.quick ? 1 : 3))),
         secs: positive("secs", values.secs ?? (values.quick ? 1 : 3)),
         modes: chosen("modes", values.modes, Object.keys(MODES)),
-        peers: chosen("peers", values.peers, KNOWN, PEERS),
+        peers,
         festa: resolve(values.festa ?? join(ROOT, "build", "release", "festa")),
+        before: values.before && resolve(values.before),
         json: values.json,
     };
 }
 
-/** Runs the load generator to its end and returns the object that it printed. */
+/** Runs the load generator, or what measures itself, to its end and returns the object that it printed. */
 async function load(program, core, args) {
     const child = start(core, [program, ...args]);
     let out = "";
@@ -79,14 +83,26 @@ async function load(program, core, args) {
     try {
         return JSON.parse(out);
     } catch {
-        throw new Error(`partyload ${args[0]}: ${err.trim() || out.trim() || "it reported nothing"}`);
+        throw new Error(`${basename(program)} ${args[0]}: ${err.trim() || out.trim() || "it reported nothing"}`);
     }
 }
 
-/** Where a server runs: on its core, one that is spread on the load's too; null: anywhere. */
-function coresOf(server, cores) {
+/** Where a server runs: on its core, one that is spread on the load's too; null: anywhere. Storage has a thread of
+ * its own. */
+function coresOf(server, cores, mode = {}) {
     if (!cores) return null;
-    return server.spread ? `${cores.server},${cores.load}` : cores.server;
+    return server.spread || mode.storage ? `${cores.server},${cores.load}` : cores.server;
+}
+
+/** The work of a mode without a server. `others` is not known: the program is its own load. */
+async function measureAlone(bench, server, mode) {
+    const data = dataFolder();
+    try {
+        const [program, ...args] = server.alone(mode.storage, bench.options.secs, data.path);
+        return { raw: await load(program, coresOf(server, bench.cores, mode), args), others: NaN };
+    } finally {
+        data.remove();
+    }
 }
 
 /**
@@ -95,13 +111,14 @@ function coresOf(server, cores) {
  */
 async function measure(bench, server, mode) {
     const { cores, programs, options: { secs } } = bench;
-    const instance = await launch(server, coresOf(server, cores));
+    if (server.alone) return measureAlone(bench, server, mode);
+    const instance = await launch(server, coresOf(server, cores, mode));
     try {
         // the soft-interrupt thread of the server's core works for the server: its CPU counts as the server's
         const pids = [instance.pid, ...(bench.softInterrupts ? [bench.softInterrupts] : [])].join(",");
         const common = ["--port", instance.port, "--pid", pids, "--json", "-t", secs, "-w", secs / 3];
         const args = ([name, ...rest]) => [name, ...common.map(String), ...rest];
-        const core = cores?.load ?? null;
+        const core = mode.storage ? coresOf(server, cores, mode) : (cores?.load ?? null);
         if (mode.before) await load(programs.partyload, core, args(mode.before));
         const books = () => ({
             time: process.hrtime.bigint(), busy: busySeconds(),
@@ -134,7 +151,7 @@ async function usable(known, names, cores, failures) {
         try {
             if (server.rooms && WebSocket) {
                 const instance = await launch(server, coresOf(server, cores));
-                await check(WebSocket, instance.port).finally(instance.stop);
+                server.storage = await check(WebSocket, instance.port, server).finally(instance.stop);
             }
             const state = !server.rooms ? "ready" : WebSocket ? "answers as it should" : "not checked";
             console.log([`${name}: ${state}`, server.version()].filter(Boolean).join(", "));
@@ -147,11 +164,17 @@ async function usable(known, names, cores, failures) {
     return ready;
 }
 
+/** Does a server do what a mode measures? */
+function fits(server, mode) {
+    if (server.alone) return mode.storage?.writers > 0;
+    return (server.rooms || !mode.rooms) && (server.storage || !mode.storage);
+}
+
 /** Measures one round and appends its runs; the order of the servers moves on with each mode and round. */
 async function runRound(bench, round, runs, failures) {
     for (const [turn, name] of bench.options.modes.entries()) {
         const mode = MODES[name];
-        const peers = bench.peers.filter((peer) => bench.servers[peer].rooms || !mode.rooms);
+        const peers = bench.peers.filter((peer) => fits(bench.servers[peer], mode));
         for (let i = 0; i < peers.length; i++) {
             const peer = peers[(i + turn + round) % peers.length];
             try {
@@ -180,7 +203,7 @@ function print(bench, runs) {
     }
     const all = summary(MODES, results);
     if (all) console.log(`\n${all}`);
-    const others = runs.map((run) => run.others).sort((a, b) => a - b);
+    const others = runs.map((run) => run.others).filter(Number.isFinite).sort((a, b) => a - b);
     if (others.length) {
         const [median, most] = [others[others.length >> 1], others.at(-1)].map((cores) => cores.toFixed(2));
         console.log(`\nCPU that other programs took meanwhile, in cores: median ${median}, most ${most}`);
@@ -191,7 +214,7 @@ function print(bench, runs) {
 async function main() {
     const opts = options();
     const programs = buildPrograms();
-    const npmFault = opts.peers.some((peer) => peer !== "floor") ? installPackages() : null;
+    const npmFault = opts.peers.some((peer) => ["ws", "bun", "festa"].includes(peer)) ? installPackages() : null;
     const { cores, why } = pinning();
     const machine = describe();
     console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`);
@@ -199,13 +222,14 @@ async function main() {
     if (npmFault) console.log(`${npmFault}; answers cannot be checked without npm ws`);
 
     const failures = [];
-    const known = servers({ festa: opts.festa, floor: programs.floor });
+    const known = servers({ ...programs, festa: opts.festa, before: opts.before });
     const bench = {
         options: opts, programs, cores, servers: known,
         softInterrupts: cores && softInterruptThread(cores.server),
         peers: await usable(known, opts.peers, cores, failures),
     };
-    const count = opts.modes.length * bench.peers.length * opts.rounds;
+    const pairs = opts.modes.flatMap((name) => bench.peers.filter((peer) => fits(known[peer], MODES[name])));
+    const count = pairs.length * opts.rounds;
     console.log(`${count} runs, about ${Math.ceil((count * (1.5 * opts.secs + 1)) / 60)} min`);
     const runs = [];
     for (let round = 0; round < opts.rounds; round++) await runRound(bench, round, runs, failures);

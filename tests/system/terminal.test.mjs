@@ -71,6 +71,7 @@ describe("festa dev on a terminal", () => {
   it("clears the screen with c, and says it all again with h", async (t) => {
     const terminal = await devFor(t);
     await terminal.sees(READY);
+    await terminal.sees(/:room/); // the log's last line of the start, which comes when it comes
     const from = terminal.shown.length;
     terminal.type("c");
     await terminal.sees(/\x1b\[H\x1b\[2J\x1b\[3J\n {2}Local/, { from });

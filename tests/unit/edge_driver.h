@@ -139,6 +139,8 @@ static inline void say_event(struct world *world, const struct event *event)
             request->subpath.ptr);
         break;
     case EVENT_RELOAD:
+    case EVENT_ALARM:
+    case EVENT_CHANGE:
     case EVENT_STOP:
     case EVENT_TIMER:
     case EVENT_WAKE: break;
@@ -266,9 +268,16 @@ static inline enum duplicate_id script_duplicate_id(const struct party *party)
     return party->duplicate;
 }
 
+static inline bool script_hibernates(const struct party *party)
+{
+    (void)party;
+    return false;
+}
+
 static const struct script_ops script_ops = {
     .open = script_open,
     .run = script_run,
+    .hibernates = script_hibernates,
     .forget = script_forget,
     .close = script_close,
     .party_ref = script_party_ref,

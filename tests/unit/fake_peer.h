@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/buf.h"
+#include "fake_store.h"
+#include "room/data_private.h"
 #include "room/private.h"
 
 #include <setjmp.h>
@@ -27,6 +29,7 @@ enum act { ACT_DONE, ACT_FAIL, ACT_WAIT };
 struct fake {
     struct loop loop;
     struct rooms rooms;
+    struct fake_store store;
     struct counters counters;
     struct party party;
     struct buf log;
@@ -34,18 +37,17 @@ struct fake {
     enum act (*handler)(struct fake *fake, struct room *room, struct event *event);
     /* What a handler that was woken goes on with. NULL: it is done. event is NULL in a timer's. */
     enum act (*resumed)(struct fake *fake, struct room *room, struct event *event);
-    void *user;     /* the test's */
-    bool no_vm;     /* VMs can't be made */
-    bool no_group;  /* groups can't be made */
+    struct fake_task *waits; /* set by a handler that waits for the store: the handle that it has given */
+    bool from_store;         /* in resumed: it has waited for the store */
+    void *user;              /* the test's */
+    bool no_vm;              /* VMs can't be made */
+    bool no_group;           /* groups can't be made */
     bool no_memory; /* allocations fail, or output is dropped: peers are closed when they can't be served */
     bool empty;     /* rooms_stop is done */
     struct list tasks; /* handlers that wait, of all rooms, the oldest first */
     struct list peers; /* of struct fake_peer, those with a transport */
     size_t n_vms, n_tasks, n_peers, n_exchanges, n_groups;
-    bool (*until)(struct fake *fake); /* of fake_wait */
-    struct loop_hook watch;
     struct timer guard;
-    bool late;
 };
 
 struct fake_group {

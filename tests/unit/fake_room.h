@@ -24,7 +24,8 @@ struct fake_task {
     struct list link;
     struct fake_vm *vm;
     struct event *event; /* NULL: of a timer */
-    bool woken;          /* its event is on the way */
+    bool woken;          /* its event is on the way; if it waits for the store, from the beginning */
+    bool store;
 };
 
 /* ---- the script ---- */
@@ -50,6 +51,8 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
     case EVENT_RELOAD: fake_say(fake, "%s:reload", room->id); break;
+    case EVENT_ALARM: fake_say(fake, "%s:alarm", room->id); break;
+    case EVENT_CHANGE: break;
     case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
 }
@@ -87,8 +90,10 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
     struct fake *fake = vm->fake;
 
     if (act == ACT_WAIT) {
-        struct fake_task *task = calloc(1, sizeof *task);
+        struct fake_task *task = fake->waits ? fake->waits : calloc(1, sizeof *task);
         assert_non_null(task);
+        task->woken = task->store = fake->waits != NULL;
+        fake->waits = NULL;
         task->vm = vm;
         task->event = event;
         list_push(&fake->tasks, &task->link);
@@ -133,6 +138,7 @@ static inline void fake_run_event(void *instance, struct event *event)
         struct event *waited = task->event;
         assert_ptr_equal(task->vm, vm);
         assert_true(task->woken);
+        fake->from_store = task->store;
         list_remove(&task->link);
         free(task);
         fake->n_tasks--;
@@ -162,12 +168,24 @@ static inline void fake_close_vm(void *instance)
         if (task->vm != vm)
             continue;
         list_remove(it);
-        event_free(task->event);
+        room_event_dropped(vm->room, task->event);
         free(task);
         fake->n_tasks--;
     }
     fake->n_vms--;
     free(vm);
+}
+
+static inline bool fake_hibernates(const struct party *party)
+{
+    (void)party;
+    return false;
+}
+
+static inline struct party *fake_party_find(void *user, struct span name)
+{
+    struct fake *fake = user;
+    return span_equal(name, span_of(fake->party.name)) ? &fake->party : NULL;
 }
 
 static inline struct span fake_party_name(const struct party *party)
@@ -195,10 +213,12 @@ static inline enum duplicate_id fake_duplicate_id(const struct party *party)
 static const struct script_ops fake_ops = {
     .open = fake_open,
     .run = fake_run_event,
+    .hibernates = fake_hibernates,
     .forget = fake_forget_peer,
     .close = fake_close_vm,
     .party_ref = fake_party_ref,
     .party_unref = fake_party_unref,
+    .party_find = fake_party_find,
     .party_name = fake_party_name,
     .duplicate_id = fake_duplicate_id,
 };
@@ -221,6 +241,29 @@ static inline void fake_wake(struct fake *fake, size_t n)
     assert_false(task->woken);
     task->woken = true;
     room_wake(task->vm->room, task);
+}
+
+/* ---- what is stored ---- */
+
+/* The turn that runs writes something; without memory for it, it does not. */
+static inline void fake_write(struct room *room)
+{
+    assert_ptr_equal(room->rooms->running, room);
+    (void)!data_put(room, SPAN("key"), SPAN("value"));
+}
+
+/* Has the turn that runs? */
+static inline bool fake_has_written(const struct room *room)
+{
+    return room->data && room->data->batch;
+}
+
+/* What the room has written up to this batch is durable. */
+static inline void fake_durable(struct room *room, uint64_t number)
+{
+    struct fake_store *store = (struct fake_store *)(void *)room->rooms->store;
+    while (room->durable < number)
+        fake_store_end(store, fake_store_next(store, room->data->store), STORE_OK);
 }
 
 /* ---- what handlers of tests do ---- */
@@ -286,34 +329,25 @@ static inline void fake_queue(struct fake *fake)
     fake->rooms.direct_until = 0;
 }
 
-static inline bool fake_watch(struct loop_hook *hook)
-{
-    struct fake *fake = container_of(hook, struct fake, watch);
-    if (fake->until(fake))
-        loop_stop(&fake->loop);
-    return false;
-}
-
 static inline void fake_on_guard(struct timer *guard)
 {
-    struct fake *fake = container_of(guard, struct fake, guard);
-    fake->late = true;
-    loop_stop(&fake->loop);
+    (void)guard;
 }
 
-/* Runs the loop until it is so. */
+/* Runs the loop until it is so, which it looks at every few ms. */
 static inline void fake_wait(struct fake *fake, bool (*until)(struct fake *fake))
 {
-    fake->until = until;
-    fake->watch.fn = fake_watch;
+    uint64_t deadline = clock_monotonic_ns() + (uint64_t)FAKE_DEADLINE_MS * NS_PER_MS;
+
     fake->guard.fn = fake_on_guard;
-    loop_hook_add(&fake->loop.work, &fake->watch);
-    timer_start(&fake->loop, &fake->guard, FAKE_DEADLINE_MS);
     loop_keep_turning(&fake->loop);
-    loop_run(&fake->loop);
-    loop_hook_remove(&fake->watch);
+    while (!until(fake)) {
+        assert_true(clock_monotonic_ns() < deadline);
+        if (!timer_running(&fake->guard))
+            timer_start(&fake->loop, &fake->guard, 3);
+        uv_run(&fake->loop.uv, UV_RUN_ONCE);
+    }
     timer_stop(&fake->guard);
-    assert_false(fake->late);
 }
 
 static inline bool fake_is_empty(struct fake *fake)
@@ -344,6 +378,8 @@ static inline struct fake *fake_begin(const struct room_limits *limits)
     list_init(&fake->peers);
     assert_int_equal(loop_init(&fake->loop), 0);
     rooms_init(&fake->rooms, &fake->loop, &fake_ops, fake, limits ? limits : &usual, &fake->counters);
+    fake_store_init(&fake->store);
+    fake->rooms.store = &fake->store.base;
     fake->rooms.slice = 0; /* one event each, however little it takes */
     return fake;
 }
@@ -367,6 +403,7 @@ static inline struct room *fake_room(struct fake *fake, const char *id)
 static inline void fake_end(struct fake *fake)
 {
     rooms_drop(&fake->rooms);
+    fake_store_settle(&fake->store);
     loop_step(&fake->loop);
     while (!list_empty(&fake->peers))
         fake_gone(container_of(fake->peers.next, struct fake_peer, link));
@@ -380,6 +417,7 @@ static inline void fake_end(struct fake *fake)
     assert_int_equal(fake->rooms.staged.count, 0);
     assert_true(!rooms_busy(&fake->rooms) && list_empty(&fake->rooms.idle));
     rooms_fini(&fake->rooms);
+    fake_store_fini(&fake->store);
     assert_int_equal(fake->party.refs, 0);
     loop_fini(&fake->loop);
     buf_fini(&fake->log);

@@ -12,6 +12,7 @@
 #include "room/private.h"
 #include "script/script.h"
 #include "script/vm.h"
+#include "store/sqlite.h"
 
 #include <sys/mman.h>
 
@@ -27,6 +28,7 @@ struct world {
     struct script script;
     struct script_ops ops; /* script_ops, with an open that follows fail_in */
     struct rooms rooms;
+    struct store *store; /* that of all rooms that are begun; NULL: none */
     struct buf said;
     struct list peers;   /* of struct world_peer, those with a transport */
     struct list asked;   /* of struct asked */
@@ -503,6 +505,19 @@ static inline void world_begin_rooms(struct world *world)
                                  .inbox = world->project->config.limits.room_memory};
     world->empty = false;
     rooms_init(&world->rooms, &world->loop, &world->ops, &world->script, &limits, &world->counters);
+    world->rooms.store = world->store;
+}
+
+/* Rooms store in a folder of the world's. */
+static inline void world_open_store(struct world *world)
+{
+    char folder[PATH_MAX];
+    struct buf error = {0};
+
+    assert_true(snprintf(folder, sizeof folder, "%s/data", world->files.root) < (int)sizeof folder);
+    if (store_open_sqlite(folder, 1, &error, &world->store) != 0)
+        fail_msg("%.*s", (int)error.len, (char *)error.data);
+    world->rooms.store = world->store;
 }
 
 /* Drops what is left of the rooms, ends the transports, and checks that nothing remains. */
@@ -510,6 +525,7 @@ static inline void world_end_rooms(struct world *world)
 {
     rooms_drop(&world->rooms);
     loop_step(&world->loop);
+    world_wait(world, world->loop.n_jobs == 0); /* the store is done with them */
     while (!list_empty(&world->peers))
         world_gone(container_of(world->peers.next, struct world_peer, link));
     world_forget_asked(world);
@@ -612,6 +628,8 @@ static inline struct world *world_of_file(const char *name)
 static inline void world_end(struct world *world)
 {
     world_end_rooms(world);
+    if (world->store) /* else it is the test's own */
+        store_close(world->store);
     script_fini(&world->script);
     loop_fini(&world->loop);
     project_unref(world->project);

@@ -86,6 +86,75 @@ static void commands(void **state)
     cli_fini(&cli);
 }
 
+static void storage_commands(void **state)
+{
+    (void)state;
+    struct cli cli;
+
+    assert_parses(&cli, ARGS("rooms", "dir", "--json", "--party", "p", "--prefix=x"));
+    assert_int_equal(cli.command, COMMAND_ROOMS);
+    assert_true(cli.json);
+    assert_string_equal(cli.directory, "dir");
+    assert_string_equal(cli.party, "p");
+    assert_string_equal(cli.prefix, "x");
+    cli_fini(&cli);
+
+    assert_parses(&cli, ARGS("storage", "get", "p", "r", "k", "--data", "d"));
+    assert_int_equal(cli.command, COMMAND_GET);
+    assert_string_equal(cli.directory, ".");
+    assert_string_equal(cli.data, "d");
+    assert_string_equal(cli.party, "p");
+    assert_string_equal(cli.room, "r");
+    assert_string_equal(cli.key, "k");
+    cli_fini(&cli);
+
+    /* A number below 0 is a value, wherever options stand; so is "-". */
+    assert_parses(&cli, ARGS("storage", "put", "dir", "p", "r", "k", "-7", "--data", "d"));
+    assert_string_equal(cli.directory, "dir");
+    assert_string_equal(cli.data, "d");
+    assert_string_equal(cli.value, "-7");
+    cli_fini(&cli);
+    assert_parses(&cli, ARGS("storage", "put", "p", "r", "k", "-"));
+    assert_string_equal(cli.value, "-");
+    cli_fini(&cli);
+    assert_parses(&cli, ARGS("storage", "put", "--data=d", "--", "p", "r", "--k", "--v"));
+    assert_string_equal(cli.key, "--k");
+    assert_string_equal(cli.value, "--v");
+    cli_fini(&cli);
+
+    assert_parses(&cli, ARGS("storage", "backup", "to"));
+    assert_string_equal(cli.directory, ".");
+    assert_string_equal(cli.target, "to");
+    cli_fini(&cli);
+    assert_parses(&cli, ARGS("storage", "backup", "dir", "to"));
+    assert_string_equal(cli.directory, "dir");
+    assert_string_equal(cli.target, "to");
+    cli_fini(&cli);
+    assert_parses(&cli, ARGS("storage", "export", "--party", "p", "--room", "r"));
+    assert_string_equal(cli.directory, ".");
+    assert_string_equal(cli.room, "r");
+    cli_fini(&cli);
+    assert_parses(&cli, ARGS("storage", "--help"));
+    assert_int_equal(cli.command, COMMAND_HELP);
+    cli_fini(&cli);
+    assert_parses(&cli, ARGS("storage", "put", "--help"));
+    assert_int_equal(cli.command, COMMAND_HELP);
+    cli_fini(&cli);
+}
+
+static void the_data_folder(void **state)
+{
+    (void)state;
+    char path[PATH_MAX];
+    struct cli cli = {.directory = "my-app"};
+
+    assert_int_equal(cli_data_folder(&cli, path), 0);
+    assert_string_equal(path, "my-app/.festa");
+    cli.data = "elsewhere";
+    assert_int_equal(cli_data_folder(&cli, path), 0);
+    assert_string_equal(path, "elsewhere");
+}
+
 static void what_is_not_said(void **state)
 {
     (void)state;
@@ -264,7 +333,8 @@ static void the_help_is_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commands),          cmocka_unit_test(what_is_not_said),
+        cmocka_unit_test(commands),          cmocka_unit_test(storage_commands),
+        cmocka_unit_test(the_data_folder),   cmocka_unit_test(what_is_not_said),
         cmocka_unit_test(every_option),      cmocka_unit_test(values),
         cmocka_unit_test(wrong_usage),       cmocka_unit_test(nothing_at_all_gets_the_help),
         cmocka_unit_test(the_help_is_whole),

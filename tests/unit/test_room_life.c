@@ -486,7 +486,6 @@ static void timers_of_a_vm_end_with_it(void **state)
     fake_request(fake, room, &x, "x");
     room_timer_due(room, "t");
     room_hold(room);
-    room->input_closed = true;
     fake_wake(fake, 0);
     fake_run(fake);
     fake_expect(fake, "r:start; r:wake; r:end; x = 500");

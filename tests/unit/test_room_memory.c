@@ -117,7 +117,7 @@ static enum act act(struct fake *fake, struct room *room, struct event *event)
     case EVENT_MESSAGE:
         (void)try_send(room, NULL);
         if (event->len && event->data[0] == 'w')
-            room_wrote(room);
+            fake_write(room);
         if (event->len && event->data[0] == 'c')
             (void)room_close_peer(peer, 4000, "bye", 3);
         return ACT_WAIT;
@@ -128,6 +128,8 @@ static enum act act(struct fake *fake, struct room *room, struct event *event)
     case EVENT_TIMER:
     case EVENT_WAKE:
     case EVENT_RELOAD:
+    case EVENT_CHANGE:
+    case EVENT_ALARM:
     case EVENT_STOP: break;
     }
     return ACT_DONE;
@@ -176,7 +178,7 @@ static void play(struct fake *fake, struct fake_exchange *requests)
         fake_request(fake, room, &requests[1], "y");
         connect_peer(fake, room, "held back");
         turns(fake);
-        room_durable(room, room->written);
+        fake_durable(room, room->written);
         fake_queue(fake);
         room_timer_due(room, "t");
         for (size_t i = 0; i < 6; i++)
@@ -193,7 +195,7 @@ static void play(struct fake *fake, struct fake_exchange *requests)
         assert_true(n < 1000);
         list_each_safe(it, &fake->rooms.all) {
             struct room *left = container_of(it, struct room, in_all);
-            room_durable(left, left->written);
+            fake_durable(left, left->written);
         }
         turns(fake);
     }
@@ -299,14 +301,14 @@ static void a_gap_in_withheld_output_closes_all(void **state)
     fake_forget(fake);
     fake->no_memory = true;
     room_turn_begin(room);
-    room_wrote(room);
+    fake_write(room);
     assert_int_equal(try_send(room, NULL), 0);
     n_allocations = 0;
     fail_from = 1; /* of the queue at the gate */
     fail_to = 2;
     room_turn_end(room);
     fake_expect(fake, "a close 1011; b close 1011");
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "");
     fake_end(fake);
 }

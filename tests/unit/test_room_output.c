@@ -11,12 +11,12 @@ static enum act obey(struct fake *fake, struct room *room, struct event *event)
     enum act act = ACT_DONE;
 
     if (event->kind == EVENT_REQUEST && fake->user)
-        room_wrote(room);
+        fake_write(room);
     if (event->kind != EVENT_MESSAGE && event->kind != EVENT_ERROR)
         return ACT_DONE;
     for (size_t i = 0; i < event->len; i++) {
         switch (event->data[i]) {
-        case 'w': room_wrote(room); break;
+        case 'w': fake_write(room); break;
         case 's':
             assert_int_equal(fake_send(event->peer, (const char *)(char[]){(char)event->data[0], '\0'}), 0);
             break;
@@ -74,12 +74,12 @@ static void output_waits_for_the_writes_before_it(void **state)
     fake_expect(fake, "r:message a 2sw; r:message a 3s; r:message a 4wsb; r:message a 5s");
     assert_int_equal(room->written, 2);
 
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a send 2; a send 3");
     message(a, "6s");
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "r:message a 6s");
-    room_durable(room, 2);
+    fake_durable(room, 2);
     fake_expect(fake, "a send 4; broadcast all to a; a send 5; a send 6");
     message(a, "7s");
     fake_expect(fake, "r:message a 7s; a send 7");
@@ -97,7 +97,7 @@ static void several_writes_may_become_durable_at_once(void **state)
     message(a, "3wws");
     assert_int_equal(a->peer.room->written, 3);
     fake_forget(fake);
-    room_durable(a->peer.room, 3);
+    fake_durable(a->peer.room, 3);
     fake_expect(fake, "a send 1; a send 2; a send 3");
     fake_end(fake);
 }
@@ -111,7 +111,7 @@ static void one_room_s_gate_is_not_another_s(void **state)
     message(a, "1wb");
     message(b, "2b");
     fake_expect(fake, "r:message a 1wb; s:message b 2b; broadcast all to b");
-    room_durable(a->peer.room, 1);
+    fake_durable(a->peer.room, 1);
     fake_expect(fake, "broadcast all to a");
     fake_end(fake);
 }
@@ -136,7 +136,7 @@ static void everything_that_a_room_says_waits(void **state)
     assert_int_equal(fake->n_exchanges, 1);
     assert_int_equal(room->n_open, 0); /* the script has answered */
     assert_false(peer_open(&b->peer));
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "x = 200 r; b join; b accept; broadcast all to a b; b close 4000 bye; a send f");
     fake_end(fake);
 }
@@ -149,7 +149,7 @@ static void a_failed_handler_s_output_waits_for_its_writes(void **state)
 
     message(a, "wsf");
     fake_expect(fake, "r:message a wsf");
-    room_durable(a->peer.room, 1);
+    fake_durable(a->peer.room, 1);
     fake_expect(fake, "a send w");
     fake_end(fake);
 }
@@ -159,7 +159,7 @@ static enum act refuse_later(struct fake *fake, struct room *room, struct event 
     (void)fake;
     if (event->kind != EVENT_START)
         return ACT_DONE;
-    room_wrote(room);
+    fake_write(room);
     return ACT_FAIL;
 }
 
@@ -179,7 +179,7 @@ static void a_refusal_waits_too(void **state)
     fake_expect(fake, "r:start; r:end; r:start; r:request x");
     assert_null(a->peer.room);
     fake_gone(a); /* it does not wait for its refusal */
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a refuse 500; x = 200 r");
     assert_int_equal(fake->n_peers, 0);
     fake_end(fake);
@@ -198,7 +198,7 @@ static void peers_may_go_while_their_output_waits(void **state)
     assert_int_equal(room->n_peers, 1);
     assert_int_equal(fake->n_peers, 2); /* the queue holds it */
     fake_forget(fake);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a send 1; broadcast all to b");
     assert_int_equal(fake->n_peers, 1);
     fake_end(fake);
@@ -225,7 +225,7 @@ static void a_room_stays_until_its_writes_are_durable(void **state)
     fake_request(fake, room, &x, "x");
     fake_run(fake);
     assert_false(list_linked(&room->in_idle));
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_true(list_linked(&room->in_idle));
     fake_wait(fake, no_rooms);
     fake_expect(fake, "r:start; r:request x; x = 200 r; r:stop; r:end");
@@ -243,7 +243,7 @@ static void a_silent_write_keeps_the_room_too(void **state)
     fake_gone(a);
     fake_run(fake);
     assert_false(list_linked(&room->in_idle));
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_true(list_linked(&room->in_idle));
     fake_end(fake);
 }
@@ -252,7 +252,7 @@ static enum act writes_in_stop(struct fake *fake, struct room *room, struct even
 {
     (void)fake;
     if (event->kind == EVENT_STOP)
-        room_wrote(room);
+        fake_write(room);
     return ACT_DONE;
 }
 
@@ -279,13 +279,13 @@ static void what_on_stop_wrote_is_durable_before_the_room_goes(void **state)
     fake_run(fake);
     fake_expect(fake, "");
     fake->handler = NULL;
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "r:end");
     fake_run(fake);
     fake_expect(fake, "r:start; r:request y; y = 200 r");
     fake->handler = writes_in_stop;
     fake_wait(fake, is_stopped);
-    room_durable(room, 2);
+    fake_durable(room, 2);
     assert_int_equal(fake->rooms.n_rooms, 0);
     fake_end(fake);
 }
@@ -322,12 +322,12 @@ static void a_queue_that_is_always_fed_does_not_grow(void **state)
     for (uint64_t i = 1; i <= 10000; i++) {
         fake_message(a, "wsss");
         loop_step(&fake->loop);
-        room_durable(room, i);
+        fake_durable(room, i);
         fake_forget(fake);
     }
     assert_true(mallinfo2().uordblks <= held + 131072); /* all of it would be 30,000 effects */
     assert_int_equal(room->outq.count, 60);
-    room_durable(room, room->written);
+    fake_durable(room, room->written);
     assert_int_equal(room->outq.count + room->outq.bytes, 0);
     assert_null(room->outq.head); /* a room that has nothing at the gate keeps nothing for it */
     fake_end(fake);
@@ -346,20 +346,20 @@ static void all_that_output_takes_is_counted(void **state)
     for (size_t n = 0; n <= 3; n++) {
         int rc = 0;
         room_turn_begin(room);
-        room_wrote(room);
+        fake_write(room);
         size_t before = mallinfo2().uordblks;
         while (rc == 0)
             rc = fake_broadcast(room, "", few, n);
         assert_int_equal(rc, -ENOBUFS);
         size_t taken = mallinfo2().uordblks - before, counted = fake->rooms.staged.bytes;
         assert_in_range(counted, 999000, 1000000);
-#ifndef FESTA_PLAIN_ALLOC /* sanitizers have a malloc of their own */
+#if !defined(FESTA_PLAIN_ALLOC) && !defined(__SANITIZE_THREAD__) /* sanitizers have a malloc of their own */
         assert_in_range(taken, counted / 10 * 9, counted / 10 * 11);
 #else
         (void)taken;
 #endif
         room_turn_end(room);
-        room_durable(room, room->written);
+        fake_durable(room, room->written);
         fake_forget(fake);
     }
     assert_int_equal(a->peer.refs, 2);
@@ -400,7 +400,7 @@ static void long_queues_leave_in_order(void **state)
 
     for (unsigned turn = 1; turn <= 50; turn++) {
         room_turn_begin(room);
-        room_wrote(room);
+        fake_write(room);
         for (unsigned i = 0; i < turn; i++) {
             snprintf(text, sizeof text, "%u", turn * 100 + i);
             assert_int_equal(fake_send(&a->peer, text), 0);
@@ -412,7 +412,7 @@ static void long_queues_leave_in_order(void **state)
         for (unsigned i = 0; i < turn; i++)
             assert_int_equal(buf_printf(&expected, "%sa send %u", i ? "; " : "", turn * 100 + i), 0);
         assert_int_equal(buf_append(&expected, "", 1), 0);
-        room_durable(room, turn);
+        fake_durable(room, turn);
         fake_expect(fake, (const char *)expected.data);
     }
     assert_int_equal(room->outq.count + room->outq.bytes, 0);
@@ -430,14 +430,14 @@ static void bytes_are_given_back(void **state)
     struct peer *without[] = {&a->peer};
 
     room_turn_begin(room);
-    room_wrote(room);
+    fake_write(room);
     assert_int_equal(room_send(&a->peer, data, true), 0);
     assert_int_equal(room_broadcast(room, data, true, without, 1), 0);
     assert_int_equal(room_broadcast(room, data, false, NULL, 0), 0);
     room_turn_end(room);
     assert_int_equal(data->refs, 4);
     assert_int_equal(a->peer.refs, 4); /* its transport's, the room's, and two in the queue */
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_expect(fake, "a send 12345 binary; broadcast 12345 binary to; broadcast 12345 to a");
     assert_int_equal(data->refs, 1);
     assert_int_equal(a->peer.refs, 2);
@@ -457,10 +457,10 @@ static void what_waits_for_a_peer_is_counted(void **state)
     room_turn_begin(room);
     assert_int_equal(fake_send(&a->peer, "12345"), 0);
     assert_int_equal(room_peer_pending(&a->peer), 105);
-    room_wrote(room);
+    fake_write(room);
     room_turn_end(room);
     assert_int_equal(room_peer_pending(&a->peer), 105);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_int_equal(room_peer_pending(&a->peer), 100);
     fake_end(fake);
 }
@@ -476,7 +476,7 @@ static void output_is_bounded(void **state)
     int n;
 
     room_turn_begin(room);
-    room_wrote(room);
+    fake_write(room);
     for (n = 0; fake_send(&a->peer, "") == 0; n++) /* what is empty takes memory too */
         assert_true(n < 10000);
     assert_int_equal(fake_send(&a->peer, ""), -ENOBUFS);
@@ -487,7 +487,7 @@ static void output_is_bounded(void **state)
     assert_int_equal(room_close_peer(&a->peer, 1000, "", 0), 0);
     room_turn_end(room);
     assert_int_equal(a->peer.staged, 0);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     assert_int_equal(room->outq.bytes, 0);
     fake_end(fake);
 }
@@ -558,13 +558,13 @@ static void an_opening_gate_may_bring_events(void **state)
 
     fake->handler = answer_and_tell;
     room_turn_begin(a->peer.room);
-    room_wrote(a->peer.room);
+    fake_write(a->peer.room);
     room_turn_end(a->peer.room);
     chain.first = (struct fake_exchange){.exchange = {.respond = respond_and_ask}, .fake = fake, .name = "x"};
     fake->n_exchanges++;
     room_request(a->peer.room, fake_http_request(), &chain.first.exchange);
     fake_run(fake);
-    room_durable(a->peer.room, 1);
+    fake_durable(a->peer.room, 1);
     fake_run(fake);
     fake_expect(fake, "r:request x; x = 200 r; r:request y; broadcast r to a; y = 200 r; broadcast r to a");
     fake_end(fake);
@@ -590,7 +590,7 @@ static void a_room_does_not_stop_while_its_gate_opens(void **state)
     message(b, "1s");
     rooms_stop(&fake->rooms, FAKE_DEADLINE_MS, fake_on_empty, fake);
     fake_forget(fake);
-    room_durable(room, 1);
+    fake_durable(room, 1);
     fake_run(fake);
     fake_expect(fake, "a close 4000 bye; r:close a 4000 clean; b send 1; r:stop; r:end");
     fake_end(fake);
@@ -625,10 +625,41 @@ static void answers_are_given_once(void **state)
     fake_end(fake);
 }
 
+/* What is sent to a room while the disk is behind waits where it comes from. */
+static void a_room_whose_output_waits_takes_nothing_in(void **state)
+{
+    (void)state;
+    const struct room_limits some = {.events = 64, .handlers = 8, .idle_ms = 1000000, .output = 64u << 20};
+    struct fake *fake = fake_begin(&some);
+    struct fake_peer *a = open_room(fake, "r", "a");
+    struct room *room = a->peer.room;
+    struct bytes *data = bytes_new(1u << 20);
+    struct fake_exchange x;
+
+    memset(data->data, 'x', data->len);
+    message(a, "w");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(room_send(&a->peer, data, true), 0);
+    assert_true(room_peer_ready(&a->peer));
+    assert_int_equal(room_send(&a->peer, data, true), 0);
+    fake_forget(fake);
+    assert_false(room_peer_ready(&a->peer));
+    a->blocked = true;
+    fake_request(fake, room, &x, "x");
+    fake_expect(fake, "x = 503");
+    fake_durable(room, 1);
+    assert_true(strstr((char *)fake->log.data, "a resume") != NULL);
+    assert_true(room_peer_ready(&a->peer));
+    fake_forget(fake);
+    bytes_unref(data);
+    fake_end(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_turn_that_writes_nothing_passes),
+        cmocka_unit_test(a_room_whose_output_waits_takes_nothing_in),
         cmocka_unit_test(output_waits_for_the_writes_before_it),
         cmocka_unit_test(several_writes_may_become_durable_at_once),
         cmocka_unit_test(one_room_s_gate_is_not_another_s),

@@ -133,7 +133,7 @@ static void act_once(struct history *history, struct room *room)
         break;
     case 5:
         if (once_in(3))
-            room_wrote(room);
+            fake_write(room);
         break;
     case 6:
         if (room->n_holds > 0 && once_in(2))
@@ -157,8 +157,8 @@ static enum act act(struct fake *fake, struct room *room, struct event *event)
     if (event && event->exchange && once_in(4))
         room_respond(room, event, http_response_text(200, "early"));
     for (uint64_t number = first; number <= history->n_sends; number++)
-        history->gate[number] = room->written + room->wrote;
-    seen.held_back += history->n_sends >= first && room->written + room->wrote > room->durable;
+        history->gate[number] = room->written + fake_has_written(room);
+    seen.held_back += history->n_sends >= first && room->written + fake_has_written(room) > room->durable;
     if (once_in(4)) {
         seen.waits++;
         return ACT_WAIT;
@@ -225,7 +225,7 @@ static void wake_some(struct fake *fake)
 static void some_durable(struct fake *fake)
 {
     struct room *room = some_room(fake);
-    room_durable(room, room->durable + dice(room->written - room->durable + 1));
+    fake_durable(room, room->durable + dice(room->written - room->durable + 1));
 }
 
 static void end_transport(struct fake_peer *peer)
@@ -313,7 +313,7 @@ static void stop_calmly(struct history *history)
         wake_some(fake);
         list_each_safe(it, &fake->rooms.all) {
             struct room *room = container_of(it, struct room, in_all);
-            room_durable(room, room->written);
+            fake_durable(room, room->written);
         }
         loop_step(&fake->loop);
         fake_forget(fake);

@@ -207,12 +207,12 @@ static void writes_become_durable_first(void **state)
     fake_run(fake);
     fake_forget(fake);
     room_turn_begin(room);
-    room_wrote(room);
+    fake_write(room);
     room_turn_end(room);
     stop(fake, LONG_MS);
     fake_run(fake);
     fake_expect(fake, "");
-    room_durable(room, 1);
+    fake_durable(room, 1);
     finish(fake);
     fake_expect(fake, "r:stop; r:end");
     fake_end(fake);

@@ -197,8 +197,7 @@ static void mistakes(void **state)
         {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},
         {"return { tls = {} }", "tls is not available yet"},
         {"return { crons = { cleanup = '*/5 * * * *' } }", "crons is not available yet"},
-        {"return { limits = { storageKey = 10 } }", "limits.storageKey is not available yet"},
-        {"return { limits = { storageValue = 10 } }", "limits.storageValue is not available yet"},
+        {"return { limits = { storageValue = 10 } }", "limits.storageValue is a whole number from 16"},
         /* the file as a whole */
         {"", "festa.lua: must return a table; it returned nil"},
         {"return 5", "must return a table; it returned number"},

@@ -147,6 +147,28 @@ static const struct life lives[] = {
      "  return { f(), shared.name, tostring({}), string.format('%s %d', self, 1), #crypto.randomUUID() }\n"
      "end\n"
      "return P\n"},
+    {"storage",
+     "local P = {}\n"
+     "function P:onStart() self.n = party.storage.get('n') or 0 end\n"
+     "function P:onConnect(c) party.storage.put('c' .. c.id, { id = c.id, tags = c.tags }) end\n"
+     "function P:onMessage(m, c)\n"
+     "  local storage = party.storage\n"
+     "  storage:put({ a = m, b = { 1, { c = 2.5 } }, n = self.n + 1 })\n"
+     "  for key, value in storage:list({ prefix = 'c', reverse = true }) do c:send(key .. value.id) end\n"
+     "  pcall(storage.transaction, function(txn)\n"
+     "    txn:put('t', 1) txn:delete({ 'a', 'x' }) txn:deleteAll() txn:put('u', txn.get('y') or 1)\n"
+     "    if m == 'again' then txn:rollback() else error(m) end\n"
+     "  end)\n"
+     "  storage:sync()\n"
+     "  for key in storage:list({ startAfter = 'a', limit = 3 }) do storage:delete(key) end\n"
+     "end\n"
+     "function P:onClose(c) party.storage.delete('c' .. c.id) end\n"
+     "function P:onStop() party.storage.put('stopped', true) end\n"
+     "function P:onRequest(request)\n" PING "  party.storage.setAlarm(5e12)\n"
+     "  local found = party.storage.get({ 'a', 'b', 'z', 'canna' })\n"
+     "  return { found = found.b, alarm = party.storage.getAlarm() }\n"
+     "end\n"
+     "return P\n"},
     {"libraries",
      "local P = {}\n"
      "function P:onMessage(m, c)\n"
@@ -169,7 +191,10 @@ static struct world *open_life(const struct life *life)
     project_files_write(&world->files, "lib/shared.lua", "return { name = 'shared' }");
     project_files_write(&world->files, "lib/late.lua",
                         "return { shout = function(m) return m:upper() .. '!' end }");
-    return world_open(world);
+    world_open(world);
+    if (strcmp(life->name, "storage") == 0)
+        world_open_store(world);
+    return world;
 }
 
 /* A message of a peer whose transport still listens. */

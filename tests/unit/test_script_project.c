@@ -188,7 +188,6 @@ static void handlers_are_checked(void **state)
         {"return { onXyzzyPlugh = function() end }", "parties/main.lua:1: onXyzzyPlugh is no handler\n"},
         {"return {\n  onStart = 'x',\n}", "parties/main.lua:2: onStart is a string, not a function"},
         {"return { getConnectionTags = {} }", "getConnectionTags is a table, not a function"},
-        {"return { onAlarm = function() end }", "onAlarm is not available yet in this version"},
         {"return { onBeforeConnect = function() end }", "onBeforeConnect is not available yet"},
         {"return { onBeforeRequest = function() end }", "onBeforeRequest is not available yet"},
         {"return { onFetch = function() end }", "onFetch is not available yet"},
@@ -200,8 +199,7 @@ static void handlers_are_checked(void **state)
         {"return { options = {\n duplicateId = 'reject all' } }",
          "parties/main.lua:2: duplicateId is one of \"allow\", \"replace\" and \"reject\""},
         {"return { options = { duplicateId = 1 } }", "duplicateId is one of"},
-        {"return { options = { persist = true } }", "persist = true is not available yet in this version"},
-        {"return { options = { hibernate = true } }", "hibernate = true is not available yet"},
+        {"return { options = { hibernate = 1 } }", "hibernate is a number, not true or false"},
         {"return { options = { persist = 'yes' } }", "persist is a string, not true or false"},
         {"return { options = { 1 } }", "options has a number as a key"},
     };
@@ -215,7 +213,7 @@ static void what_a_party_may_have(void **state)
 {
     (void)state;
     static const char source[] =
-        "local P = { options = { duplicateId = 'replace', persist = false, hibernate = false } }\n"
+        "local P = { options = { duplicateId = 'replace', persist = true, hibernate = true } }\n"
         "function P:onStart() end function P:onConnect() end function P:onMessage() end function P:onClose() "
         "end\n"
         "function P:onError() end function P:onRequest() end function P:onStop() end\n"

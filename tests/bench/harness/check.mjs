@@ -88,8 +88,21 @@ async function checkIdle(WebSocket, port) {
     await (await open(WebSocket, port, "/parties/idle/check")).close();
 }
 
-/** Throws if the server on `port` behaves otherwise than the benchmark's parties; `WebSocket` is npm ws's. */
-export async function check(WebSocket, port) {
+/** Only of a server that stores. */
+async function checkStorage(WebSocket, port) {
+    for (const party of ["hotget", "store"]) {
+        const socket = await open(WebSocket, port, `/parties/${party}/check`);
+        socket.send("kept");
+        assert.equal(await socket.next(), "kept", party);
+        await socket.close();
+    }
+}
+
+/**
+ * Throws if the server on `port` behaves otherwise than the benchmark's parties; `WebSocket` is npm ws's. Resolves with
+ * whether it stores what it is to store; `older`: it may not.
+ */
+export async function check(WebSocket, port, { storage, older }) {
     let timer;
     const late = new Promise((_, reject) => {
         timer = setTimeout(() => reject(new Error("no answer in time")), DEADLINE);
@@ -99,9 +112,14 @@ export async function check(WebSocket, port) {
         await checkRoom(WebSocket, port);
         await checkMessageServer(WebSocket, port);
         await checkIdle(WebSocket, port);
+        if (!storage) return false;
+        return checkStorage(WebSocket, port).then(() => true, (error) => {
+            if (older) return false;
+            throw error;
+        });
     };
     try {
-        await Promise.race([all(), late]);
+        return await Promise.race([all(), late]);
     } finally {
         clearTimeout(timer);
     }

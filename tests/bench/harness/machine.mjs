@@ -81,14 +81,14 @@ function newest(files) {
 }
 
 /** Builds a C program of this folder unless it is newer than its sources; returns its path. */
-function build(name, sources) {
+function build(name, sources, libraries = []) {
     const binary = join(BUILD, name);
     const age = statSync(binary, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (age > newest(sources)) return binary;
     mkdirSync(BUILD, { recursive: true });
     const units = sources.filter((file) => file.endsWith(".c"));
     const flags = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"];
-    const made = spawnSync("cc", [...flags, "-o", binary, ...units], { stdio: "inherit" });
+    const made = spawnSync("cc", [...flags, "-o", binary, ...units, ...libraries], { stdio: "inherit" });
     if (made.error) throw new Error(`cc: ${made.error.message}`);
     if (made.status !== 0) throw new Error(`${name} does not compile`);
     return binary;
@@ -99,5 +99,6 @@ export function buildPrograms() {
     return {
         partyload: build("partyload", readdirSync(folder).map((file) => join(folder, file))),
         floor: build("floor", [join(BENCH, "floor.c")]),
+        sqlite: build("sqlite", [join(BENCH, "sqlite.c")], ["-lsqlite3"]),
     };
 }

@@ -1,11 +1,19 @@
 /**
  * What is measured: for each mode the load generator's arguments, and what one operation is. Most modes
- * report CPU, rate and latency; those with `memory` report bytes for each of what it names.
+ * report CPU, rate and latency; those with `memory` report bytes for each of what it names. Where a message stands for
+ * several operations, `times` says how many.
  *
- * `rooms: true` marks what needs real rooms, which the kernel's floor does not have.
+ * `rooms: true` marks what needs real rooms, which the kernel's floor does not have; `storage` what only Festa does:
+ * it is measured beside SQLite alone (sqlite.c) with as many writers as it says, and on both cores.
  */
 
 const party = (name) => ["--path", `/parties/${name}/room-%d`];
+const VALUE_BYTES = 100;
+const puts = (rooms) => ({
+    title: `${VALUE_BYTES} B put under a key, then answered to the sender; ${rooms} rooms, one writer each`,
+    operation: "messages", rooms: true, storage: { writers: rooms, bytes: VALUE_BYTES },
+    load: ["echo", "-c", String(rooms), "-r", String(rooms), "-s", String(VALUE_BYTES), ...party("store")],
+});
 const MANY_PORTS = ["--sources", "16"];   // more client addresses: ports in TIME_WAIT do not run out
 
 export const MODES = {
@@ -54,6 +62,13 @@ export const MODES = {
     churn: {
         title: "connect, upgrade, one echo, close handshake; 64 at a time", operation: "cycles",
         load: ["churn", "-c", "64", ...MANY_PORTS, ...party("echo")],
+    },
+    put1: puts(1),
+    put64: puts(64),
+    put1000: puts(1000),
+    hotget: {
+        title: "get of a value that the room knows, 1,000 in one handler", operation: "messages", times: 1000,
+        rooms: true, storage: {}, load: ["echo", "-c", "4", "-r", "4", "-P", "4", ...party("hotget")],
     },
     idle: {
         title: "10,000 sockets in 1,000 rooms that exist already", memory: "socket", rooms: true,

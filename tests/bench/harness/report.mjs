@@ -22,9 +22,10 @@ export function figures(mode, raw) {
         bytes: raw.bytes_per_room, perSecond: raw.rooms_per_s, p99: raw.p99_us,
         rssBefore: raw.rss_before_MB, rss: raw.rss_after_MB,
     };
+    const times = mode.times ?? 1;
     return {
-        cpu: raw.cpu_s_per_M, user: (100 * raw.server_user_pct) / raw.server_cpu_pct,
-        perSecond: raw[`${mode.operation}_per_s`], p50: raw.p50_us, p99: raw.p99_us, load: raw.client_cpu_pct,
+        cpu: raw.cpu_s_per_M / times, user: (100 * raw.server_user_pct) / raw.server_cpu_pct,
+        perSecond: raw[`${mode.operation}_per_s`] * times, p50: raw.p50_us, p99: raw.p99_us, load: raw.client_cpu_pct,
     };
 }
 
@@ -67,7 +68,8 @@ function ratio(of, to) {
 }
 
 function columns(mode, all) {
-    const others = all.festa2 ? [...THIRD, "festa"] : THIRD;
+    const before = all.before ? ["before"] : [];
+    const others = mode.storage ? before : [...THIRD, ...(all.festa2 ? ["festa"] : []), ...before];
     const against = (name, title) => others.map((other) => [
         `${title} ÷ ${other}`, (row, all) => ratio(row[name], all[other]?.[name]),
     ]);
@@ -83,10 +85,14 @@ function columns(mode, all) {
     ];
     const load = [
         ["CPU µs/op", (row) => digits3(row.cpu)],
-        [`${mode.operation}/s`, (row) => short(row.perSecond)],
+        [`${mode.times ? "operations" : mode.operation}/s`, (row) => short(row.perSecond)],
         ["p50 µs", (row) => digits3(row.p50)],
         ["p99 µs", (row) => digits3(row.p99)],
         ...against("cpu", "CPU"),
+        ...(mode.storage?.writers ? [
+            ["rate ÷ sqlite", (row, all) => ratio(row.perSecond, all.sqlite?.perSecond)],
+            ["p50 ÷ sqlite", (row, all) => ratio(row.p50, all.sqlite?.p50)],
+        ] : []),
         ["user", (row) => percent(row.user)],
         ["load core", (row) => percent(row.load)],
     ];
@@ -110,7 +116,7 @@ export function modeTable(name, mode, all, faulty) {
 /** Festa's cost in each mode as a multiple of the others', or null if Festa was not measured. */
 export function summary(modes, results) {
     const others = ["floor", ...THIRD];
-    const rows = Object.entries(results).filter(([, all]) => all.festa).map(([name, all]) => {
+    const rows = Object.entries(results).filter(([name, all]) => all.festa && !modes[name].storage).map(([name, all]) => {
         const figure = modes[name].memory ? "bytes" : "cpu";
         const mine = all.festa[figure];
         return [name, digits3(mine), ...others.map((other) => ratio(mine, all[other]?.[figure]))];

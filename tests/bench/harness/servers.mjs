@@ -40,24 +40,33 @@ function lack(file, hint = "") {
 
 /**
  * The servers by name. Each has `command(port, data)`, `version()`, `missing` (why it cannot be started,
- * or null), `rooms` (false: the floor, which has none) and `spread` (it runs on the load's core too).
+ * or null), `rooms` (false: the floor, which has none) and `spread` (it runs on the load's core too). SQLite is no
+ * server: `alone(storage, secs, data)` is the command of a whole measurement.
  */
-export function servers({ festa, floor }) {
+export function servers({ festa, before, floor, sqlite }) {
     const architecture = process.arch === "arm64" ? "aarch64" : process.arch;
     const bun = join(MODULES, "@oven", `bun-linux-${architecture}`, "bin", "bun");
-    const ours = (threads) => ({
+    const ours = (threads, program = festa) => ({
         command: (port, data) => [
-            festa, "run", join(BENCH, "project"), "--port", String(port), "--host", "127.0.0.1",
+            program, "run", join(BENCH, "project"), "--port", String(port), "--host", "127.0.0.1",
             "--threads", String(threads), "--data", data, "--log-level", "warn",
         ],
-        version: () => spawnSync(festa, ["version"], { encoding: "utf8" }).stdout?.trim() || null,
+        version: () => spawnSync(program, ["version"], { encoding: "utf8" }).stdout?.trim() || null,
         rooms: true,
+        storage: true,
         spread: threads > 1,
-        missing: lack(festa, " (build it first)"),
+        missing: lack(program, " (build it first)"),
     });
     return {
         festa: ours(1),
         festa2: ours(2),
+        ...(before && { before: { ...ours(1, before), older: true } }),
+        sqlite: {
+            alone: ({ writers, bytes }, secs, data) => [sqlite, writers, bytes, secs, secs / 3, data].map(String),
+            version: () => null,
+            rooms: false,
+            missing: null,
+        },
         floor: {
             command: (port) => [floor, String(port), "cork"],
             version: () => null,
@@ -96,11 +105,17 @@ function canConnect(port) {
     });
 }
 
+/** A folder for a server's data, and what removes it. */
+export function dataFolder() {
+    const path = mkdtempSync(join(tmpdir(), "festa-bench-"));
+    return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
 /** Starts a server on a core and waits until it listens; returns { pid, port, ended(), said(), stop() }. */
 export async function launch(server, core) {
     const port = await freePort();
-    const data = mkdtempSync(join(tmpdir(), "festa-bench-"));
-    const child = start(core, server.command(port, data));
+    const data = dataFolder();
+    const child = start(core, server.command(port, data.path));
     let said = "";
     const listen = (chunk) => { said = (said + chunk).slice(-2000); };
     child.stdout.on("data", listen);
@@ -113,7 +128,7 @@ export async function launch(server, core) {
         const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE);
         await closed;
         clearTimeout(late);
-        rmSync(data, { recursive: true, force: true });
+        data.remove();
     };
 
     const deadline = Date.now() + START_DEADLINE;

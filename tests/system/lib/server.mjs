@@ -189,7 +189,7 @@ export class Server {
   // Waits until it accepts connections; for a server that does not say so.
   async answers() {
     await poll(async () => {
-      if (this.exit) throw new Error(`the server has ended\n${this.stderr.slice(-4000)}`);
+      if (this.exit) throw new Error(`the server has ended: ${JSON.stringify(this.exit)} ${this.exit.error ?? ""}\n${this.stderr.slice(-4000)}`);
       return this.connect().then(
         (connection) => (connection.destroy(), true),
         () => undefined,

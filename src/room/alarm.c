@@ -1,0 +1,222 @@
+/* Finds out when the alarms of rooms are due. */
+#include "room/alarm.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "room/private.h"
+
+#include <stdlib.h>
+
+/* How far ahead the store is searched, and how often. */
+#define HORIZON_MS 60000
+#define SCAN_MS 30000u
+
+/* The wall clock is looked at again this often, since it may be set. */
+#define LOOK_MS 5000
+
+/* Rooms in one answer of the store, and how long after a full one the next is asked for. */
+#define PAGE 256u
+#define PAGE_MS 10u
+
+/* So often that is put off while rooms are busy, and no more: they may always be. */
+#define PUT_OFF_MAX 100u
+
+struct alarm_timer {
+    struct map_node by_room;
+    struct list link; /* in alarms->all */
+    struct alarms *alarms;
+    struct timer timer;
+    int64_t time;
+    uint32_t party_len;
+    char names[]; /* party, NUL, id, NUL */
+};
+
+static struct span party_of(const struct alarm_timer *alarm)
+{
+    return (struct span){alarm->names, alarm->party_len};
+}
+
+static struct span id_of(const struct alarm_timer *alarm)
+{
+    return span_of(alarm->names + alarm->party_len + 1);
+}
+
+static void drop(struct alarm_timer *alarm)
+{
+    timer_stop(&alarm->timer);
+    map_remove(&alarm->alarms->by_room, &alarm->by_room);
+    list_remove(&alarm->link);
+    free(alarm);
+}
+
+static struct alarm_timer *find(struct alarms *alarms, struct span party, struct span id, uint64_t hash)
+{
+    for (struct map_node *node = map_find(&alarms->by_room, hash); node; node = map_next(node)) {
+        struct alarm_timer *alarm = container_of(node, struct alarm_timer, by_room);
+        if (span_equal(party_of(alarm), party) && span_equal(id_of(alarm), id))
+            return alarm;
+    }
+    return NULL;
+}
+
+/* ---- ringing ---- */
+
+static void wait_for(struct alarm_timer *alarm)
+{
+    int64_t left = alarm->time - clock_wall_ms();
+    timer_start(alarm->alarms->rooms->loop, &alarm->timer,
+                left <= 0 ? 0 : (uint64_t)(left < LOOK_MS ? left : LOOK_MS));
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct alarm_timer *alarm = container_of(timer, struct alarm_timer, timer);
+    struct rooms *rooms = alarm->alarms->rooms;
+
+    if (alarm->time > clock_wall_ms()) {
+        wait_for(alarm);
+        return;
+    }
+    struct party *party = rooms->script->party_find(rooms->script_user, party_of(alarm));
+    struct room *room = party ? rooms_get(rooms, party, party_of(alarm), id_of(alarm)) : NULL;
+    if (room)
+        room_alarm_due(room);
+    drop(alarm); /* if the room could not be made, the next search finds it again */
+}
+
+static void set(struct alarms *alarms, struct span party, struct span id, int64_t time)
+{
+    uint64_t hash = map_hash2(party.ptr, party.len, id.ptr, id.len);
+    struct alarm_timer *alarm = find(alarms, party, id, hash);
+
+    if (time == 0 || time > clock_wall_ms() + HORIZON_MS) {
+        if (alarm)
+            drop(alarm);
+        return;
+    }
+    if (!alarm) {
+        alarm = calloc(1, sizeof *alarm + party.len + id.len + 2);
+        if (!alarm) /* the next search finds it again */
+            return;
+        alarm->alarms = alarms;
+        alarm->timer.fn = on_timer;
+        alarm->party_len = (uint32_t)party.len;
+        memcpy(alarm->names, party.ptr, party.len);
+        memcpy(alarm->names + party.len + 1, id.ptr, id.len);
+        map_add(&alarms->by_room, &alarm->by_room, hash);
+        list_push(&alarms->all, &alarm->link);
+    }
+    alarm->time = time;
+    wait_for(alarm);
+}
+
+void alarms_set(struct alarms *alarms, const struct room *room, int64_t time)
+{
+    if (!alarms->rooms->stopping)
+        set(alarms, alarms->rooms->script->party_name(room->party), span_of(room->id), time);
+}
+
+/* ---- searching ---- */
+
+/* An alarm that was found. One that has a timer was found before, or set meanwhile: then that is newer. */
+static void add(struct alarms *alarms, const struct store_found *found)
+{
+    uint64_t hash = map_hash2(found->party.ptr, found->party.len, found->id.ptr, found->id.len);
+    if (!find(alarms, found->party, found->id, hash))
+        set(alarms, found->party, found->id, found->alarm);
+}
+
+static void forget_place(struct alarms *alarms)
+{
+    buf_fini(&alarms->last_party);
+    buf_fini(&alarms->last_id);
+    alarms->last_alarm = 0;
+}
+
+static int note_place(struct alarms *alarms, const struct store_found *found)
+{
+    alarms->last_alarm = found->alarm;
+    alarms->last_party.len = alarms->last_id.len = 0;
+    int rc = buf_append(&alarms->last_party, found->party.ptr, found->party.len);
+    return rc ? rc : buf_append(&alarms->last_id, found->id.ptr, found->id.len);
+}
+
+static bool is_ours(const struct rooms *rooms, const struct store_found *found)
+{
+    return rooms_share_of(found->party, found->id, rooms->shares) == rooms->share;
+}
+
+static void on_found(struct store_search *search)
+{
+    struct alarms *alarms = container_of(search, struct alarms, search);
+    struct rooms *rooms = alarms->rooms;
+    struct span rest = {(const char *)search->found.data, search->found.len};
+    struct store_found found;
+    bool more = !rooms->stopping && search->result == STORE_OK && search->n_found == PAGE;
+
+    alarms->searching = false;
+    while (!rooms->stopping && search->result == STORE_OK && store_next_found(&rest, &found)) {
+        if (is_ours(rooms, &found))
+            add(alarms, &found);
+        if (more && note_place(alarms, &found) != 0)
+            more = false;
+    }
+    if (search->result != STORE_OK)
+        log_event(LOG_ERROR, "the alarms could not be looked for", log_str("error", search->text));
+    buf_fini(&search->found);
+    if (!more)
+        forget_place(alarms);
+    if (!rooms->stopping)
+        timer_start(rooms->loop, &alarms->scan, more ? PAGE_MS : SCAN_MS);
+}
+
+static void on_scan(struct timer *timer)
+{
+    struct alarms *alarms = container_of(timer, struct alarms, scan);
+    struct rooms *rooms = alarms->rooms;
+
+    if (alarms->searching)
+        return;
+    if (rooms_busy(rooms) && alarms->put_off++ < PUT_OFF_MAX) { /* with those that rang already, maybe */
+        timer_start(rooms->loop, timer, PAGE_MS);
+        return;
+    }
+    alarms->put_off = 0;
+    alarms->searching = true;
+    alarms->search = (struct store_search){
+        .store = rooms->store,
+        .loop = rooms->loop,
+        .kind = STORE_ALARMS,
+        .done = on_found,
+        .until = clock_wall_ms() + HORIZON_MS,
+        .after_alarm = alarms->last_alarm,
+        .after_party = {(const char *)alarms->last_party.data, alarms->last_party.len},
+        .after_id = {(const char *)alarms->last_id.data, alarms->last_id.len},
+        .limit = PAGE,
+    };
+    store_search(&alarms->search);
+}
+
+/* ---- life ---- */
+
+void alarms_init(struct alarms *alarms, struct rooms *rooms)
+{
+    *alarms = (struct alarms){.rooms = rooms, .scan = {.fn = on_scan}};
+    list_init(&alarms->all);
+}
+
+void alarms_begin(struct alarms *alarms)
+{
+    if (alarms->rooms->store)
+        timer_start(alarms->rooms->loop, &alarms->scan, 0);
+}
+
+void alarms_stop(struct alarms *alarms)
+{
+    timer_stop(&alarms->scan);
+    while (!list_empty(&alarms->all))
+        drop(container_of(alarms->all.next, struct alarm_timer, link));
+    map_fini(&alarms->by_room);
+    if (!alarms->searching) /* else the store still reads it */
+        forget_place(alarms);
+}

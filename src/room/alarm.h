@@ -1,0 +1,39 @@
+/* The alarms of a thread's rooms, whether those are in memory or not.
+ *
+ * Every so often the store is searched for alarms that are due before the next search, and each gets a timer;
+ * one that a room sets for so soon gets its timer when it is durable. When a timer is over the room, which is
+ * made if it isn't there, gets an EVENT_ALARM. Only then, in its turn, it is known whether the alarm still stands
+ * (data_alarm_due): it may have been moved or taken back meanwhile, and timers may come twice. */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/timer.h"
+#include "store/store.h"
+
+struct room;
+struct rooms;
+
+struct alarms {
+    struct rooms *rooms;
+    struct map by_room; /* of struct alarm_timer */
+    struct list all;
+    struct timer scan;
+    struct store_search search;
+    bool searching;
+    unsigned put_off; /* how often the search was, since rooms are busy */
+    /* Behind which the search goes on; last_alarm 0: from the first. */
+    struct buf last_party, last_id;
+    int64_t last_alarm;
+};
+
+void alarms_init(struct alarms *alarms, struct rooms *rooms);
+
+/* Searches for the first time, and then every so often. Does nothing where rooms have no store. */
+void alarms_begin(struct alarms *alarms);
+
+/* No alarm rings any more. */
+void alarms_stop(struct alarms *alarms);
+
+/* The room's alarm is for this time now, ms since 1970, and that is durable; 0: it has none. */
+void alarms_set(struct alarms *alarms, const struct room *room, int64_t time);

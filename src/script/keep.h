@@ -1,0 +1,23 @@
+/* What of a room's Lua outlives its VM: self, where Party.options say persist, and the state of connections, where
+ * they say hibernate. */
+#pragma once
+
+#include "script/vm.h"
+
+/* A coroutine that starts a room asks for its self with data_ask_head; then this puts what was kept into self, and
+ * returns whether there was anything. Raises when it can't be read. */
+bool keep_restore(lua_State *L);
+
+/* An event has run: self is saved within a second. */
+void keep_ran(struct vm *vm);
+
+/* Saves self now, unless it is as it was saved or restored last. false: it can't be kept, which is said in the log.
+ * Not while the VM runs. */
+bool keep_self(struct vm *vm);
+
+/* Leaves the states of all connections with their peers, where connection_push finds them. false: one of them
+ * can't be kept, which is said in the log; nothing has changed. Not while the VM runs. */
+bool keep_connections(struct vm *vm);
+
+/* The VM ends. */
+void keep_free(struct keep *keep);

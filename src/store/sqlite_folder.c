@@ -1,0 +1,124 @@
+/* The data folder and its lock: two servers never write to the same files. Called when a store is opened. */
+#include "store/sqlite_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int make(const char *folder, struct buf *error)
+{
+    struct stat info;
+
+    if (mkdir(folder, 0700) == 0)
+        return 0;
+    int rc = -errno;
+    if (rc == -EEXIST && stat(folder, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            return 0;
+        rc = -ENOTDIR;
+        (void)!buf_printf(
+            error, "%s: is to be the data folder, and is a file: move it away, or choose another folder",
+            folder);
+    } else if (rc == -ENOENT) {
+        (void)!buf_printf(error,
+                          "%s: the data folder can't be made: make the folder first that it is to be in",
+                          folder);
+    } else {
+        (void)!buf_printf(error,
+                          "%s: the data folder can't be made (%s): make it, writable for the user that runs "
+                          "the server, or choose another one",
+                          folder, strerror(-rc));
+    }
+    return rc;
+}
+
+/* Another one holds the lock. Its number may be missing: it has only just begun. */
+static int say_taken(int fd, const char *folder, struct buf *error)
+{
+    char text[16] = "";
+    long process = 0;
+
+    if (pread(fd, text, sizeof text - 1, 0) > 0)
+        process = strtol(text, NULL, 10);
+    if (process > 0)
+        (void)!buf_printf(error,
+                          "%s: the data folder is used by another server, process %ld: stop that one, or "
+                          "choose another folder",
+                          folder, process);
+    else
+        (void)!buf_printf(error,
+                          "%s: the data folder is used by another server: stop that one, or choose another "
+                          "folder",
+                          folder);
+    return -EBUSY;
+}
+
+int sqlite_folder_open(const char *folder, struct buf *error)
+{
+    char path[PATH_MAX], text[16];
+
+    int rc = make(folder, error);
+    if (rc)
+        return rc;
+    if ((size_t)snprintf(path, sizeof path, "%s/lock", folder) >= sizeof path) {
+        (void)!buf_printf(error, "%s: the data folder's path is too long", folder);
+        return -ENAMETOOLONG;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        rc = -errno;
+        (void)!buf_printf(error, "%s: the data folder can't be written to (%s): %s", folder, strerror(-rc),
+                          rc == -ENOSPC ? "free some space"
+                                        : "make it writable for the user that runs the server");
+        return rc;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        rc = errno == EWOULDBLOCK ? say_taken(fd, folder, error) : -errno;
+        if (rc != -EBUSY)
+            (void)!buf_printf(error, "%s: the data folder can't be locked (%s): choose one on a local disk",
+                              folder, strerror(-rc));
+        close(fd);
+        return rc;
+    }
+    /* For people and the message above; on a full disk it is left out, and the lock is the same. */
+    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) == 0)
+        (void)!pwrite(fd, text, (size_t)len, 0);
+    return fd;
+}
+
+static int sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = fsync(fd) ? -errno : 0;
+    close(fd);
+    return rc;
+}
+
+int sqlite_folder_sync(const char *folder)
+{
+    char path[PATH_MAX];
+
+    int rc = sync_folder(folder);
+    if (rc)
+        return rc;
+    if ((size_t)snprintf(path, sizeof path, "%s", folder) >= sizeof path)
+        return -ENAMETOOLONG;
+    return sync_folder(dirname(path));
+}
+
+bool sqlite_folder_has(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path &&
+           access(path, F_OK) == 0;
+}

@@ -1,0 +1,121 @@
+// Alarms of rooms: across restarts, kill -9 and eviction, on all threads.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { config, lua, writeProject } from "./lib/project.mjs";
+import { serverFor, startServer } from "./lib/server.mjs";
+import { poll } from "./lib/wait.mjs";
+
+const CLOCK = lua`
+local Clock = {}
+
+function Clock:onStart() log.info("started") end
+
+function Clock:onAlarm()
+  local storage = party.storage
+  log.info("rang", { alarm = tostring(storage.getAlarm()) })
+  local mode = storage.get("mode")
+  storage.put("rang", (storage.get("rang") or 0) + 1)
+  if mode == "wait" then
+    storage.put("mode", "waited")
+    storage.sync()
+    log.info("waits")
+    sleep(1000000)
+  elseif mode == "fail" then
+    storage.put("mode", "failed")
+    error("not now")
+  end
+end
+
+function Clock:onRequest(request)
+  local storage = party.storage
+  local q = request.query
+  if q["in"] then
+    storage.setAlarm(now() + tonumber(q["in"]))
+    storage.put("mode", q.mode)
+  end
+  return { alarm = storage.getAlarm(), rang = storage.get("rang") or 0 }
+end
+
+function Clock:onStop() log.info("stopped") end
+
+return Clock
+`;
+
+const FILES = { "parties/main.lua": CLOCK };
+const says = (msg, room) => (line) => line.msg === msg && line.room === room;
+
+// A project that is served more than once.
+async function kept(t, files = FILES) {
+  const project = await writeProject(files);
+  t.after(() => project.remove());
+  return project;
+}
+
+async function killed(server) {
+  server.signal("SIGKILL");
+  await server.ended();
+}
+
+const isPast = (time) => poll(async () => Date.now() > time || undefined, "the alarm's time");
+
+describe("an alarm", () => {
+  it("rings after a restart that it has slept through", async (t) => {
+    const project = await kept(t);
+    for (const end of [(server) => server.stop(), killed]) {
+      const first = await startServer(FILES, { project });
+      t.after(() => first.kill());
+      const { alarm } = await first.json("/party/a?in=1500&mode=plain");
+      await end(first);
+      await isPast(alarm);
+      const second = await startServer(FILES, { project });
+      t.after(() => second.kill());
+      const line = await second.waitForLog(says("rang", "a"), "the alarm");
+      assert.equal(line.alarm, "nil", "it is taken for gone while its handler runs");
+      assert.equal((await second.json("/party/a")).alarm, undefined);
+      await second.stop();
+    }
+    const last = await serverFor(t, FILES, { project });
+    assert.deepEqual(await last.json("/party/a"), { rang: 2 }, "none of them has rung twice");
+  });
+
+  it("rings again when the server was killed in its handler", async (t) => {
+    const project = await kept(t);
+    const first = await startServer(FILES, { project });
+    t.after(() => first.kill());
+    await first.json("/party/a?in=1&mode=wait");
+    await first.waitForLog(says("waits", "a"), "the handler that waits");
+    await killed(first);
+    const second = await serverFor(t, FILES, { project });
+    await second.waitForLog(says("rang", "a"), "the alarm, once more");
+    assert.deepEqual(await second.json("/party/a"), { rang: 2 });
+  });
+
+  it("wakes a room that has left memory", async (t) => {
+    const server = await serverFor(t, { ...FILES, "festa.lua": config({ limits: { idleRoom: 50 } }) });
+    await server.json("/party/a?in=1500&mode=plain");
+    await server.waitForLog(says("stopped", "a"), "the eviction");
+    const from = server.lines.length;
+    await server.waitForLog(says("rang", "a"), "the alarm", { from });
+    assert.ok(server.lines.slice(from).some(says("started", "a")));
+  });
+
+  it("rings once in each of many rooms, on all threads", async (t) => {
+    const server = await serverFor(t, FILES);
+    const rooms = Array.from({ length: 40 }, (_, i) => `r${i}`);
+    await Promise.all(rooms.map((room) => server.json(`/party/${room}?in=300&mode=plain`)));
+    for (const room of rooms) await server.waitForLog(says("rang", room), `the alarm of ${room}`);
+    for (const room of rooms) assert.deepEqual(await server.json(`/party/${room}`), { rang: 1 });
+  });
+
+  it("is tried again when its handler has failed", async (t) => {
+    const server = await serverFor(t, FILES);
+    await server.json("/party/a?in=1&mode=fail");
+    await server.waitForLog((line) => line.level === "error" && line.handler === "onAlarm", "the error");
+    const { alarm } = await server.json("/party/a");
+    assert.ok(alarm > Date.now() - 60000, "it is set again");
+    await poll(async () => (await server.json("/party/a")).rang === 2 || undefined, "the second try");
+    assert.equal((await server.json("/party/a")).alarm, undefined);
+  });
+});
