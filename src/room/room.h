@@ -114,6 +114,7 @@ struct rooms {
     uint64_t last_serial; /* of a peer */
     size_t n_rooms;
     bool slow_first;              /* slow rooms are served before new ones, the next time */
+    bool evicting;                /* rooms are due that have been idle for long enough */
     bool stopping;                /* nothing new is let in; every room is to leave */
     bool stop_forced;             /* the deadline has passed: handlers that wait are dropped */
     void (*on_empty)(void *user); /* rooms_stop is done */

@@ -69,6 +69,32 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
     return true;
 }
 
+/* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
+static void evict(struct rooms *rooms)
+{
+    uint64_t now = loop_now(rooms->loop), until = clock_monotonic_ns() + WORK_BUDGET_NS;
+
+    rooms->evicting = false;
+    while (!rooms->stopping && !list_empty(&rooms->idle)) {
+        struct room *room = container_of(rooms->idle.next, struct room, in_idle);
+        uint64_t due = room->idle_since + rooms->limits.idle_ms;
+        if (due > now) {
+            timer_start(rooms->loop, &rooms->evict, due - now);
+            return;
+        }
+        rooms->began = clock_monotonic_ns();
+        if (rooms->began >= until) { /* the next turn has time for the others */
+            rooms->evicting = true;
+            return;
+        }
+        if (room->n_peers > 0)
+            room_hibernate(room);
+        else
+            room_stop(room);
+        room_stepped(room, clock_monotonic_ns());
+    }
+}
+
 /* New rooms and slow ones. If a turn has had an event that took long, sockets are looked at before another
  * one may follow. */
 static bool rooms_late(struct loop_hook *hook)
@@ -79,7 +105,11 @@ static bool rooms_late(struct loop_hook *hook)
     for (int i = 0; i < 2 && rooms->long_turn != rooms->loop->turn; i++)
         served |= serve(rooms, rooms->slow_first == (i == 0) ? PACE_SLOW : PACE_NEW);
     rooms->slow_first = !rooms->slow_first;
-    return served || rooms_busy(rooms);
+    if (rooms->evicting && rooms->long_turn != rooms->loop->turn) {
+        evict(rooms);
+        served = true;
+    }
+    return served || rooms->evicting || rooms_busy(rooms);
 }
 
 static bool rooms_work(struct loop_hook *hook)
@@ -126,25 +156,7 @@ static void rooms_on_timer(struct timer *timer)
         }
         return;
     }
-    uint64_t now = loop_now(rooms->loop), until = clock_monotonic_ns() + WORK_BUDGET_NS;
-    while (!list_empty(&rooms->idle)) {
-        struct room *room = container_of(rooms->idle.next, struct room, in_idle);
-        uint64_t due = room->idle_since + rooms->limits.idle_ms;
-        if (due > now) {
-            timer_start(rooms->loop, timer, due - now);
-            break;
-        }
-        if (clock_monotonic_ns() >= until) { /* the next turn has time for the others */
-            timer_start(rooms->loop, timer, 0);
-            break;
-        }
-        if (room->n_peers > 0) {
-            room_hibernate(room);
-        } else {
-            room_stop(room);
-            room_stepped(room, clock_monotonic_ns());
-        }
-    }
+    rooms->evicting = true;
     loop_keep_turning(rooms->loop);
 }
 
