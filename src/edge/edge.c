@@ -9,6 +9,11 @@
 
 #include <errno.h>
 
+static bool on_late(struct loop_hook *hook)
+{
+    return ws_resume_inflating(container_of(hook, struct edge, late));
+}
+
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
                struct counters *counters, struct party *(*find_party)(void *, struct span), void *user)
 {
@@ -22,6 +27,9 @@ void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const st
     list_init(&edge->http_conns);
     list_init(&edge->sockets);
     list_init(&edge->leaving);
+    list_init(&edge->inflating);
+    edge->late.fn = on_late;
+    loop_hook_add(&net->loop->late, &edge->late);
     edge_adopt(edge, config, NULL);
 }
 
@@ -45,6 +53,7 @@ int edge_serve(struct edge *edge, int public_fd)
 void edge_fini(struct edge *edge)
 {
     CHECK(list_empty(&edge->http_conns) && list_empty(&edge->sockets) && list_empty(&edge->leaving));
+    loop_hook_remove(&edge->late);
     static_folder_unref(edge->files);
     map_fini(&edge->intakes);
     buf_fini(&edge->scratch);

@@ -32,10 +32,13 @@ struct edge {
     struct http_limits http_limits;
     struct list http_conns; /* of struct http_conn */
     struct list sockets;    /* of struct ws_socket */
-    struct list leaving;    /* connections that move to another thread once what waits has left (relay.c) */
-    struct map intakes;     /* of struct intake: bodies that are being read (intake.c) */
-    struct buf scratch;     /* a response's head while it is written */
-    bool stopping;          /* answers end their connections */
+    struct list inflating;  /* of struct peer (waiting): their compressed messages wait for the next turn */
+    size_t inflated;        /* bytes of messages that were inflated in this turn */
+    struct loop_hook late;
+    struct list leaving; /* connections that move to another thread once what waits has left (relay.c) */
+    struct map intakes;  /* of struct intake: bodies that are being read (intake.c) */
+    struct buf scratch;  /* a response's head while it is written */
+    bool stopping;       /* answers end their connections */
     struct static_folder *files;       /* a reference; public/; NULL: no files are served */
     const struct http_problem *broken; /* why there are no parties: what everybody is answered; or NULL */
 };

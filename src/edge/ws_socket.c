@@ -388,16 +388,42 @@ static const struct peer_kind ws_kind = {
 
 /* ---- what the client sends (struct ws_ops) ---- */
 
+/* What clients can have inflated in one turn of a loop: a few ms of work, for very few bytes of theirs. */
+#define INFLATE_TURN ((size_t)4 * 1024 * 1024)
+
+bool ws_resume_inflating(struct edge *edge)
+{
+    struct list waiting, *link;
+
+    edge->inflated = 0;
+    if (list_empty(&edge->inflating))
+        return false;
+    list_init(&waiting);
+    list_splice(&waiting, &edge->inflating);
+    while ((link = list_pop(&waiting)) != NULL)
+        ws_resume(container_of(link, struct peer, waiting));
+    return true;
+}
+
 static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
 {
+    if (session->compressed)
+        ws_socket_of(session)->edge->inflated += len;
     room_message(&ws_socket_of(session)->peer, data, len, binary);
 }
 
 static bool session_ready(struct ws_session *session)
 {
     struct ws_socket *socket = ws_socket_of(session);
-    if (socket->closing || room_peer_ready(&socket->peer))
+    struct edge *edge = socket->edge;
+    if (socket->closing)
         return true;
+    if (room_peer_ready(&socket->peer)) {
+        if (!socket->deflate || edge->inflated < INFLATE_TURN)
+            return true;
+        if (!list_linked(&socket->peer.waiting))
+            list_push(&edge->inflating, &socket->peer.waiting);
+    }
     if (!socket->held_since)
         socket->held_since = loop_now(socket->edge->net->loop);
     conn_pause(socket->conn);

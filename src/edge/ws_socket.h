@@ -45,6 +45,9 @@ void ws_socket_attach(struct ws_socket *socket, struct conn *conn);
 /* Begins the closing handshake on the server's behalf. */
 void ws_socket_shut(struct ws_socket *socket, uint16_t code, const char *reason);
 
+/* A turn is over: those read on whose compressed messages were too much for it. Returns whether there are any. */
+bool ws_resume_inflating(struct edge *edge);
+
 /* ---- ws_bounds.c ---- */
 
 /* Of struct ws_ops: more of a message, a ping, a pong has come. What is too much ends the session with 1008. */

@@ -72,7 +72,7 @@ struct peer {
     bool connected;        /* counted in room->n_connected: NEW, or listed */
     bool listed;           /* in peers_by_id, and counted in room->n_listed: JOINING or OPEN */
     struct list link;      /* in room->peers while room is set, in the order of arrival */
-    struct list waiting;   /* in room->blocked while it wants kind->resume */
+    struct list waiting;   /* in room->blocked while it wants kind->resume, or in a list of its transport's */
     struct map_node by_id; /* in rooms->peers_by_id while listed */
     void *object;          /* the script's object for it; NULL: none */
     uint64_t serial;       /* grows in the order of arrival */

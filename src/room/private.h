@@ -10,6 +10,9 @@ void room_schedule(struct room *room);
 /* Has it something to do now? */
 bool room_has_work(const struct room *room);
 
+/* Among which rooms it is served now. */
+enum room_pace room_pace_of(const struct room *room);
+
 /* Does one thing: makes the VM and runs onStart, or gives the next event to the script. */
 void room_step(struct room *room);
 

@@ -19,6 +19,9 @@
 /* So many others behind it, and the room is quick again. */
 #define TO_BE_QUICK 32u
 
+/* So long its party's quick rooms are taken for slow. */
+#define PARTY_SLOW_NS (2000u * (uint64_t)NS_PER_MS)
+
 static bool inbox_open(const struct room *room)
 {
     switch ((enum room_state)room->state) {
@@ -42,8 +45,15 @@ void room_schedule(struct room *room)
 {
     if (!room_has_work(room) || list_linked(&room->in_ready))
         return;
-    list_push(&room->rooms->ready[room->pace], &room->in_ready);
+    list_push(&room->rooms->ready[room_pace_of(room)], &room->in_ready);
     loop_keep_turning(room->rooms->loop);
+}
+
+enum room_pace room_pace_of(const struct room *room)
+{
+    if (room->pace == PACE_QUICK && room->party_pace->slow_until > room->rooms->began)
+        return PACE_SLOW;
+    return (enum room_pace)room->pace;
 }
 
 void room_stepped(struct room *room, uint64_t now)
@@ -56,6 +66,7 @@ void room_stepped(struct room *room, uint64_t now)
         rooms->long_turn = rooms->loop->turn;
         room->pace = PACE_SLOW;
         room->to_be_quick = TO_BE_QUICK;
+        room->party_pace->slow_until = now + PARTY_SLOW_NS;
     } else if (room->pace == PACE_NEW || (room->pace == PACE_SLOW && --room->to_be_quick == 0)) {
         room->pace = PACE_QUICK;
     }
@@ -74,7 +85,7 @@ static bool may_run_now(struct room *room)
 {
     struct rooms *rooms = room->rooms;
     if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || room->reload_due ||
-        !inbox_open(room) || !pace_is_free(rooms, room->pace))
+        !inbox_open(room) || !pace_is_free(rooms, room_pace_of(room)))
         return false;
     if (rooms->turn != rooms->loop->turn) {
         rooms->turn = rooms->loop->turn;

@@ -75,6 +75,14 @@ enum room_pace {
     ROOM_PACES
 };
 
+/* How the rooms of one party have behaved, by its name: what one of them does they may all do. As long as the
+ * thread's rooms. */
+struct party_pace {
+    struct map_node by_name; /* the hash is all that is known of the name */
+    struct list link;        /* in rooms->all_paces */
+    uint64_t slow_until;     /* ns: until then its quick rooms are taken for slow */
+};
+
 /* The rooms of one loop thread. */
 struct rooms {
     struct loop *loop;
@@ -85,7 +93,9 @@ struct rooms {
     size_t share, shares; /* this thread's, of how many; rooms_share_of says whose a room is */
     struct room_limits limits;
     struct counters *counters;
-    struct map by_key;             /* of struct room */
+    struct map by_key; /* of struct room */
+    struct map paces;  /* of struct party_pace */
+    struct list all_paces;
     struct map peers_by_id;        /* of struct peer; the hash covers the room too */
     struct list all;               /* of struct room */
     struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
@@ -104,6 +114,7 @@ struct rooms {
     uint64_t last_serial; /* of a peer */
     size_t n_rooms;
     bool slow_first;              /* slow rooms are served before new ones, the next time */
+    bool evicting;                /* rooms are due that have been idle for long enough */
     bool stopping;                /* nothing new is let in; every room is to leave */
     bool stop_forced;             /* the deadline has passed: handlers that wait are dropped */
     void (*on_empty)(void *user); /* rooms_stop is done */
@@ -116,7 +127,7 @@ struct room {
     void *instance;      /* the script's VM; NULL in ROOM_NEW */
     char *id;            /* owned, with a NUL behind it */
     uint8_t state;       /* enum room_state */
-    uint8_t pace;        /* enum room_pace */
+    uint8_t pace;        /* enum room_pace, from its own events */
     uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
     bool input_closed;   /* a handler waits for the store: no events meanwhile, and its turn is not over */
     bool turn_open;      /* what that turn has sent so far waits in outq for its end */
@@ -126,8 +137,9 @@ struct room {
     bool reload_due;     /* the VM is to take over the party's new version before the next event */
     bool restarting;     /* room_restart was called in this step */
     struct map_node by_key;
-    struct list in_all, in_ready, in_idle; /* in_ready: in rooms->ready[pace] */
-    struct list inbox;                     /* of struct event, but for WAKE */
+    struct list in_all, in_ready, in_idle; /* in_ready: in rooms->ready, by room_pace_of */
+    struct party_pace *party_pace;
+    struct list inbox; /* of struct event, but for WAKE */
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */

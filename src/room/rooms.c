@@ -59,9 +59,40 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
         return false;
     rooms->began = clock_monotonic_ns();
     uint64_t until = rooms->began + WORK_BUDGET_NS;
-    while (rooms->began < until && (link = list_pop(ready)) != NULL)
-        run_slice(container_of(link, struct room, in_ready));
+    while (rooms->began < until && (link = list_pop(ready)) != NULL) {
+        struct room *room = container_of(link, struct room, in_ready);
+        if (room_pace_of(room) == pace)
+            run_slice(room);
+        else
+            room_schedule(room); /* its party has become slow, or is not any more */
+    }
     return true;
+}
+
+/* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
+static void evict(struct rooms *rooms)
+{
+    uint64_t now = loop_now(rooms->loop), until = clock_monotonic_ns() + WORK_BUDGET_NS;
+
+    rooms->evicting = false;
+    while (!rooms->stopping && !list_empty(&rooms->idle)) {
+        struct room *room = container_of(rooms->idle.next, struct room, in_idle);
+        uint64_t due = room->idle_since + rooms->limits.idle_ms;
+        if (due > now) {
+            timer_start(rooms->loop, &rooms->evict, due - now);
+            return;
+        }
+        rooms->began = clock_monotonic_ns();
+        if (rooms->began >= until) { /* the next turn has time for the others */
+            rooms->evicting = true;
+            return;
+        }
+        if (room->n_peers > 0)
+            room_hibernate(room);
+        else
+            room_stop(room);
+        room_stepped(room, clock_monotonic_ns());
+    }
 }
 
 /* New rooms and slow ones. If a turn has had an event that took long, sockets are looked at before another
@@ -74,7 +105,11 @@ static bool rooms_late(struct loop_hook *hook)
     for (int i = 0; i < 2 && rooms->long_turn != rooms->loop->turn; i++)
         served |= serve(rooms, rooms->slow_first == (i == 0) ? PACE_SLOW : PACE_NEW);
     rooms->slow_first = !rooms->slow_first;
-    return served || rooms_busy(rooms);
+    if (rooms->evicting && rooms->long_turn != rooms->loop->turn) {
+        evict(rooms);
+        served = true;
+    }
+    return served || rooms->evicting || rooms_busy(rooms);
 }
 
 static bool rooms_work(struct loop_hook *hook)
@@ -121,19 +156,7 @@ static void rooms_on_timer(struct timer *timer)
         }
         return;
     }
-    uint64_t now = loop_now(rooms->loop);
-    while (!list_empty(&rooms->idle)) {
-        struct room *room = container_of(rooms->idle.next, struct room, in_idle);
-        uint64_t due = room->idle_since + rooms->limits.idle_ms;
-        if (due > now) {
-            timer_start(rooms->loop, timer, due - now);
-            break;
-        }
-        if (room->n_peers > 0)
-            room_hibernate(room);
-        else
-            room_stop(room);
-    }
+    rooms->evicting = true;
     loop_keep_turning(rooms->loop);
 }
 
@@ -154,6 +177,7 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
     };
     alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
+    list_init(&rooms->all_paces);
     for (int pace = 0; pace < ROOM_PACES; pace++)
         list_init(&rooms->ready[pace]);
     list_init(&rooms->idle);
@@ -172,6 +196,12 @@ void rooms_fini(struct rooms *rooms)
     loop_hook_remove(&rooms->late);
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);
+    while (!list_empty(&rooms->all_paces)) {
+        struct party_pace *pace = container_of(rooms->all_paces.next, struct party_pace, link);
+        list_remove(&pace->link);
+        free(pace);
+    }
+    map_fini(&rooms->paces);
     outq_fini(&rooms->staged);
     event_thread_fini();
 }
@@ -189,6 +219,20 @@ static struct room *rooms_lookup(struct rooms *rooms, struct span party, struct 
 struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id)
 {
     return rooms_lookup(rooms, party_name, id, map_hash2(party_name.ptr, party_name.len, id.ptr, id.len));
+}
+
+/* Made for the first room of its party. */
+static struct party_pace *find_pace(struct rooms *rooms, struct span party_name)
+{
+    uint64_t hash = map_hash(party_name.ptr, party_name.len);
+    struct map_node *node = map_find(&rooms->paces, hash);
+
+    if (node)
+        return container_of(node, struct party_pace, by_name);
+    struct party_pace *pace = xcalloc(sizeof *pace);
+    map_add(&rooms->paces, &pace->by_name, hash);
+    list_push(&rooms->all_paces, &pace->link);
+    return pace;
 }
 
 struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
@@ -210,6 +254,7 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     room->id[id.len] = '\0';
     room->rooms = rooms;
     room->pace = PACE_NEW;
+    room->party_pace = find_pace(rooms, party_name);
     room->party = rooms->script->party_ref(party);
     list_init(&room->inbox);
     list_init(&room->wakes);

@@ -108,12 +108,12 @@ void quota_begin(struct task *task, bool stop)
 
 bool quota_end(struct task *task, bool over)
 {
+    uint64_t took = over ? 0 : watch_spent(&here.watch, clock_monotonic_ns() - here.began);
     watch_end(&here.watch); /* a signal that comes from here on is too late */
     here.current = NULL;
     bool late = festa_lua_late;
     festa_lua_late = 0;
     if (!over) {
-        uint64_t took = clock_monotonic_ns() - here.began;
         task->left = late || took > task->left ? 0 : task->left - took;
     }
     return late;

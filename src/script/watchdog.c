@@ -44,16 +44,16 @@ static bool look(struct watch *watch)
 {
     uint64_t slice = atomic_load_explicit(&watch->slice, memory_order_acquire);
 
-    if (slice != watch->seen) {
-        watch->seen = slice;
-        watch->seen_at = slice % 2 ? cpu_time(watch) : 0;
+    if (slice != atomic_load_explicit(&watch->seen, memory_order_relaxed)) {
+        atomic_store_explicit(&watch->seen_at, slice % 2 ? cpu_time(watch) : 0, memory_order_relaxed);
+        atomic_store_explicit(&watch->seen, slice, memory_order_release);
         return true;
     }
     if (slice % 2 == 0)
         return false;
     uint64_t budget = atomic_load_explicit(&watch->budget, memory_order_relaxed);
     uint64_t grace = atomic_load_explicit(&watch->grace, memory_order_relaxed);
-    uint64_t ns = cpu_time(watch) - watch->seen_at;
+    uint64_t ns = cpu_time(watch) - atomic_load_explicit(&watch->seen_at, memory_order_relaxed);
     if (ns >= budget) {
         atomic_store_explicit(&watch->condemned, slice, memory_order_relaxed);
         (void)pthread_kill(watch->thread, WATCHDOG_SIGNAL);
@@ -61,6 +61,16 @@ static bool look(struct watch *watch)
             end_process(watch, ns);
     }
     return true;
+}
+
+uint64_t watch_spent(const struct watch *watch, uint64_t wall)
+{
+    uint64_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed);
+
+    if (wall < 2 * LOOK_NS || atomic_load_explicit(&watch->seen, memory_order_acquire) != slice)
+        return wall;
+    uint64_t spent = cpu_time(watch) - atomic_load_explicit(&watch->seen_at, memory_order_relaxed) + LOOK_NS;
+    return spent < wall ? spent : wall;
 }
 
 static bool look_at_all(void)

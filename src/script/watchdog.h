@@ -26,9 +26,9 @@ struct watch {
     /* the watchdog's: */
     struct list link;
     pthread_t thread;
-    clockid_t clock;  /* the thread's CPU time */
-    uint64_t seen;    /* the slice that it saw last */
-    uint64_t seen_at; /* CPU time when it first saw that */
+    clockid_t clock;          /* the thread's CPU time */
+    _Atomic uint64_t seen;    /* the slice that it saw last, some ms after its begin at most, and */
+    _Atomic uint64_t seen_at; /* its thread's CPU time then; written before */
 };
 
 /* Is sent to a thread while its slice is condemned: again and again, until it is over. */
@@ -37,6 +37,10 @@ struct watch {
 /* Looks after the calling thread from here on, until watchdog_remove. The first call starts the watchdog. */
 void watchdog_add(struct watch *watch);
 void watchdog_remove(struct watch *watch);
+
+/* CPU time, in ns, that the slice of the calling thread has had so far; wall is what it took by the clock. Up to a
+ * few ms that is taken for the same, since to ask is a system call. */
+uint64_t watch_spent(const struct watch *watch, uint64_t wall);
 
 extern _Atomic bool watchdog_asleep;
 void watchdog_wake(void);

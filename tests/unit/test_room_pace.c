@@ -22,14 +22,28 @@ static struct fake *begin(void)
     return fake;
 }
 
-/* A room that has answered its first events at once, with a peer. */
-static struct fake_peer *open_room(struct fake *fake, const char *id, const char *peer_id)
+/* A room of the party that has answered its first events at once, with a peer. */
+static struct fake_peer *open_in(struct fake *fake, struct party *party, const char *id, const char *peer_id)
 {
-    struct fake_peer *peer = fake_connect(fake, fake_room(fake, id), peer_id);
+    struct room *room = rooms_get(&fake->rooms, party, span_of(party->name), span_of(id));
+    assert_non_null(room);
+    struct fake_peer *peer = fake_connect(fake, room, peer_id);
     fake_run(fake);
     assert_int_equal(peer->peer.room->pace, PACE_QUICK);
     fake_forget(fake);
     return peer;
+}
+
+static struct fake_peer *open_room(struct fake *fake, const char *id, const char *peer_id)
+{
+    return open_in(fake, &fake->party, id, peer_id);
+}
+
+/* One of a party that has nothing to do with the others. */
+static struct fake_peer *open_elsewhere(struct fake *fake, const char *id, const char *peer_id)
+{
+    static struct party elsewhere = {.name = "elsewhere"};
+    return open_in(fake, &elsewhere, id, peer_id);
 }
 
 static struct fake_peer *open_slow_room(struct fake *fake, const char *id, const char *peer_id)
@@ -37,6 +51,7 @@ static struct fake_peer *open_slow_room(struct fake *fake, const char *id, const
     struct fake_peer *peer = open_room(fake, id, peer_id);
     loop_step(&fake->loop);
     fake_message(peer, "long");
+    fake_run(fake);
     assert_int_equal(peer->peer.room->pace, PACE_SLOW);
     loop_step(&fake->loop);
     fake_forget(fake);
@@ -47,7 +62,7 @@ static void quick_rooms_come_first(void **state)
 {
     (void)state;
     struct fake *fake = begin();
-    struct fake_peer *slow = open_slow_room(fake, "slow", "a"), *quick = open_room(fake, "quick", "b");
+    struct fake_peer *slow = open_slow_room(fake, "slow", "a"), *quick = open_elsewhere(fake, "quick", "b");
 
     fake_queue(fake);
     fake_message(slow, "1");
@@ -63,7 +78,7 @@ static void a_slow_room_waits_for_its_turn(void **state)
 {
     (void)state;
     struct fake *fake = begin();
-    struct fake_peer *slow = open_slow_room(fake, "slow", "a"), *quick = open_room(fake, "quick", "b");
+    struct fake_peer *slow = open_slow_room(fake, "slow", "a"), *quick = open_elsewhere(fake, "quick", "b");
 
     fake_message(slow, "1"); /* nothing else is to be done, and yet: */
     fake_message(quick, "1");
@@ -72,12 +87,39 @@ static void a_slow_room_waits_for_its_turn(void **state)
     fake_end(fake);
 }
 
+/* Rooms that were quick until now wait in line as soon as one of them is not. */
+static void a_party_is_slow_together(void **state)
+{
+    (void)state;
+    struct fake *fake = begin();
+    struct fake_peer *a = open_room(fake, "r", "a"), *b = open_room(fake, "s", "b"),
+                     *c = open_room(fake, "t", "c"), *quick = open_elsewhere(fake, "quick", "q");
+
+    fake_queue(fake);
+    fake_message(a, "long");
+    fake_message(b, "long");
+    fake_message(c, "long");
+    fake_message(quick, "1");
+    loop_step(&fake->loop);
+    loop_step(&fake->loop);
+    fake_expect(fake, "r:message a long; quick:message q 1; s:message b long");
+    fake_message(quick, "2");
+    loop_step(&fake->loop);
+    fake_expect(fake, "quick:message q 2; t:message c long");
+    a->peer.room->party_pace->slow_until = 0; /* after a while */
+    fake_message(a, "1");
+    fake_expect(fake, "");
+    fake_run(fake); /* it is slow itself */
+    fake_expect(fake, "r:message a 1");
+    fake_end(fake);
+}
+
 static void one_long_event_a_turn(void **state)
 {
     (void)state;
     struct fake *fake = begin();
     struct fake_peer *a = open_slow_room(fake, "r", "a"), *b = open_slow_room(fake, "s", "b"),
-                     *c = open_slow_room(fake, "t", "c"), *quick = open_room(fake, "quick", "q");
+                     *c = open_slow_room(fake, "t", "c"), *quick = open_elsewhere(fake, "quick", "q");
 
     fake_message(a, "long");
     fake_message(b, "long");
@@ -161,7 +203,7 @@ static void a_turn_is_a_slice_of_time(void **state)
 {
     (void)state;
     struct fake *fake = begin();
-    struct fake_peer *a = open_room(fake, "r", "a"), *b = open_room(fake, "s", "b");
+    struct fake_peer *a = open_room(fake, "r", "a"), *b = open_elsewhere(fake, "s", "b");
 
     fake->rooms.slice = UINT64_MAX / 2;
     fake_queue(fake);
@@ -186,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quick_rooms_come_first),
         cmocka_unit_test(a_slow_room_waits_for_its_turn),
+        cmocka_unit_test(a_party_is_slow_together),
         cmocka_unit_test(one_long_event_a_turn),
         cmocka_unit_test(new_rooms_wait_behind_each_other),
         cmocka_unit_test(new_rooms_and_slow_ones_take_turns),

@@ -10,7 +10,7 @@ import { ECHO_PARTY, EchoProbe } from "../lib/echo.mjs";
 import { config, lua } from "../lib/project.mjs";
 import { FESTA, serverFor } from "../lib/server.mjs";
 import { poll, within } from "../lib/wait.mjs";
-import { BINARY, CONTINUATION, PING, TEXT, frame } from "../lib/websocket.mjs";
+import { BINARY, CONTINUATION, PING, TEXT, deflate, frame } from "../lib/websocket.mjs";
 
 const MiB = 1024 * 1024;
 const PATIENCE = 10_000; // ms without an answer: a failure, even on a busy machine
@@ -39,12 +39,24 @@ end
 return Room
 `;
 
+// Says when all sixty have come.
+const BOMBED = lua`
+local Bombed = {}
+
+function Bombed:onMessage(message, connection)
+  self.count = (self.count or 0) + 1
+  if self.count == 60 then connection:send("60") end
+end
+
+return Bombed
+`;
+
 const table = [];
 
 // A server with a probe in a room of its own; measures what happens in during(server), which returns
 // figures to be shown. most: MiB that it may need.
-async function flood(t, name, most, settings, during) {
-  const files = { "parties/main.lua": ROOM, "parties/echo.lua": ECHO_PARTY, "festa.lua": config(settings) };
+async function flood(t, name, most, settings, during, more = {}) {
+  const files = { "parties/main.lua": ROOM, "parties/echo.lua": ECHO_PARTY, "festa.lua": config(settings), ...more };
   const server = await serverFor(t, files, { args: ["--threads", "1"], measured: true });
   const probe = await EchoProbe.open(server, "/parties/echo/good", PATIENCE);
   t.after(() => probe.close());
@@ -157,6 +169,22 @@ describe("floods", () => {
       await counted(server, "announced", 0);
       return `${of(1009)} closed with 1009, ${of(1002)} with 1002`;
     });
+  });
+
+  it("small bombs in many rooms", { timeout: LONG }, async (t) => {
+    // 30 rooms of 60 messages: a few KB each on the way, almost as much as a message may have when inflated
+    const bomb = deflate(Buffer.alloc(1_000_000));
+    const bombs = Buffer.concat(Array.from({ length: 60 }, () => frame({ opcode: BINARY, rsv: 4, payload: bomb })));
+    const files = { "parties/bombed.lua": BOMBED };
+    await flood(t, "small bombs", 160, { deflate: true }, async (server) => {
+      const sockets = [];
+      for (let i = 0; i < 30; i++)
+        sockets.push(await server.socket(`/parties/bombed/${i}`, { headers: { "Sec-WebSocket-Extensions": "permessage-deflate" } }));
+      for (const socket of sockets) socket.write(bombs);
+      const heard = await Promise.all(sockets.map(async (socket) => (await socket.message("the sixtieth", LONG)).toString()));
+      assert.deepEqual(new Set(heard), new Set(["60"]));
+      return `${30 * 60} MB inflated`;
+    }, files);
   });
 
   it("messages that never end", { timeout: LONG }, async (t) => {
