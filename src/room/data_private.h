@@ -1,5 +1,5 @@
-/* What the two files of a room's data share: data.c has what is known and what is written, data_wait.c what is
- * waited for. */
+/* What the files of a room's data share: data.c has the whole and its way to the store, data_known.c what is known of
+ * keys, data_write.c what is written, data_wait.c what is waited for. */
 #pragma once
 
 #include "room/data.h"
@@ -91,17 +91,44 @@ struct room_data {
 /* The room's data, made when it is first needed; NULL: *rc says why. */
 struct room_data *data_of(struct room *room, int *rc);
 
+/* ---- data_known.c ---- */
+
+void known_init(struct data_known *known);
+void known_fini(struct data_known *known);
+/* from is empty afterwards; what to has had is not looked at. */
+void known_move(struct data_known *to, struct data_known *from);
+
+struct span known_key(const struct data_entry *entry);
+/* hash: map_hash of the key. NULL: nothing is known of it. */
+struct data_entry *known_find(const struct data_known *known, struct span key, uint64_t hash);
+/* An entry of which nothing is known yet, in no list. NULL: no memory. */
+struct data_entry *known_add(struct data_known *known, struct span key, uint64_t hash);
+void known_drop(struct data_known *known, struct data_entry *entry);
+/* Takes the value over, of an entry of these. */
+void known_set(struct data_known *known, struct data_entry *entry, bool present, char *value, size_t len);
+/* For known_set. NULL: no memory. */
+char *known_copy(struct span value);
+
 /* The store has said what is under this key. -ENOMEM: it stays unknown. */
 int data_learn(struct room_data *data, struct span key, bool present, struct span value);
 
 /* Forgets what is durable and was not used lately, down to what a room may keep of that. */
 void data_shrink(struct room_data *data);
 
+/* ---- data_write.c ---- */
+
+/* What is not durable yet is memory of the script's: so many bytes more belong to the batch. */
+void data_charge(struct data_batch *batch, size_t bytes);
+
+/* ---- data.c ---- */
+
 /* Hands the batch of the turn to the store, under the room's next number. */
 void data_submit(struct room_data *data);
 
 /* The store has answered once; once it is done with a room that has left, frees that. */
 void data_answered(struct room_data *data);
+
+/* ---- data_wait.c ---- */
 
 /* Does what the handler waits for hold now? Then it goes on. */
 void data_check_waiter(struct room_data *data);

@@ -204,14 +204,9 @@ static int compare(struct span a, struct span b)
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static struct span key_of(const struct data_entry *entry)
-{
-    return (struct span){entry->key, entry->key_len};
-}
-
 static int by_key(const void *a, const void *b)
 {
-    return compare(key_of(*(struct data_entry *const *)a), key_of(*(struct data_entry *const *)b));
+    return compare(known_key(*(struct data_entry *const *)a), known_key(*(struct data_entry *const *)b));
 }
 
 static int by_key_reverse(const void *a, const void *b)
@@ -230,8 +225,8 @@ static struct data_entry **written_in(struct room_data *data, const struct store
     *rc = 0;
     list_each(link, &data->known.dirty) {
         struct data_entry *entry = container_of(link, struct data_entry, link);
-        if (compare(key_of(entry), range->start) < 0 ||
-            (range->finish.ptr && compare(key_of(entry), range->finish) >= 0))
+        if (compare(known_key(entry), range->start) < 0 ||
+            (range->finish.ptr && compare(known_key(entry), range->finish) >= 0))
             continue;
         if (*n == cap) {
             cap = cap ? cap * 2 : 16;
@@ -266,12 +261,12 @@ static int merge(struct data_entry **own, size_t n, const struct store_read *pag
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && (stored || (i < n && may_pass));) {
-        int order = i == n ? 1 : !stored ? -1 : compare(key_of(own[i]), key);
+        int order = i == n ? 1 : !stored ? -1 : compare(known_key(own[i]), key);
         if (page->reverse && i < n && stored)
             order = -order;
         if (order <= 0) {
             if (own[i]->present)
-                rc = append(out, key_of(own[i]), (struct span){own[i]->value, own[i]->len});
+                rc = append(out, known_key(own[i]), (struct span){own[i]->value, own[i]->len});
             i++;
         } else {
             rc = append(out, key, value);
