@@ -211,14 +211,14 @@ static void serve(struct server *server)
 }
 
 /* The data folder. A project that can't have one, since nothing can be made where it lies, is served without. */
-static int open_store(const struct cli *cli, struct store **store)
+static int open_store(const struct cli *cli, const struct config *config, struct store **store)
 {
     char path[PATH_MAX];
     struct buf error = {0};
 
     int rc = cli_data_folder(cli, path);
     if (rc == 0)
-        rc = store_open_sqlite(path, 1, &error, store);
+        rc = store_open_sqlite(path, (unsigned)config->storage_files, &error, store);
     if ((rc == -EROFS || rc == -EACCES) && !cli->data && access(path, F_OK) != 0) {
         log_event(LOG_WARN, "rooms can't store anything: choose a folder with --data",
                   log_text("error", (struct span){(const char *)error.data, error.len}));
@@ -245,7 +245,8 @@ int server_run(struct project *project, const struct cli *cli)
     struct store *store = NULL;
     int exit_code = 1;
 
-    if (open_store(cli, &store) == 0 && workers_init(&server.workers, project, store) == 0 &&
+    if (open_store(cli, &project->config, &store) == 0 &&
+        workers_init(&server.workers, project, store) == 0 &&
         workers_listen(&server.workers, &project->config) == 0) {
         open_control(&server, store);
         serve(&server);

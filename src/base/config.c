@@ -27,6 +27,7 @@ void config_init(struct config *config)
     *config = (struct config){
         .host = xstrdup("127.0.0.1"),
         .port = 1999,
+        .storage_files = 1,
         .public_folder = xstrdup("public"),
         .io_uring = true,
         .limits =

@@ -65,6 +65,7 @@ struct config {
     char *host;          /* owned; an address or a name; "127.0.0.1" */
     int port;            /* 1999; 0: any free one */
     int threads;         /* 0: as many as cores */
+    int storage_files;   /* of a data folder that is made */
     char *public_folder; /* owned; "public"; relative to the project's root */
     bool public_set;     /* it was configured, so it must be there */
     bool single_page_app, cors, deflate, reject_with_close;

@@ -174,6 +174,13 @@ static void read_host(struct reading *r, const char *key)
         replace_text(&r->config->host, host);
 }
 
+static void read_storage_files(struct reading *r, const char *key)
+{
+    uint64_t files;
+    if (read_whole(r, key, 1, 64, &files))
+        r->config->storage_files = (int)files;
+}
+
 static void read_threads(struct reading *r, const char *key)
 {
     uint64_t threads;
@@ -377,6 +384,7 @@ static const struct key keys[] = {
     {"port", read_port},
     {"host", read_host},
     {"threads", read_threads},
+    {"storageFiles", read_storage_files},
     {"public", read_public},
     {"singlePageApp", read_single_page},
     {"cors", read_cors},

@@ -40,7 +40,7 @@ static void every_key(void **state)
         "-- a comment\n"
         "local port = 80 * 100\n"
         "return {\n"
-        "  port = port, host = '::1', threads = 3, public = 'www', singlePageApp = true,\n"
+        "  port = port, host = '::1', threads = 3, storageFiles = 4, public = 'www', singlePageApp = true,\n"
         "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
         "  ioUring = false,\n"
         "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = true, tls = nil,\n"
@@ -55,6 +55,7 @@ static void every_key(void **state)
     assert_int_equal(config.port, 8000);
     assert_string_equal(config.host, "::1");
     assert_int_equal(config.threads, 3);
+    assert_int_equal(config.storage_files, 4);
     assert_string_equal(config.public_folder, "www");
     assert_true(config.public_set && config.single_page_app);
     assert_true(config.cors);
@@ -157,6 +158,7 @@ static void mistakes(void **state)
         {"return { port = {} }", "not a table"},
         {"return { port = function() end }", "not a function"},
         {"return { threads = 0 }", "threads is a whole number from 1"},
+        {"return { storageFiles = 65 }", "storageFiles is a whole number from 1 to 64"},
         {"return { host = 1 }", "host is a text that is not empty, not 1"},
         {"return { host = '' }", "host is a text that is not empty, not \"\""},
         {"return { host = 'a\\0b' }", "host is a text"},
