@@ -183,7 +183,7 @@ static void they_are_found_in_pages(void **state)
 {
     (void)state;
     struct fake *fake = begin(NULL);
-    char id[8];
+    char id[16];
 
     for (int i = 0; i < 600; i++) {
         snprintf(id, sizeof id, "r%03d", i);
@@ -207,7 +207,7 @@ static void only_those_of_the_thread_s_share_ring(void **state)
 {
     (void)state;
     struct fake *fake = begin(NULL);
-    char id[8];
+    char id[16];
     size_t n = 0;
 
     fake->rooms.shares = 3;
@@ -299,7 +299,7 @@ static void rooms_may_stop_while_a_search_is_under_way(void **state)
 {
     (void)state;
     struct fake *fake = begin(NULL);
-    char id[8];
+    char id[16];
 
     for (int i = 0; i < 300; i++) {
         snprintf(id, sizeof id, "r%03d", i);

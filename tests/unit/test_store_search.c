@@ -228,7 +228,7 @@ static void which_file_is_as_it_always_was(void **state)
     (void)state;
 
     for (int i = 0; i < 8; i++) {
-        char id[16];
+        char id[32];
         snprintf(id, sizeof id, "room-%d", i);
         add_entry("main", id);
     }
