@@ -166,7 +166,7 @@ static void new_rooms_and_slow_ones_take_turns(void **state)
     struct fake *fake = begin();
     struct fake_peer *slow = open_slow_room(fake, "slow", "a");
     struct fake_exchange exchanges[4];
-    char id[16];
+    char id[32];
     int slow_ran = 0;
 
     for (int i = 0; i < 4; i++)
