@@ -118,6 +118,7 @@ int data_clear(struct room *room)
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_clear(&batch->base) != 0)
         return -ENOMEM;
+    data_charge(batch, data_cost(0));
     if (data->transaction && !data->has_aside) {
         known_move(&data->aside, &data->known);
         data->has_aside = true;
@@ -154,6 +155,7 @@ static int set_alarm(struct room *room, int64_t time, uint32_t attempt)
     struct data_batch *batch = open_batch(data);
     if (!batch || store_batch_alarm(&batch->base, time, attempt) != 0)
         return -ENOMEM;
+    data_charge(batch, data_cost(0));
     data->alarm = (struct data_alarm){.known = true, .time = time, .attempt = attempt, .written = true};
     return 0;
 }
@@ -199,6 +201,9 @@ void room_alarm_end(struct room *room, enum outcome outcome)
     if (!alarm)
         return;
     data_transaction_end(room, false); /* of a handler that was cut: what follows is no part of it */
+    if (alarm->known && alarm->time > 0 &&
+        !alarm->written) /* its timer may be over already, while this ran */
+        alarms_set(&room->rooms->alarms, room, alarm->time);
     if (!alarm->rings)
         return;
     alarm->rings = false;

@@ -311,7 +311,8 @@ static void run_close(struct room *room, struct event *event)
     room->rooms->script->run(room->instance, event);
 }
 
-/* The older connections with the newcomer's id make way, or it is turned away. */
+/* The older connections with the newcomer's id make way, or it is turned away. One whose onClose waits for the store
+ * comes first: then the room's input is closed, and this is to be asked again. */
 static bool settle_duplicates(struct room *room, struct peer *peer)
 {
     enum duplicate_id rule = room->rooms->script->duplicate_id(room->party);
@@ -319,7 +320,7 @@ static bool settle_duplicates(struct room *room, struct peer *peer)
 
     if (rule == DUPLICATE_ALLOW)
         return true;
-    while ((older = room_find_peer(room, span_of(peer->id))) != NULL) {
+    while (!room->input_closed && (older = room_find_peer(room, span_of(peer->id))) != NULL) {
         static const char replaced[] = "Replaced by a newer connection", taken[] = "This id is connected";
         if (rule == DUPLICATE_REJECT) {
             room_close_peer(peer, 4409, taken, sizeof taken - 1);
@@ -350,8 +351,14 @@ static void run_connect(struct room *room, struct event *event)
 {
     struct peer *peer = event->peer;
 
+    bool welcome = settle_duplicates(room, peer);
+    if (room->input_closed) { /* it comes again, before all others */
+        list_push(room->inbox.next ? room->inbox.next : &room->inbox, &event->link);
+        count_in(room, event);
+        return;
+    }
     room->rooms->counters->sockets_opened++; /* be it only to be closed */
-    if (!settle_duplicates(room, peer)) {
+    if (!welcome) {
         room_part(peer);
         event_free(event);
         return;

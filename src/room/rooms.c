@@ -131,7 +131,7 @@ static void stop_all(struct rooms *rooms)
 {
     list_each_safe(link, &rooms->all) {
         struct room *room = container_of(link, struct room, in_all);
-        if (room->state == ROOM_NEW && list_empty(&room->inbox))
+        if (room->state == ROOM_NEW && list_empty(&room->inbox) && !data_busy(room) && room->outq.count == 0)
             room_remove(room);
         else if (rooms->stop_forced && room->state != ROOM_STOPPING)
             room_stop(room);

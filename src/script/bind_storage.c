@@ -335,8 +335,10 @@ static int storage_delete(lua_State *L)
 /* storage:deleteAll(): all keys; the alarm stays. */
 static int storage_delete_all(lua_State *L)
 {
-    storage_result(L, data_clear(storage_room(L)));
-    return 0;
+    struct room *room = storage_room(L);
+    vm_demand(L, data_cost(0));
+    storage_result(L, data_clear(room));
+    return written(L);
 }
 
 /* ---- transactions ---- */
@@ -443,15 +445,18 @@ static int storage_set_alarm(lua_State *L)
     lua_Number time = luaL_checknumber(L, 1);
 
     luaL_argcheck(L, time >= 1 && time < 0x1p53, 1, "a time in ms since 1970 expected");
+    vm_demand(L, data_cost(0));
     storage_result(L, data_set_alarm(room, (int64_t)time));
-    return 0;
+    return written(L);
 }
 
 /* storage:deleteAlarm() */
 static int storage_delete_alarm(lua_State *L)
 {
-    storage_result(L, data_set_alarm(storage_room(L), 0));
-    return 0;
+    struct room *room = storage_room(L);
+    vm_demand(L, data_cost(0));
+    storage_result(L, data_set_alarm(room, 0));
+    return written(L);
 }
 
 static int push_alarm(lua_State *L);

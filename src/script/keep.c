@@ -25,7 +25,11 @@ struct keep {
 
 static void on_timer(struct timer *timer)
 {
-    (void)keep_self(container_of(timer, struct keep, timer)->vm);
+    struct vm *vm = container_of(timer, struct keep, timer)->vm;
+    if (data_saving(vm->room)) /* the disk is behind: one copy at a time */
+        timer_start(timer->loop, timer, SAVE_MS);
+    else
+        (void)keep_self(vm);
 }
 
 /* Made when it is first needed. NULL: no memory. */

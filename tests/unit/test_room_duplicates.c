@@ -215,6 +215,42 @@ static void events_of_a_replaced_peer_are_dropped(void **state)
     fake_end(fake);
 }
 
+/* The older one's onClose waits for the store: the newcomer's onConnect comes when it is over. */
+static enum act closes_wait_for_the_store(struct fake *fake, struct room *room, struct event *event)
+{
+    (void)fake;
+    if (event->kind != EVENT_CLOSE)
+        return ACT_DONE;
+    room->input_closed = true;
+    return ACT_WAIT;
+}
+
+static void an_on_close_that_waits_for_the_store_comes_first(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    fake->party.duplicate = DUPLICATE_REPLACE;
+    struct room *room = fake_room(fake, "r");
+
+    fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake->handler = closes_wait_for_the_store;
+    fake_forget(fake);
+    struct fake_peer *newer = fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_expect(fake, "r:close a 4409 Replaced by a newer connection");
+    assert_false(newer->accepted);
+    struct fake_task *task = fake_task(fake, 0);
+    task->woken = true;
+    room_answer(room, task);
+    fake_run(fake);
+    assert_true(strstr((char *)fake->log.data, "r:wake; ") && strstr((char *)fake->log.data, "r:connect a"));
+    assert_true(newer->accepted);
+    assert_int_equal(fake->counters.sockets_opened, 2);
+    fake_forget(fake);
+    fake_end(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_replaced_peer_whose_connect_fails_gets_no_on_close),
         cmocka_unit_test(the_on_close_of_a_replaced_peer_may_wait),
         cmocka_unit_test(events_of_a_replaced_peer_are_dropped),
+        cmocka_unit_test(an_on_close_that_waits_for_the_store_comes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
