@@ -24,17 +24,10 @@ struct listing {
     size_t at; /* the next one to be said */
 };
 
-static int compare(struct span a, struct span b)
-{
-    size_t shorter = a.len < b.len ? a.len : b.len;
-    int order = shorter ? memcmp(a.ptr, b.ptr, shorter) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_rooms(struct span a_party, struct span a_id, struct span b_party, struct span b_id)
 {
-    int order = compare(a_party, b_party);
-    return order ? order : compare(a_id, b_id);
+    int order = span_compare(a_party, b_party);
+    return order ? order : span_compare(a_id, b_id);
 }
 
 static int by_name(const void *a, const void *b)

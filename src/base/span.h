@@ -24,6 +24,14 @@ static inline bool span_equal(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Below 0, 0 or above 0 as a comes before, is or comes behind b: bytewise, a beginning before what it begins. */
+static inline int span_compare(struct span a, struct span b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int order = shorter ? memcmp(a.ptr, b.ptr, shorter) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 /* Equal but for ASCII case. */
 static inline bool span_equal_nocase(struct span a, struct span b)
 {

@@ -12,7 +12,7 @@ struct room_change {
     struct span party, id;    /* the owner's until done */
     void (*done)(struct room_change *change); /* on the rooms' thread, when all of it is durable, or failed */
     /* The answer. 0; or none of it was kept: -EBUSY: self of a room that is in memory can't be replaced;
-     * -ESHUTDOWN: the rooms stop; -ENODEV: nothing is stored here; -ENOBUFS: more than limits.output; -ENOMEM; -EIO:
+     * -ESHUTDOWN: the rooms stop; -ENODEV: nothing is stored here; -ENOBUFS: more than data_fits; -ENOMEM; -EIO:
      * the store has failed (text says why, or is NULL), and may have kept it. */
     int result;
     const char *text;

@@ -197,16 +197,9 @@ int data_ask_head(struct room *room, void *handle)
 
 /* ---- ranges: what the store has, and what the room has written that the store does not have yet ---- */
 
-static int compare(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int by_key(const void *a, const void *b)
 {
-    return compare(known_key(*(struct data_entry *const *)a), known_key(*(struct data_entry *const *)b));
+    return span_compare(known_key(*(struct data_entry *const *)a), known_key(*(struct data_entry *const *)b));
 }
 
 static int by_key_reverse(const void *a, const void *b)
@@ -225,8 +218,8 @@ static struct data_entry **written_in(struct room_data *data, const struct store
     *rc = 0;
     list_each(link, &data->known.dirty) {
         struct data_entry *entry = container_of(link, struct data_entry, link);
-        if (compare(known_key(entry), range->start) < 0 ||
-            (range->finish.ptr && compare(known_key(entry), range->finish) >= 0))
+        if (span_compare(known_key(entry), range->start) < 0 ||
+            (range->finish.ptr && span_compare(known_key(entry), range->finish) >= 0))
             continue;
         if (*n == cap) {
             cap = cap ? cap * 2 : 16;
@@ -261,7 +254,7 @@ static int merge(struct data_entry **own, size_t n, const struct store_read *pag
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && (stored || (i < n && may_pass));) {
-        int order = i == n ? 1 : !stored ? -1 : compare(known_key(own[i]), key);
+        int order = i == n ? 1 : !stored ? -1 : span_compare(known_key(own[i]), key);
         if (page->reverse && i < n && stored)
             order = -order;
         if (order <= 0) {

@@ -353,7 +353,7 @@ static void run_connect(struct room *room, struct event *event)
 
     bool welcome = settle_duplicates(room, peer);
     if (room->input_closed) { /* it comes again, before all others */
-        list_push(room->inbox.next ? room->inbox.next : &room->inbox, &event->link);
+        list_push(room->inbox.next, &event->link);
         count_in(room, event);
         return;
     }

@@ -16,11 +16,11 @@ struct listing {
     struct buf start, finish; /* of what is still to come */
     bool bounded;             /* finish counts */
     bool reverse;
-    bool begun, ended; /* a page is there; there is none behind it */
-    lua_Integer left;  /* entries that may still be given; -1: any number */
-    struct buf page;   /* key, value, … */
-    size_t at;         /* bytes of it that were given */
-    size_t charged;    /* for all of these */
+    bool ended;       /* there is no page behind this one */
+    lua_Integer left; /* entries that may still be given; -1: any number */
+    struct buf page;  /* key, value, … */
+    size_t at;        /* bytes of it that were given */
+    size_t charged;   /* for all of these */
 };
 
 static void release(struct vm *vm, struct held *held)
@@ -72,16 +72,9 @@ static bool step_over(struct buf *prefix)
     return true;
 }
 
-static int compare(struct span a, struct span b)
-{
-    size_t len = a.len < b.len ? a.len : b.len;
-    int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static void begin_at(lua_State *L, struct listing *list, struct span key, bool behind)
 {
-    if (compare(key, span_over(&list->start)) < 0)
+    if (span_compare(key, span_over(&list->start)) < 0)
         return;
     set_bytes(L, &list->start, key);
     if (behind)
@@ -90,7 +83,7 @@ static void begin_at(lua_State *L, struct listing *list, struct span key, bool b
 
 static void end_before(lua_State *L, struct listing *list, struct span key)
 {
-    if (list->bounded && compare(key, span_over(&list->finish)) > 0)
+    if (list->bounded && span_compare(key, span_over(&list->finish)) > 0)
         return;
     set_bytes(L, &list->finish, key);
     list->bounded = true;
@@ -122,7 +115,7 @@ static void read_prefix(lua_State *L, struct listing *list)
     if (buf_append(&behind, prefix.ptr, prefix.len) != 0)
         luaL_error(L, "not enough memory");
     if (step_over(&behind) &&
-        (!list->bounded || compare(span_over(&behind), span_over(&list->finish)) <= 0)) {
+        (!list->bounded || span_compare(span_over(&behind), span_over(&list->finish)) <= 0)) {
         buf_fini(&list->finish);
         list->finish = behind; /* it has an owner now */
         list->bounded = true;
@@ -177,7 +170,6 @@ static int page_came(lua_State *L, struct task *task)
     buf_fini(&list->page);
     list->page = answer.entries;
     list->at = 0;
-    list->begun = true;
     list->ended = !answer.more;
     if (answer.more) { /* its end takes the place of what the range began with, or ended before */
         struct buf *border = list->reverse ? &list->finish : &list->start;
@@ -250,7 +242,7 @@ int storage_list(lua_State *L)
         read_options(L, 1, list);
     }
     account(vm_of(L), list);
-    if (list->bounded && compare(span_over(&list->start), span_over(&list->finish)) >= 0)
+    if (list->bounded && span_compare(span_over(&list->start), span_over(&list->finish)) >= 0)
         list->ended = true;
     lua_pushcclosure(L, next_entry, 1);
     return 1;

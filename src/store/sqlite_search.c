@@ -8,13 +8,6 @@
 /* ---- order ---- */
 
 /* Bytewise, as SQLite compares. */
-static int compare(struct span a, struct span b)
-{
-    size_t shorter = a.len < b.len ? a.len : b.len;
-    int order = shorter ? memcmp(a.ptr, b.ptr, shorter) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_found(enum store_search_kind kind, const struct store_found *a,
                          const struct store_found *b)
 {
@@ -23,11 +16,11 @@ static int compare_found(enum store_search_kind kind, const struct store_found *
             return a->alarm < b->alarm ? -1 : 1;
     }
     if (kind != STORE_ROOMS) {
-        int order = compare(a->party, b->party);
+        int order = span_compare(a->party, b->party);
         if (order)
             return order;
     }
-    return compare(a->id, b->id);
+    return span_compare(a->id, b->id);
 }
 
 /* ---- one file ---- */
@@ -35,14 +28,14 @@ static int compare_found(enum store_search_kind kind, const struct store_found *
 /* The place behind which rooms are asked for, or the prefix that they have: what comes later. */
 static struct span first_id(const struct store_search *search)
 {
-    bool behind = search->after_id.ptr && compare(search->after_id, search->prefix) > 0;
+    bool behind = search->after_id.ptr && span_compare(search->after_id, search->prefix) > 0;
     return behind ? search->after_id : search->prefix;
 }
 
 /* From the first place that may be asked for. */
 static void begin_usage(sqlite3_stmt *walk, const struct store_search *search)
 {
-    bool inside = compare(search->after_party, search->party) == 0;
+    bool inside = span_compare(search->after_party, search->party) == 0;
 
     if (search->party.ptr) {
         sqlite_bind_text(walk, 1, search->party);
