@@ -30,6 +30,8 @@ size_t outq_cost(const struct effect *effect)
 
     if (effect->kind == EFFECT_RESPOND || effect->kind == EFFECT_REFUSE)
         return cost + response_cost(effect->response);
+    if (effect->kind == EFFECT_DEPART)
+        return cost + effect->departure->cost;
     if (effect->n_without > 1)
         cost += MALLOC_HEAD + effect->n_without * sizeof(struct peer *);
     return cost + (effect->shared ? effect->data->len : bytes_cost(effect->data));
@@ -62,6 +64,10 @@ static void effect_drop(struct effect *effect)
     if (effect->kind == EFFECT_REFUSE) {
         effect->peer->kind->refuse(effect->peer, effect->response);
         peer_unref(effect->peer);
+        return;
+    }
+    if (effect->kind == EFFECT_DEPART) {
+        effect->departure->drop(effect->departure);
         return;
     }
     if (effect->kind == EFFECT_SEND)
@@ -124,6 +130,7 @@ static void effect_apply(struct effect *effect, struct room *room)
         bytes_unref(effect->data);
         break;
     case EFFECT_RESPOND: effect->exchange->respond(effect->exchange, effect->response); break;
+    case EFFECT_DEPART: effect->departure->leave(effect->departure); break;
     }
     peer_unref(peer);
 }

@@ -15,6 +15,16 @@ enum effect_kind {
     EFFECT_BROADCAST, /* data, binary, without */
     EFFECT_CLOSE,     /* peer, code, data (the reason, may be NULL) */
     EFFECT_RESPOND,   /* exchange, response */
+    EFFECT_DEPART,    /* departure */
+};
+
+/* What leaves a room through the gate and is nothing of a peer's: a fetch, a call to another room. Its owner's
+ * struct begins with it or holds it; exactly one of the two is called, and with that it is the owner's again. */
+struct departure {
+    void (*leave)(struct departure *departure);
+    /* It never leaves: what was written before it was not kept, the room is gone, or there is no memory. */
+    void (*drop)(struct departure *departure);
+    size_t cost; /* bytes that it takes while it waits */
 };
 
 struct effect {
@@ -28,6 +38,7 @@ struct effect {
     union {
         struct bytes *data;             /* a reference */
         struct http_response *response; /* owned */
+        struct departure *departure;    /* its owner's */
     };
     union {
         struct exchange *exchange;

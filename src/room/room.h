@@ -127,6 +127,7 @@ struct room {
     void *instance;      /* the script's VM; NULL in ROOM_NEW */
     char *id;            /* owned, with a NUL behind it */
     uint8_t state;       /* enum room_state */
+    bool lobby;          /* no room that anybody can enter: its party's hooks run in it, on this thread */
     uint8_t pace;        /* enum room_pace, from its own events */
     uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
     bool input_closed;   /* a handler waits for the store: no events meanwhile, and its turn is not over */
@@ -243,6 +244,11 @@ int room_close_peer(struct peer *peer, uint16_t code, const char *reason, size_t
 
 /* Answers event->exchange, once; the response is the room's. */
 void room_respond(struct room *room, struct event *event, struct http_response *response);
+
+/* Something else leaves, behind all that was sent before it, once what was written before is durable. The
+ * departure is called once, for leave or for drop, within this call or later. 0, or (it was dropped) -ENOMEM, or
+ * -ENOBUFS when more than limits.output waits to leave. */
+int room_depart(struct room *room, struct departure *departure);
 
 /* The newest open peer with this id, NULL when there is none. */
 struct peer *room_find_peer(struct room *room, struct span id);

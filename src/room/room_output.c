@@ -155,6 +155,17 @@ void room_respond(struct room *room, struct event *event, struct http_response *
     (void)!stage(room, &effect); /* without memory it was answered with 503 */
 }
 
+int room_depart(struct room *room, struct departure *departure)
+{
+    struct effect effect = {.kind = EFFECT_DEPART, .departure = departure};
+
+    if (output_full(room, &effect)) {
+        departure->drop(departure);
+        return -ENOBUFS;
+    }
+    return stage(room, &effect);
+}
+
 /* The first of these nodes that is a peer of the room with this id. */
 static struct peer *match_peer(struct map_node *node, const struct room *room, struct span id)
 {

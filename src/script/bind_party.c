@@ -8,6 +8,8 @@ struct room *room_check(lua_State *L)
     const struct vm *vm = vm_of(L);
     if (!vm->room || !vm->loaded)
         luaL_error(L, "there is no room here: this is for handlers, not for the file scope");
+    if (vm->room->lobby)
+        luaL_error(L, "there is no room here: hooks run before one is entered");
     return vm->room;
 }
 
@@ -279,7 +281,7 @@ bool party_value(lua_State *L, const char *key)
     struct vm *vm = vm_of(L);
 
     if (strcmp(key, "id") == 0) {
-        if (!vm->room)
+        if (!vm->room || vm->room->lobby)
             return false;
         lua_pushstring(L, vm->room->id);
     } else if (strcmp(key, "name") == 0) {

@@ -90,7 +90,7 @@ static int timer_new(lua_State *L, bool repeat)
     (void)duration_check(L, 1);
     luaL_argcheck(L, !repeat || ms >= 1, 1, "an interval of 1 ms at least expected");
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (!vm->room || !vm->loaded)
+    if (!vm->room || vm->room->lobby || !vm->loaded)
         return luaL_error(L, "timers belong to rooms: start them in onStart or later");
 
     vm_demand(L, TIMER_COST);

@@ -191,6 +191,8 @@ void call_drop(struct task *task)
 {
     list_remove(&task->link);
     timer_stop(&task->timer);
+    if (task->forget)
+        task->forget(task);
     room_event_dropped(task->vm->room, task->event);
     task_free(task);
 }

@@ -31,6 +31,10 @@ struct task {
     void (*done)(struct task *task, enum call_result result);
     struct timer timer;                       /* of sleep */
     int (*push)(lua_State *L, struct task *); /* pushes what the wait returns; may raise */
+    void *waited;                             /* what it waits for, or has waited for; its binding's */
+    /* The task is dropped while it waits: whatever would wake it is to forget it. NULL: nothing has to be told.
+     * Set by a binding before wait_begin, and taken back when the wait is over. */
+    void (*forget)(struct task *task);
 };
 
 /* What a handler raised, taken apart without running script code. */

@@ -54,6 +54,7 @@ static int wait_over(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct task *task = vm_of(L)->running;
+    task->forget = NULL;
     return task->push(L, task);
 }
 
