@@ -32,7 +32,8 @@ static bool watch_end(struct loop_hook *hook)
     struct worker *worker = container_of(hook, struct worker, watch);
     struct workers *all = worker->all;
 
-    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0)
+    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0 ||
+        all->rooms_team.away > 0)
         return false;
     if (atomic_exchange(&all->finished, true))
         return false;
@@ -81,7 +82,9 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .connections = limits->connections_per_room,
                                 .idle_ms = limits->idle_room,
                                 .output = limits->room_memory,
-                                .inbox = limits->room_memory};
+                                .inbox = limits->room_memory,
+                                .queue = limits->queue,
+                                .call_ms = limits->call_timeout};
 }
 
 static void serve_files(struct worker *worker, const struct project *project)
@@ -160,6 +163,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     }
     rooms_init(&worker->rooms, &worker->loop, &script_ops, &worker->script, &room_limits, &worker->counters);
     worker->rooms.store = store;
+    worker->rooms.team = &all->rooms_team;
     worker->rooms.share = all->count;
     worker->rooms.shares = wanted;
     edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
@@ -214,16 +218,19 @@ int workers_init(struct workers *workers, struct project *project, struct store 
     *workers = (struct workers){0};
     workers->items = calloc(wanted, sizeof *workers->items);
     workers->edges = calloc(wanted, sizeof *workers->edges);
-    CHECK(workers->items && workers->edges);
+    workers->rooms = calloc(wanted, sizeof *workers->rooms);
+    CHECK(workers->items && workers->edges && workers->rooms);
     workers->team.edges = workers->edges;
+    workers->rooms_team.rooms = workers->rooms;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
         int rc = worker_init(worker, workers, project, store, wanted);
         if (rc != 0)
             return rc;
+        workers->rooms[workers->count] = &worker->rooms;
         workers->edges[workers->count++] = &worker->edge;
     }
-    workers->team.count = workers->count;
+    workers->team.count = workers->rooms_team.count = workers->count;
     return 0;
 }
 
@@ -297,5 +304,6 @@ void workers_fini(struct workers *workers)
         worker_fini(&workers->items[--workers->count]);
     free(workers->items);
     free(workers->edges);
+    free(workers->rooms);
     *workers = (struct workers){0};
 }

@@ -29,7 +29,7 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
-/* The room of the handler that runs; raises in the file scope. */
+/* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 
 /* ---- storage ---- */
@@ -55,6 +55,23 @@ extern const char request_type[], headers_type[];
 /* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
  * stashed request stays readable. */
 void request_push(lua_State *L, struct event *event);
+
+/* The table at the top, of names in lower case and their values, becomes a read-only object in which they are found in
+ * any case. */
+void headers_wrap(lua_State *L);
+
+/* ---- other rooms ---- */
+extern const char party_type[], stub_type[], socket_type[], reply_type[];
+/* Pushes party.parties. */
+void parties_push(lua_State *L);
+/* Pushes the stub of a room: its party's name and its id are strings at these indices. */
+void stub_push(lua_State *L, int party, int id);
+/* stub:connect */
+int stub_connect(lua_State *L);
+/* Pushes what another room has answered; the response stays the caller's. */
+void reply_push(lua_State *L, const struct http_response *response);
+/* The handler of an EVENT_CALL. */
+int method_enter(lua_State *L);
 
 /* ---- Response ---- */
 extern const char response_type[];

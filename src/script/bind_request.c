@@ -223,9 +223,17 @@ static const luaL_Reg headers_metamethods[] = {{"__index", headers_index},
                                                {"__pairs", headers_pairs},
                                                {NULL, NULL}};
 
-static void push_headers(lua_State *L, const struct http_request *request)
+void headers_wrap(lua_State *L)
 {
     lua_newuserdatauv(L, 0, 1);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+    bind_metatable(L, headers_type, headers_metamethods);
+    lua_setmetatable(L, -2);
+}
+
+static void push_headers(lua_State *L, const struct http_request *request)
+{
     lua_createtable(L, 0, (int)request->n_headers);
     for (size_t i = 0; i < request->n_headers; i++) {
         const struct http_header *header = &request->headers[i];
@@ -241,9 +249,7 @@ static void push_headers(lua_State *L, const struct http_request *request)
         }
         lua_rawset(L, -3);
     }
-    lua_setiuservalue(L, -2, 1);
-    bind_metatable(L, headers_type, headers_metamethods);
-    lua_setmetatable(L, -2);
+    headers_wrap(L);
 }
 
 /* ---- fields ---- */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "fake_peer.h"
+#include "room/call.h"
 
 /* How long anything may take that is waited for. */
 #define FAKE_DEADLINE_MS 30000u
@@ -46,7 +47,12 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
         break;
     case EVENT_REQUEST:
         fake_say(fake, "%s:request %s", room->id,
-                 container_of(event->exchange, struct fake_exchange, exchange)->name);
+                 event->chain ? "of a room"
+                              : container_of(event->exchange, struct fake_exchange, exchange)->name);
+        break;
+    case EVENT_CALL:
+        fake_say(fake, "%s:call %s", room->id,
+                 (const char *)((struct room_call *)event->handle)->args->data);
         break;
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
@@ -109,7 +115,7 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
         fake_peer_of(event->peer)->connect_done = true;
     if (event->kind == EVENT_CLOSE)
         fake_peer_of(event->peer)->close_done = true;
-    if (event->kind == EVENT_REQUEST && act == ACT_DONE)
+    if ((event->kind == EVENT_REQUEST || event->kind == EVENT_CALL) && act == ACT_DONE)
         room_respond(vm->room, event, http_response_text(200, vm->room->id));
     room_event_done(vm->room, event, act == ACT_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
 }
