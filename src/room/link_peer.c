@@ -21,6 +21,7 @@ static void say_close(struct link_peer *far, uint16_t code, bool clean, bool ref
     far->said = true;
     far->code = code;
     far->clean = clean;
+    far->reason = text ? bytes_copy(text->data, text->len) : NULL;
     mail->near = far->near;
     mail->code = code ? code : 1005;
     mail->clean = clean;
@@ -159,6 +160,7 @@ static void link_free_peer(struct peer *peer)
     while ((link = list_pop(&far->held)) != NULL)
         link_mail_free(container_of(link, struct link_mail, link));
     link_mail_free(far->last);
+    bytes_unref(far->reason);
     free(far);
 }
 
@@ -211,14 +213,14 @@ static void hear_close(struct link_peer *far, struct link_mail *mail)
 {
     bool first = !far->said;
     uint16_t code = first ? mail->code : far->code;
-    const struct bytes *reason = mail->data;
+    const struct bytes *reason = first ? mail->data : far->reason;
 
     far->heard = true;
     list_remove(&mail->link);
     say_close(far, mail->code, mail->clean, false, NULL);
     loop_soon_cancel(&far->again);
-    room_close(&far->peer, code ? code : 1005, first && reason ? (const char *)reason->data : NULL,
-               first && reason ? reason->len : 0, first ? mail->clean : far->clean);
+    room_close(&far->peer, code ? code : 1005, reason ? (const char *)reason->data : NULL,
+               reason ? reason->len : 0, first ? mail->clean : far->clean);
     link_mail_free(mail);
     mail_release(far->rooms);
     peer_unref(&far->peer);

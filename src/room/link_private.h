@@ -28,6 +28,7 @@ struct link_peer {
     bool clean;              /* as it was said */
     bool left_out;           /* of a broadcast that is being sent */
     uint16_t code;           /* that was said */
+    struct bytes *reason;    /* owned; the same; NULL: none */
 };
 
 /* NULL: no memory. */
