@@ -31,8 +31,8 @@ bool http_request_has_token(const struct http_request *request, const char *name
 
 size_t http_request_parts_size(const struct http_request_parts *parts)
 {
-    size_t size = sizeof(struct http_request) + parts->n_headers * sizeof *parts->headers + parts->method.len +
-                  parts->target.len;
+    size_t size = sizeof(struct http_request) + parts->n_headers * sizeof *parts->headers +
+                  parts->method.len + parts->target.len;
 
     for (size_t i = 0; i < parts->n_headers; i++)
         size += parts->headers[i].name.len + parts->headers[i].value.len;

@@ -51,13 +51,18 @@ void room_refuse_stuck(struct room *room)
 {
     list_each_safe(link, &room->inbox) {
         struct event *event = container_of(link, struct event, link);
-        if (!event->chain || !event->exchange || !call_chain_stuck(event->chain, room))
+        if (!event->chain || !call_chain_stuck(event->chain, room))
             continue;
-        struct exchange *exchange = event->exchange;
-        event->exchange = NULL;
-        room->n_open--;
+        if (event->exchange) {
+            event->exchange->respond(event->exchange, call_stuck_response());
+            event->exchange = NULL;
+            room->n_open--;
+        } else if (event->kind == EVENT_CONNECT && event->peer->state == PEER_NEW) {
+            room->rooms->counters->sockets_refused++;
+            event->peer->kind->refuse(event->peer, call_stuck_response());
+            room_part(event->peer);
+        }
         room_unpost(room, event);
-        exchange->respond(exchange, call_stuck_response());
     }
 }
 

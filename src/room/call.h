@@ -33,7 +33,7 @@ bool call_chain_stuck(const struct call_chain *chain, const struct room *room);
 struct room_call {
     /* What is asked; owned. */
     struct http_request *request; /* NULL: */
-    struct bytes *args;           /* the method's name, a NUL, and its arguments as the script has encoded them */
+    struct bytes *args; /* the method's name, a NUL, and its arguments as the script has encoded them */
     /* The answer has come: called once, on the caller's thread, never from within room_call_begin, and never after
      * room_call_end. */
     void (*done)(struct room_call *call);

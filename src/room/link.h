@@ -51,9 +51,9 @@ struct link {
     struct room *room;    /* NULL: it was let go */
     struct rooms *rooms, *to;
     struct link_peer *far;
-    struct list received; /* of struct link_mail */
+    struct list received;                /* of struct link_mail */
     struct link_mail *opening, *closing; /* owned until they have left */
-    char *party, *id;     /* owned: whom it leads to */
+    char *party, *id;                    /* owned: whom it leads to */
     struct call_chain chain;
     struct http_request *request; /* owned until it has left */
     struct timer timer;           /* of being let in */

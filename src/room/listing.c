@@ -25,7 +25,8 @@ static void listing_free(struct rooms_listing *listing)
     free(listing);
 }
 
-struct rooms_listing *rooms_listing_new(struct span party, struct span prefix, struct span after, uint32_t limit)
+struct rooms_listing *rooms_listing_new(struct span party, struct span prefix, struct span after,
+                                        uint32_t limit)
 {
     struct rooms_listing *listing = calloc(1, sizeof *listing);
 

@@ -32,7 +32,7 @@ struct rooms_listing {
     /* the listing's own: */
     size_t cap;
     struct rooms *from;
-    unsigned next;    /* thread */
+    unsigned next; /* thread */
     struct mail mail;
     struct list link; /* in rooms->listings */
     struct store_search search;
@@ -40,8 +40,8 @@ struct rooms_listing {
 };
 
 /* after: ptr NULL: none. NULL: no memory. */
-struct rooms_listing *rooms_listing_new(struct span party, struct span prefix, struct span after, uint32_t limit)
-    __attribute__((warn_unused_result));
+struct rooms_listing *rooms_listing_new(struct span party, struct span prefix, struct span after,
+                                        uint32_t limit) __attribute__((warn_unused_result));
 
 void rooms_list(struct rooms_listing *listing, struct rooms *from);
 

@@ -11,7 +11,8 @@ struct rooms;
 struct rooms_team {
     struct rooms *const *rooms;
     unsigned count;
-    _Atomic size_t away; /* what is under way between rooms, and whose end has to be waited for: calls whose answer is
+    _Atomic size_t
+        away; /* what is under way between rooms, and whose end has to be waited for: calls whose answer is
                             not back, ends of links, listings */
 };
 

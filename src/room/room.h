@@ -97,8 +97,8 @@ struct rooms {
     const struct script_ops *script;
     void *script_user;
     /* Set after rooms_init: */
-    struct store *store;  /* NULL: rooms have no durable data */
-    size_t share, shares; /* this thread's, of how many; rooms_share_of says whose a room is */
+    struct store *store;     /* NULL: rooms have no durable data */
+    size_t share, shares;    /* this thread's, of how many; rooms_share_of says whose a room is */
     struct rooms_team *team; /* NULL: it is alone */
     struct room_limits limits;
     struct counters *counters;
@@ -112,8 +112,8 @@ struct rooms {
     struct list dead;              /* rooms that have left memory, freed at the end of the turn */
     struct list arrivals;          /* of struct mail, from rooms of this thread */
     struct soon arrive;
-    struct list links;             /* of struct link, those that rooms of this thread have opened */
-    struct list listings;          /* of struct rooms_listing, which are to be served */
+    struct list links;    /* of struct link, those that rooms of this thread have opened */
+    struct list listings; /* of struct rooms_listing, which are to be served */
     struct timer evict;
     struct alarms alarms;
     struct loop_hook work, late;

@@ -229,7 +229,8 @@ static const char *push_id(lua_State *L, const struct stub_request *asked)
     struct span query = {0};
 
     if (mark)
-        query = (struct span){mark + 1, asked->parts.target.len - (size_t)(mark + 1 - asked->parts.target.ptr)};
+        query =
+            (struct span){mark + 1, asked->parts.target.len - (size_t)(mark + 1 - asked->parts.target.ptr)};
     while (!id.ptr && query.len > 0) {
         quota_poll();
         int rc = http_query_next(&query, &held->name, &held->id);

@@ -1,4 +1,4 @@
-/* What the bindings of other rooms share: bind_parties.c, bind_stub.c, bind_socket.c. */
+/* What the bindings of other rooms share: bind_stub.c, bind_stub_request.c, bind_socket.c. */
 #pragma once
 
 #include "script/bind.h"

@@ -100,7 +100,8 @@ static inline bool talk_call(struct fake *fake, struct room *room, const struct 
     return true;
 }
 
-static inline enum act talk_run(struct fake *fake, struct room *room, struct event *event, const char *program)
+static inline enum act talk_run(struct fake *fake, struct room *room, struct event *event,
+                                const char *program)
 {
     for (; *program; program++) {
         switch (*program) {

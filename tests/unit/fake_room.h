@@ -51,8 +51,7 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
                               : container_of(event->exchange, struct fake_exchange, exchange)->name);
         break;
     case EVENT_CALL:
-        fake_say(fake, "%s:call %s", room->id,
-                 (const char *)((struct room_call *)event->handle)->args->data);
+        fake_say(fake, "%s:call %s", room->id, (const char *)((struct room_call *)event->handle)->args->data);
         break;
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;

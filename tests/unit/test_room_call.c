@@ -50,10 +50,12 @@ static void nothing_is_called_after_a_write_that_failed(void **state)
 
     talk_tell(p, "w@b");
     fake_expect(fake, "a:message p w@b");
-    fake_store_end(&fake->store, fake_store_next(&fake->store, fake_room(fake, "a")->data->store), STORE_FAILED);
+    fake_store_end(&fake->store, fake_store_next(&fake->store, fake_room(fake, "a")->data->store),
+                   STORE_FAILED);
     for (int i = 0; i < 4; i++)
         fake_run(fake);
-    fake_expect(fake, "a got 503 What the room had written before the call was not kept; p close 1011 Internal error; a:end");
+    fake_expect(fake, "a got 503 What the room had written before the call was not kept; p close 1011 "
+                      "Internal error; a:end");
     assert_null(rooms_find(&fake->rooms, SPAN("main"), SPAN("b")));
     talk_end(fake);
 }
@@ -66,7 +68,8 @@ static void an_answer_of_a_write_that_failed_is_none(void **state)
 
     talk_tell(p, "@bw");
     fake_expect(fake, "a:message p @bw; b:start; b:call w");
-    fake_store_end(&fake->store, fake_store_next(&fake->store, fake_room(fake, "b")->data->store), STORE_FAILED);
+    fake_store_end(&fake->store, fake_store_next(&fake->store, fake_room(fake, "b")->data->store),
+                   STORE_FAILED);
     for (int i = 0; i < 4; i++)
         fake_run(fake);
     fake_expect(fake, "b:end; a got 503 Service unavailable; a:wake");
@@ -76,7 +79,10 @@ static void an_answer_of_a_write_that_failed_is_none(void **state)
 static void too_much_output_is_refused(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 10, .idle_ms = 1000000, .output = 200};
+    static const struct room_limits limits = {.events = 100,
+                                              .handlers = 10,
+                                              .idle_ms = 1000000,
+                                              .output = 200};
     struct fake *fake = talk_begin(&limits);
     struct fake_peer *p = talk_peer(fake, "a", "p");
 
@@ -125,7 +131,8 @@ static void a_room_that_starts_is_not_waited_for_by_itself(void **state)
     for (int i = 0; i < 6; i++)
         fake_run(fake);
     snprintf(want, sizeof want,
-             "a:start; b:start; b:call @a; b got 508 %s; b:wake; a got 200 b; a:wake; a:request x; x = 200 a", stuck);
+             "a:start; b:start; b:call @a; b got 508 %s; b:wake; a got 200 b; a:wake; a:request x; x = 200 a",
+             stuck);
     fake_expect(fake, want);
     talk_end(fake);
 }
@@ -133,14 +140,18 @@ static void a_room_that_starts_is_not_waited_for_by_itself(void **state)
 static void a_room_whose_handlers_wait_is_not_waited_for_by_itself(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 2, .idle_ms = 1000000, .output = 1 << 20};
+    static const struct room_limits limits = {.events = 100,
+                                              .handlers = 2,
+                                              .idle_ms = 1000000,
+                                              .output = 1 << 20};
     struct fake *fake = talk_begin(&limits);
     struct fake_peer *p = talk_peer(fake, "a", "p");
     char want[300];
 
     talk_tell(p, "z");
     talk_tell(p, "@b@a"); /* the second that waits */
-    snprintf(want, sizeof want, "a:message p z; a:message p @b@a; b:start; b:call @a; b got 508 %s; b:wake; a got 200 b; a:wake",
+    snprintf(want, sizeof want,
+             "a:message p z; a:message p @b@a; b:start; b:call @a; b got 508 %s; b:wake; a got 200 b; a:wake",
              stuck);
     fake_expect(fake, want);
 
@@ -155,7 +166,10 @@ static void a_room_whose_handlers_wait_is_not_waited_for_by_itself(void **state)
 static void what_waits_in_the_inbox_is_told_at_the_limit(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 2, .idle_ms = 1000000, .output = 1 << 20};
+    static const struct room_limits limits = {.events = 100,
+                                              .handlers = 2,
+                                              .idle_ms = 1000000,
+                                              .output = 1 << 20};
     struct fake *fake = talk_begin(&limits);
     struct fake_peer *p = talk_peer(fake, "a", "p");
     struct room *a = fake_room(fake, "a");
@@ -192,7 +206,10 @@ static void what_waits_in_the_inbox_is_told_at_the_limit(void **state)
 static void a_room_that_has_too_much_to_do_says_so(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 1, .idle_ms = 1000000, .output = 1 << 20};
+    static const struct room_limits limits = {.events = 100,
+                                              .handlers = 1,
+                                              .idle_ms = 1000000,
+                                              .output = 1 << 20};
     struct fake *fake = talk_begin(&limits);
     struct fake_peer *p = talk_peer(fake, "a", "p"), *q = talk_peer(fake, "b", "q");
 
@@ -234,7 +251,8 @@ static void an_answer_that_takes_too_long_is_not_waited_for(void **state)
     fake_wait(fake, is_answered);
     for (int i = 0; i < 4; i++)
         fake_run(fake);
-    fake_expect(fake, "a:message p @bz; b:start; b:call z; a got 504 The room has not answered within 5 ms (callTimeout); a:wake");
+    fake_expect(fake, "a:message p @bz; b:start; b:call z; a got 504 The room has not answered within 5 ms "
+                      "(callTimeout); a:wake");
     talk_wake(fake, fake_room(fake, "b")); /* late: nobody hears of it */
     for (int i = 0; i < 4; i++)
         fake_run(fake);
@@ -276,7 +294,8 @@ static void a_callee_that_fails_restarts_or_is_destroyed_answers(void **state)
     q = talk_peer(fake, "b", "r");
     talk_tell(p, "@bz");
     talk_tell(q, "D");
-    fake_expect(fake, "a:message p @bz; b:call z; b:message r D; b:end; a got 503 The room was destroyed; a:wake");
+    fake_expect(fake,
+                "a:message p @bz; b:call z; b:message r D; b:end; a got 503 The room was destroyed; a:wake");
     talk_end(fake);
 }
 

@@ -39,10 +39,11 @@ static enum act obey(struct fake *fake, struct room *room, struct event *event)
             fake_send(event->peer, "sent");
         else {
             struct parcel *parcel = &parcels[n_parcels++];
-            *parcel = (struct parcel){
-                .departure = {.leave = parcel_leave, .drop = parcel_drop, .cost = c == 'X' ? 1 << 20 : 10},
-                .fake = fake,
-                .name = c};
+            *parcel = (struct parcel){.departure = {.leave = parcel_leave,
+                                                    .drop = parcel_drop,
+                                                    .cost = c == 'X' ? 1 << 20 : 10},
+                                      .fake = fake,
+                                      .name = c};
             last_rc = room_depart(room, &parcel->departure);
         }
     }

@@ -16,9 +16,9 @@ static void near_changed(struct link *link)
             fake_say(fake, "near open");
         break;
     case LINK_CLOSED:
-        fake_say(fake, "near %s %d%s%.*s%s", link->refused ? "refused" : "closed", link->code, link->reason ? " " : "",
-                 link->reason ? (int)link->reason->len : 0, link->reason ? (const char *)link->reason->data : "",
-                 link->clean ? " clean" : "");
+        fake_say(fake, "near %s %d%s%.*s%s", link->refused ? "refused" : "closed", link->code,
+                 link->reason ? " " : "", link->reason ? (int)link->reason->len : 0,
+                 link->reason ? (const char *)link->reason->data : "", link->clean ? " clean" : "");
         break;
     }
 }
@@ -28,7 +28,8 @@ static void read_all(struct fake *fake)
 {
     const struct link_mail *mail;
     while ((mail = link_next(near)) != NULL) {
-        fake_say(fake, "near got %.*s%s", (int)mail->len, (const char *)mail->data->data, mail->binary ? " binary" : "");
+        fake_say(fake, "near got %.*s%s", (int)mail->len, (const char *)mail->data->data,
+                 mail->binary ? " binary" : "");
         link_take(near);
     }
 }
@@ -48,7 +49,8 @@ static enum act handle(struct fake *fake, struct room *room, struct event *event
         switch (event->data[i]) {
         case 'w': fake_write(room); break;
         case 'o':
-            near = link_new(SPAN("main"), SPAN("b"), "me", "http://localhost/parties/main/b", fake_http_request());
+            near = link_new(SPAN("main"), SPAN("b"), "me", "http://localhost/parties/main/b",
+                            fake_http_request());
             assert_non_null(near);
             near->changed = near_changed;
             near->user = fake;
@@ -113,7 +115,8 @@ static void both_ways_in_order(void **state)
     fake_expect(fake, "near got hello");
     tell(p, "ss");
     read_all(fake);
-    fake_expect(fake, "a:message p ss; b:message me eb; b:message me eb; near got echo; near got all; near got echo; near got all");
+    fake_expect(fake, "a:message p ss; b:message me eb; b:message me eb; near got echo; near got all; near "
+                      "got echo; near got all");
     assert_int_equal(near->pending, 0);
     assert_int_equal(near->charged, 0);
     assert_int_equal(fake_room(fake, "a")->held, 0);
@@ -135,7 +138,8 @@ static void closed_by_the_one_that_has_opened_it(void **state)
     fake_forget(fake);
     tell(p, "sc");
     read_all(fake);
-    fake_expect(fake, "a:message p sc; b:message me eb; b:close me 4000 enough clean; near closed 4000 clean; near got echo; near got all");
+    fake_expect(fake, "a:message p sc; b:message me eb; b:close me 4000 enough clean; near closed 4000 "
+                      "clean; near got echo; near got all");
     end(fake);
 }
 
@@ -173,17 +177,20 @@ static void a_batch_that_fails_ends_it(void **state)
     read_all(fake);
     fake_forget(fake);
     tell(p, "ws");
-    fake_store_end(&fake->store, fake_store_next(&fake->store, fake_room(fake, "a")->data->store), STORE_FAILED);
+    fake_store_end(&fake->store, fake_store_next(&fake->store, fake_room(fake, "a")->data->store),
+                   STORE_FAILED);
     fake_run(fake);
     fake_run(fake);
-    fake_expect(fake, "a:message p ws; near closed 1011 Internal error; p close 1011 Internal error; a:end; b:close me 1011 Internal error");
+    fake_expect(fake, "a:message p ws; near closed 1011 Internal error; p close 1011 Internal error; a:end; "
+                      "b:close me 1011 Internal error");
     end(fake);
 }
 
 static void more_than_may_wait_closes_it(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .queue = 60};
+    static const struct room_limits limits = {
+        .events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .queue = 60};
     struct fake_peer *p;
     struct fake *fake = begin(&limits, &p);
 
@@ -193,7 +200,8 @@ static void more_than_may_wait_closes_it(void **state)
     tell(p, "LL");
     assert_int_equal(rc, -EPIPE);
     fake_expect(fake, "a:message p LL; near closed 1013 Too much waits to be sent to this connection; "
-                      "b:message me ........................................; b:close me 1013 Too much waits to be sent to this connection");
+                      "b:message me ........................................; b:close me 1013 Too much waits "
+                      "to be sent to this connection");
     link_free(near);
 
     tell(p, "o"); /* the other way: what comes is not read */
@@ -203,7 +211,8 @@ static void more_than_may_wait_closes_it(void **state)
     assert_int_equal(near->state, LINK_CLOSED);
     assert_int_equal(near->code, 1013);
     read_all(fake);
-    assert_non_null(strstr((const char *)fake->log.data, "b:close me 1013 Too much waits to be sent to this connection; "));
+    assert_non_null(strstr((const char *)fake->log.data,
+                           "b:close me 1013 Too much waits to be sent to this connection; "));
     end(fake);
 }
 
@@ -242,7 +251,8 @@ static enum act never(struct fake *fake, struct room *room, struct event *event)
 static void being_let_in_has_its_time(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .call_ms = 5};
+    static const struct room_limits limits = {
+        .events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .call_ms = 5};
     struct fake_peer *p;
     struct fake *fake = begin(&limits, &p);
 
@@ -251,7 +261,8 @@ static void being_let_in_has_its_time(void **state)
     fake_wait(fake, is_closed);
     fake_run(fake);
     fake_run(fake);
-    fake_expect(fake, "a:message p o; b:start; b:connect me; near refused 1006 the room has not answered within 5 ms (callTimeout)");
+    fake_expect(fake, "a:message p o; b:start; b:connect me; near refused 1006 the room has not answered "
+                      "within 5 ms (callTimeout)");
     fake_wake(fake, 0);
     fake_run(fake);
     fake_run(fake);
@@ -293,7 +304,10 @@ static void it_goes_with_either_room(void **state)
 static void a_room_that_is_busy_takes_them_later(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {.events = 100, .handlers = 1, .idle_ms = 1000000, .output = 1 << 20};
+    static const struct room_limits limits = {.events = 100,
+                                              .handlers = 1,
+                                              .idle_ms = 1000000,
+                                              .output = 1 << 20};
     struct fake_peer *p;
     struct fake *fake = begin(&limits, &p);
 
@@ -312,8 +326,11 @@ static void a_room_that_is_busy_takes_them_later(void **state)
     for (int i = 0; i < 4; i++)
         fake_run(fake);
     read_all(fake);
-    fake_expect(fake, "b:wake; r accept; b:message me eb; broadcast all to q r; b:message me eb; broadcast all to q r; "
-                      "b:close me 4000 enough clean; near closed 4000 clean; near got echo; near got all; near got echo; near got all");
+    fake_expect(
+        fake,
+        "b:wake; r accept; b:message me eb; broadcast all to q r; b:message me eb; broadcast all to q r; "
+        "b:close me 4000 enough clean; near closed 4000 clean; near got echo; near got all; near got echo; "
+        "near got all");
     (void)q;
     (void)r;
     end(fake);
@@ -359,7 +376,8 @@ static void links_cross_threads(void **state)
     }
     read_all(one);
     fake_expect(two, "b:start; b:connect me; b:message me eb; b:message me x; b:close me 4001 bye clean");
-    fake_expect(one, "a:message p o; near got hello; a:message p sx; near closed 4001 bye clean; near got echo; near got all");
+    fake_expect(one, "a:message p o; near got hello; a:message p sx; near closed 4001 bye clean; near got "
+                     "echo; near got all");
     link_free(near);
     near = NULL;
     assert_int_equal(team.away, 0);

@@ -14,17 +14,18 @@ static void calls_are_checked(void **state)
 static void with_storage(void **state)
 {
     (void)state;
-    struct world *world =
-        world_of("local P = {}\n"
-                 "function P:onRequest(r) return tostring(party.parties.main:get('keeper'):call(r.body)) end\n"
-                 "function P:put() party.storage.put('k', 1) return 'put' end\n"
-                 "function P:get() return party.storage.get('k') end\n"
-                 "function P:destroy() party.storage.put('other', 1) party.destroy() party.storage.put('late', 1)\n"
-                 "  return tostring(party.storage.get('k')) .. tostring(pcall(sleep, 0)) end\n"
-                 "function P:late() return tostring(party.storage.get('late')) .. tostring(party.storage.get('other')) end\n"
-                 "function P:list() local l = party.parties.main:list()\n"
-                 "  return #l .. l[1].id .. tostring(l[1].lastActive ~= nil) end\n"
-                 "return P\n");
+    struct world *world = world_of(
+        "local P = {}\n"
+        "function P:onRequest(r) return tostring(party.parties.main:get('keeper'):call(r.body)) end\n"
+        "function P:put() party.storage.put('k', 1) return 'put' end\n"
+        "function P:get() return party.storage.get('k') end\n"
+        "function P:destroy() party.storage.put('other', 1) party.destroy() party.storage.put('late', 1)\n"
+        "  return tostring(party.storage.get('k')) .. tostring(pcall(sleep, 0)) end\n"
+        "function P:late() return tostring(party.storage.get('late')) .. "
+        "tostring(party.storage.get('other')) end\n"
+        "function P:list() local l = party.parties.main:list()\n"
+        "  return #l .. l[1].id .. tostring(l[1].lastActive ~= nil) end\n"
+        "return P\n");
     struct room *r = world_room(world, "r");
 
     world_open_store(world);
@@ -42,20 +43,20 @@ static void with_storage(void **state)
 static void rooms_go_while_they_wait(void **state)
 {
     (void)state;
-    struct world *world =
-        world_of("local P = {}\n"
-                 "function P:onRequest(r)\n"
-                 "  local other = party.parties.main:get('other')\n"
-                 "  if r.subpath == '/call' then return tostring(other:call('wait')) end\n"
-                 "  if r.subpath == '/fetch' then return other:fetch('/wait'):text() end\n"
-                 "  if r.subpath == '/wait' then sleep(1e9) end\n"
-                 "  if r.subpath == '/connect' then return tostring(other:connect('/wait')) end\n"
-                 "  if r.subpath == '/read' then for m in other:connect():messages() do end end\n"
-                 "  if r.subpath == '/list' then return #party.parties.main:list() end\n"
-                 "end\n"
-                 "function P:onConnect(c, context) if context.request.subpath == '/wait' then sleep(1e9) end end\n"
-                 "function P:wait() sleep(1e9) end\n"
-                 "return P\n");
+    struct world *world = world_of(
+        "local P = {}\n"
+        "function P:onRequest(r)\n"
+        "  local other = party.parties.main:get('other')\n"
+        "  if r.subpath == '/call' then return tostring(other:call('wait')) end\n"
+        "  if r.subpath == '/fetch' then return other:fetch('/wait'):text() end\n"
+        "  if r.subpath == '/wait' then sleep(1e9) end\n"
+        "  if r.subpath == '/connect' then return tostring(other:connect('/wait')) end\n"
+        "  if r.subpath == '/read' then for m in other:connect():messages() do end end\n"
+        "  if r.subpath == '/list' then return #party.parties.main:list() end\n"
+        "end\n"
+        "function P:onConnect(c, context) if context.request.subpath == '/wait' then sleep(1e9) end end\n"
+        "function P:wait() sleep(1e9) end\n"
+        "return P\n");
     static const char *const paths[] = {"/call", "/fetch", "/connect", "/read", "/list"};
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
@@ -65,7 +66,8 @@ static void rooms_go_while_they_wait(void **state)
             struct asked *asked = world_ask(world_room(world, "r"), head, NULL);
             for (int turn = 0; turn < turns && asked->n_answers == 0; turn++)
                 loop_step(&world->loop);
-            struct room *gone = rooms_find(&world->rooms, SPAN("main"), i % 2 == 0 ? SPAN("r") : SPAN("other"));
+            struct room *gone =
+                rooms_find(&world->rooms, SPAN("main"), i % 2 == 0 ? SPAN("r") : SPAN("other"));
             if (gone)
                 room_remove(gone);
             world_settle(world);
