@@ -19,7 +19,7 @@ const char *const party_handlers[] = {"onStart", "onConnect",         "onMessage
 /* The contract has these too. A hook that is not called could let everybody in. */
 static const char *const later_handlers[] = {"onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
 
-static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
+const char *const party_option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
 static const char *const duplicate_ids[] = {
     [DUPLICATE_ALLOW] = "allow", [DUPLICATE_REPLACE] = "replace", [DUPLICATE_REJECT] = "reject", NULL};
@@ -120,8 +120,8 @@ static void check_handler(lua_State *L, struct check *check, const char *key)
 
 static void check_option(lua_State *L, struct check *check, const char *key)
 {
-    if (index_of(key, option_names) < 0) {
-        complain_unknown(L, check, key, "option", option_names);
+    if (index_of(key, party_option_names) < 0) {
+        complain_unknown(L, check, key, "option", party_option_names);
     } else if (strcmp(key, "duplicateId") == 0) {
         int value = lua_type(L, -1) == LUA_TSTRING ? index_of(lua_tostring(L, -1), duplicate_ids) : -1;
         if (value >= 0)
