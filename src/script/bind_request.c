@@ -24,6 +24,11 @@ static struct http_request *request_check(lua_State *L, int arg)
     return ((struct request_held *)held_of(L, arg))->request;
 }
 
+struct http_request *request_of(lua_State *L, int arg)
+{
+    return request_check(L, arg);
+}
+
 /* Lets go of the body in C once the script has it as a string. */
 static void push_body(lua_State *L, int self)
 {
@@ -147,6 +152,22 @@ static int request_query_all(lua_State *L)
     return 1;
 }
 
+bool request_push_query(lua_State *L, const struct http_request *request, struct span name)
+{
+    struct span text = request->query;
+    struct pairs *pairs = push_pairs(L);
+
+    while (next_pair(L, &text, pairs) > 0) {
+        if (!span_equal((struct span){(const char *)pairs->name.data, pairs->name.len}, name))
+            continue;
+        push_buf(L, &pairs->value);
+        lua_remove(L, -2);
+        return true;
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
 /* request:form() → the fields of an application/x-www-form-urlencoded body */
 static int request_form(lua_State *L)
 {
@@ -253,7 +274,7 @@ static void push_span(lua_State *L, struct span span)
     lua_pushlstring(L, span.ptr ? span.ptr : "", span.len);
 }
 
-static void push_url(lua_State *L, const struct http_request *request)
+void request_push_url(lua_State *L, const struct http_request *request)
 {
     lua_pushstring(L, request->secure ? "https://" : "http://");
     push_span(L, request->host.len ? request->host : SPAN("localhost"));
@@ -300,7 +321,7 @@ static void push_subpath(lua_State *L)
 
 static void push_absolute_url(lua_State *L)
 {
-    push_url(L, request_at_1(L));
+    request_push_url(L, request_at_1(L));
 }
 
 static void push_body_field(lua_State *L)
