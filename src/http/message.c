@@ -29,6 +29,36 @@ bool http_request_has_token(const struct http_request *request, const char *name
     return false;
 }
 
+/* A span of the original, in the copy; literals stay what they are. */
+static struct span moved(struct span span, const struct http_request *from, const struct http_request *to)
+{
+    uintptr_t at = (uintptr_t)span.ptr, begin = (uintptr_t)from;
+
+    if (span.ptr && at >= begin && at - begin < from->size)
+        span.ptr = (const char *)to + (at - begin);
+    return span;
+}
+
+struct http_request *http_request_copy(const struct http_request *request)
+{
+    struct http_request *copy = malloc(request->size);
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, request, request->size);
+    struct span *const spans[] = {&copy->method, &copy->target,  &copy->path,
+                                  &copy->query,  &copy->subpath, &copy->host};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+        *spans[i] = moved(*spans[i], request, copy);
+    copy->headers = (struct http_header *)(copy + 1);
+    for (size_t i = 0; i < copy->n_headers; i++) {
+        copy->headers[i].name = moved(copy->headers[i].name, request, copy);
+        copy->headers[i].value = moved(copy->headers[i].value, request, copy);
+    }
+    copy->body = bytes_ref(request->body);
+    return copy;
+}
+
 void http_request_free(struct http_request *request)
 {
     if (!request)
