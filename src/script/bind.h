@@ -145,10 +145,13 @@ int handler_returned(lua_State *L, int status, lua_KContext context);
 extern const luaL_Reg party_functions[];
 extern const luaL_Reg json_functions[];
 extern const luaL_Reg crypto_functions[];
+extern const luaL_Reg jwt_functions[]; /* of crypto.jwt */
 extern const luaL_Reg log_functions[];
 extern const luaL_Reg html_functions[];
 extern const luaL_Reg base_functions[]; /* print, load, require, sleep, now, … */
 bool party_value(lua_State *L, const char *key);
 bool json_value(lua_State *L, const char *key);
+bool crypto_value(lua_State *L, const char *key);
 extern const char *const party_values[];
 extern const char *const json_values[];
+extern const char *const crypto_values[];
