@@ -55,6 +55,9 @@ extern const char request_type[], headers_type[];
 /* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
  * stashed request stays readable. */
 void request_push(lua_State *L, struct event *event);
+/* Takes the request of a hook out of its object at index again, with the headers as the hook has left them; the
+ * object leads nowhere from here on. Raises when there is no memory; then nothing has changed. */
+struct http_request *request_take(lua_State *L, int index);
 
 /* ---- Response ---- */
 extern const char response_type[];
