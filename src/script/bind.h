@@ -72,6 +72,9 @@ extern const char request_type[], headers_type[];
 /* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
  * stashed request stays readable. */
 void request_push(lua_State *L, struct event *event);
+/* Takes the request of a hook out of its object at index again, with the headers as the hook has left them; the
+ * object leads nowhere from here on. Raises when there is no memory; then nothing has changed. */
+struct http_request *request_take(lua_State *L, int index);
 
 /* The request at arg, which its object owns; raises for another type. */
 struct http_request *request_of(lua_State *L, int arg);
