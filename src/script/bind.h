@@ -149,6 +149,12 @@ extern const luaL_Reg party_functions[];
 extern const luaL_Reg json_functions[];
 extern const luaL_Reg crypto_functions[];
 extern const luaL_Reg jwt_functions[]; /* of crypto.jwt */
+/* The tables of functions inside of crypto, ended by a NULL name. */
+struct bind_table {
+    const char *name;
+    const luaL_Reg *functions;
+};
+extern const struct bind_table crypto_tables[];
 extern const luaL_Reg log_functions[];
 extern const luaL_Reg html_functions[];
 extern const luaL_Reg base_functions[]; /* print, load, require, sleep, now, … */
