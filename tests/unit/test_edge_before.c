@@ -8,7 +8,7 @@ static enum act hooks_wait(struct world *world, struct room *room, struct event 
     return event->kind == EVENT_HOOK ? ACT_WAIT : ACT_DONE;
 }
 
-/* What the subpath says: /no is answered, /fail is not, /to/… goes there. */
+/* What the subpath says: /deny is answered, /fail is not, /to/… goes there. */
 static void decide(struct room *room, struct event *event)
 {
     struct hook_call *call = event->handle;
@@ -16,7 +16,7 @@ static void decide(struct room *room, struct event *event)
     struct span path = request->path;
     const char *to = memmem(path.ptr, path.len, "/to/", 4);
 
-    if (memmem(path.ptr, path.len, "/no", 3)) {
+    if (memmem(path.ptr, path.len, "/deny", 5)) {
         call->verdict = HOOK_ANSWER;
         respond(room, event, http_response_text(memmem(path.ptr, path.len, "403", 3) ? 403 : 401, "not you"));
     } else if (memmem(path.ptr, path.len, "/fail", 5)) {
@@ -70,8 +70,8 @@ static void a_request_goes_on_or_not(void **state)
         {GET("/party/r"), "200 GET / ", "hook 1 /party/r\nGET /\n"},
         {"POST /party/r/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "200 POST /x abc",
          "hook 1 /party/r/x\nPOST /x\n"},
-        {GET("/party/r/no"), "401 not you", "hook 1 /party/r/no\n"},
-        {"HEAD /party/r/no HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD", "hook 1 /party/r/no\n"},
+        {GET("/party/r/deny"), "401 not you", "hook 1 /party/r/deny\n"},
+        {"HEAD /party/r/deny HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD", "hook 1 /party/r/deny\n"},
         {GET("/party/r/fail"), "500 it failed", "hook 1 /party/r/fail\n"},
         {GET("/party/r/to/chat/other"), "200 GET /to/chat/other ",
          "hook 1 /party/r/to/chat/other\nGET /to/chat/other\n"},
@@ -85,9 +85,9 @@ static void a_request_goes_on_or_not(void **state)
         {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "204 ", ""},
         /* no room's */
         {GET("/page"), "404 Not found", "hook 2 /page\n"},
-        {GET("/page/no"), "401 not you", "hook 2 /page/no\n"},
-        {"POST /page/no403 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "403 not you",
-         "hook 2 /page/no403\n"},
+        {GET("/page/deny"), "401 not you", "hook 2 /page/deny\n"},
+        {"POST /page/deny403 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "403 not you",
+         "hook 2 /page/deny403\n"},
     };
     struct world *world = before_world(hooks_decide);
     struct client client = client_open(world, false);
@@ -113,14 +113,14 @@ static void refused_requests_make_no_room(void **state)
 {
     (void)state;
     struct world *world = before_world(hooks_decide);
-    char request[128];
+    char request[512];
 
     world->quiet = true;
     for (int i = 0; i < 300; i++) {
         struct client client = client_open(world, false);
-        snprintf(request, sizeof request, i % 2 ? GET("/party/r%d/no") : UPGRADE("/party/r%d/no", ""), i);
+        snprintf(request, sizeof request, i % 2 ? GET("/party/r%d/deny") : UPGRADE("/party/r%d/deny", ""), i);
         client_send(world, &client, request);
-        expect_answer(world, &client, "401 not you");
+        expect_answer(world, &client, i % 2 ? "401 not you" : "401 close not you");
         client_close(&client);
     }
     assert_int_equal(world->rooms.n_rooms, 1);
@@ -136,13 +136,13 @@ static void pipelines_keep_their_order(void **state)
     struct world *world = before_world(hooks_wait);
     struct client client = client_open(world, false), other = client_open(world, false);
 
-    client_send(world, &client, GET("/party/r/1") GET("/party/s/no") GET("/party/r/3"));
+    client_send(world, &client, GET("/party/r/1") GET("/party/s/deny") GET("/party/r/3"));
     WAIT_SAID(world, "hook 1 /party/r/1\n");
     client_send(world, &other, GET("/party/r/4")); /* which others need not wait for */
     WAIT_SAID(world, "hook 1 /party/r/4\n");
     wake(world);
     expect_answer(world, &client, "200 GET /1 ");
-    WAIT_SAID(world, "GET /1\nhook 1 /party/s/no\n");
+    WAIT_SAID(world, "GET /1\nhook 1 /party/s/deny\n");
     wake(world);
     expect_answer(world, &other, "200 GET /4 ");
     wake(world);
@@ -187,12 +187,12 @@ static void handshakes_are_checked_before(void **state)
     } rows[] = {
         {"GET /party/r HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
          "Sec-WebSocket-Version: 13\r\n\r\n",
-         "400 An upgrade to WebSocket needs one Sec-WebSocket-Key of 16 bytes in base64"},
+         "400 close An upgrade to WebSocket needs one Sec-WebSocket-Key of 16 bytes in base64"},
         {UPGRADE("/party/r", "Origin: https://other.example\r\n"),
-         "403 Pages of this origin may not connect (see allowedOrigins)"},
-        {UPGRADE("/party/r?_pk=%ff", ""), "400 _pk is an id of up to 256 bytes of UTF-8"},
-        {UPGRADE("/parties/nope/r", ""), "404 Party nope not found"},
-        {UPGRADE("/page", ""), "404 Not found"},
+         "403 close Pages of this origin may not connect (see allowedOrigins)"},
+        {UPGRADE("/party/r?_pk=%ff", ""), "400 close _pk is an id of up to 256 bytes of UTF-8"},
+        {UPGRADE("/parties/nope/r", ""), "404 close Party nope not found"},
+        {UPGRADE("/page", ""), "404 close Not found"},
     };
     struct world *world = before_world(hooks_decide);
 
@@ -214,11 +214,11 @@ static void an_upgrade_that_is_refused(void **state)
     static const struct {
         const char *path, *answer;
     } rows[] = {
-        {UPGRADE("/party/r/no", ""), "401 not you"},
-        {UPGRADE("/party/r/no403", ""), "403 not you"},
-        {UPGRADE("/party/r/fail", ""), "500 it failed"},
-        {UPGRADE("/party/r/to/nope/x", ""), "404 Party nope not found"},
-        {UPGRADE("/party/r/to/main/", ""), "500 Internal error"},
+        {UPGRADE("/party/r/deny", ""), "401 close not you"},
+        {UPGRADE("/party/r/deny403", ""), "403 close not you"},
+        {UPGRADE("/party/r/fail", ""), "500 close it failed"},
+        {UPGRADE("/party/r/to/nope/x", ""), "404 close Party nope not found"},
+        {UPGRADE("/party/r/to/main/", ""), "500 close Internal error"},
     };
     for (int later = 0; later < 2; later++) {
         struct world *world = before_world(later ? hooks_wait : hooks_decide);
@@ -249,7 +249,8 @@ static void refusing_by_a_close(void **state)
         world->config.reject_with_close = true;
         world->quiet = true;
         for (int i = 0; i < 4; i++) {
-            static const char *const requests[] = {UPGRADE("/party/r/no", ""), UPGRADE("/party/r/no403", ""),
+            static const char *const requests[] = {UPGRADE("/party/r/deny", ""),
+                                                   UPGRADE("/party/r/deny403", ""),
                                                    UPGRADE("/party/r/fail", ""),
                                                    UPGRADE("/party/r/to/nope/x", "")};
             struct client client = client_open(world, false);
@@ -266,7 +267,8 @@ static void refusing_by_a_close(void **state)
                                     i == 0 ? "close 4401 not you" : "close 4403 not you");
                 client_close_frame(world, &client, 4401, "");
             } else { /* it was not the hook that refused */
-                expect_answer(world, &client, i == 2 ? "500 it failed" : "404 Party nope not found");
+                expect_answer(world, &client,
+                              i == 2 ? "500 close it failed" : "404 close Party nope not found");
             }
             expect_end(world, &client);
             client_close(&client);
@@ -283,12 +285,12 @@ static void clients_that_leave(void **state)
 {
     (void)state;
     static const char *const requests[] = {GET("/party/r/1"),
-                                           GET("/party/r/no"),
+                                           GET("/party/r/deny"),
                                            UPGRADE("/party/r/1", ""),
-                                           UPGRADE("/party/r/no", ""),
+                                           UPGRADE("/party/r/deny", ""),
                                            UPGRADE("/party/r/to/chat/s", ""),
                                            GET("/page"),
-                                           GET("/page/no")};
+                                           GET("/page/deny")};
     for (int close = 0; close < 2; close++) {
         struct world *world = before_world(hooks_wait);
         world->config.reject_with_close = close;
@@ -342,16 +344,16 @@ static void the_server_stops(void **state)
     struct world *world = before_world(hooks_wait);
     struct client client = client_open(world, false), socket = client_open(world, false);
 
-    client_send(world, &client, GET("/party/r/no") GET("/party/r/2"));
+    client_send(world, &client, GET("/party/r/deny") GET("/party/r/2"));
     client_send(world, &socket, UPGRADE("/party/r/1", ""));
     WAIT(world, world->counters.requests == 2);
     edge_stop_http(&world->edge);
     rooms_stop(&world->rooms, 100000, world_on_empty, world);
     wake(world);
-    expect_answer(world, &client, "401 not you");
+    expect_answer(world, &client, "401 close not you");
     expect_end(world, &client);
     wake(world); /* its room can't be made any more */
-    expect_answer(world, &socket, "503 Service unavailable");
+    expect_answer(world, &socket, "503 close Service unavailable");
     WAIT(world, world->empty);
     client_close(&client);
     client_close(&socket);
