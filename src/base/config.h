@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "base/cron.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,6 +62,11 @@ struct string_list {
     size_t count;
 };
 
+struct config_cron {
+    char *name, *schedule; /* owned */
+    struct cron_schedule times;
+};
+
 struct config {
     char *host;          /* owned; an address or a name; "127.0.0.1" */
     int port;            /* 1999; 0: any free one */
@@ -78,6 +84,8 @@ struct config {
     size_t n_trusted_proxies;
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
+    struct config_cron *crons;       /* owned; by name */
+    size_t n_crons;
     struct limits limits;
 };
 
@@ -90,6 +98,9 @@ void config_fini(struct config *config);
 /* Adds to the trusted proxies: an address, a range in the form of address_range_parse, "loopback" (127.0.0.0/8 and
  * ::1) or "private" (RFC 1918, and fc00::/7 of RFC 4193). False: it is none of these. */
 bool config_trust(struct config *config, const char *text);
+
+/* Adds a cron, in its place by name. false: the schedule is none, and why (appended) says so. */
+bool config_add_cron(struct config *config, const char *name, const char *schedule, struct buf *why);
 
 /* Adds a copy. */
 void string_list_add(struct string_list *list, const char *item);

@@ -27,7 +27,7 @@ enum vm_slot {
 #define VM_TEXTS (VM_SLOTS - VM_LATE)
 
 #define VM_LIBRARIES 14
-#define VM_TYPES 5
+#define VM_TYPES 6
 
 struct vm {
     struct script *script;
