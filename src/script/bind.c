@@ -74,6 +74,17 @@ bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key)
     return false;
 }
 
+bool bind_field(lua_State *L, const struct bind_field *fields, const char *key)
+{
+    for (const struct bind_field *field = fields; field->name; field++) {
+        if (strcmp(field->name, key) == 0) {
+            field->push(L);
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *bind_type_name(lua_State *L, int index)
 {
     for (int i = 0; i < VM_TYPES; i++) {

@@ -19,6 +19,23 @@ void *bind_test(lua_State *L, int arg, const char *name);
 /* Pushes the function of this name and returns true, or pushes nothing. */
 bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key);
 
+/* A field of an object: its name, and what pushes its value. The object is at 1 on the stack. */
+struct bind_field {
+    const char *name;
+    void (*push)(lua_State *L);
+};
+
+/* Pushes the field of this name and returns true, or pushes nothing. Fields end with a NULL name. */
+bool bind_field(lua_State *L, const struct bind_field *fields, const char *key);
+
+/* What objects of a type have, for its __index and for who lists all names (names.h). Each may be NULL. */
+struct bind_members {
+    const luaL_Reg *methods;
+    const struct bind_field *fields;
+};
+extern const struct bind_members connection_members, request_members, response_members, timer_members,
+    storage_members, transaction_members;
+
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
 

@@ -278,28 +278,71 @@ static void push_query(lua_State *L, const struct http_request *request)
     push_pairs_table(L, request->query);
 }
 
+static const struct http_request *request_at_1(lua_State *L)
+{
+    return ((struct request_held *)held_of(L, 1))->request;
+}
+
+static void push_method(lua_State *L)
+{
+    push_span(L, request_at_1(L)->method);
+}
+
+static void push_path(lua_State *L)
+{
+    push_span(L, request_at_1(L)->path);
+}
+
+static void push_subpath(lua_State *L)
+{
+    push_span(L, request_at_1(L)->subpath);
+}
+
+static void push_absolute_url(lua_State *L)
+{
+    push_url(L, request_at_1(L));
+}
+
+static void push_body_field(lua_State *L)
+{
+    push_body(L, 1);
+}
+
+static void push_query_field(lua_State *L)
+{
+    push_kept(L, 1, VALUE_QUERY, push_query);
+}
+
+static void push_headers_field(lua_State *L)
+{
+    push_kept(L, 1, VALUE_HEADERS, push_headers);
+}
+
+static void push_remote(lua_State *L)
+{
+    lua_pushstring(L, request_at_1(L)->remote);
+}
+
+static const struct bind_field fields[] = {
+    {"method", push_method},
+    {"path", push_path},
+    {"subpath", push_subpath},
+    {"url", push_absolute_url},
+    {"body", push_body_field},
+    {"query", push_query_field},
+    {"headers", push_headers_field},
+    {"remoteAddress", push_remote},
+    {NULL, NULL},
+};
+
+const struct bind_members request_members = {methods, fields};
+
 static int request_index(lua_State *L)
 {
-    const struct http_request *request = request_check(L, 1);
+    request_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (strcmp(key, "method") == 0)
-        push_span(L, request->method);
-    else if (strcmp(key, "path") == 0)
-        push_span(L, request->path);
-    else if (strcmp(key, "subpath") == 0)
-        push_span(L, request->subpath);
-    else if (strcmp(key, "url") == 0)
-        push_url(L, request);
-    else if (strcmp(key, "body") == 0)
-        push_body(L, 1);
-    else if (strcmp(key, "query") == 0)
-        push_kept(L, 1, VALUE_QUERY, push_query);
-    else if (strcmp(key, "headers") == 0)
-        push_kept(L, 1, VALUE_HEADERS, push_headers);
-    else if (strcmp(key, "remoteAddress") == 0)
-        lua_pushstring(L, request->remote);
-    else if (!bind_method(L, methods, key))
+    if (!bind_field(L, fields, key) && !bind_method(L, methods, key))
         lua_pushnil(L);
     return 1;
 }

@@ -209,18 +209,41 @@ const luaL_Reg response_functions[] = {{"json", response_json},
 
 /* ---- reading one ---- */
 
+static const struct response_box *box_at_1(lua_State *L)
+{
+    return lua_touserdata(L, 1);
+}
+
+static void push_status(lua_State *L)
+{
+    lua_pushinteger(L, box_at_1(L)->status);
+}
+
+static void push_ok(lua_State *L)
+{
+    lua_pushboolean(L, box_at_1(L)->status < 300);
+}
+
+static void push_body(lua_State *L)
+{
+    lua_getiuservalue(L, 1, VALUE_BODY);
+}
+
+static const struct bind_field fields[] = {
+    {"status", push_status},
+    {"ok", push_ok},
+    {"body", push_body},
+    {NULL, NULL},
+};
+
+const struct bind_members response_members = {NULL, fields};
+
 static int response_index(lua_State *L)
 {
-    struct response_box *box = bind_check(L, 1, response_type);
+    bind_check(L, 1, response_type);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (strcmp(key, "status") == 0)
-        lua_pushinteger(L, box->status);
-    else if (strcmp(key, "ok") == 0)
-        lua_pushboolean(L, box->status < 300);
-    else if (strcmp(key, "body") == 0)
-        lua_getiuservalue(L, 1, VALUE_BODY);
-    else
+    if (!bind_field(L, fields, key))
         lua_pushnil(L);
     return 1;
 }

@@ -427,6 +427,7 @@ static void stop(lua_State *L, lua_Debug *ar)
 static int run(lua_State *L)
 {
     struct reading *r = lua_touserdata(L, 1);
+    bool nameless = false;
 
     if (luaL_loadbufferx(L, (const char *)r->code->bytecode, r->code->len, r->code->name, "b") != LUA_OK)
         return lua_error(L);
@@ -443,10 +444,14 @@ static int run(lua_State *L)
         return 0;
     }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING)
+        if (lua_type(L, -2) == LUA_TSTRING) {
             read_key(r, lua_tostring(L, -2));
-        else
-            complain(r, "return", "has a key that is no name");
+            continue;
+        }
+        if (!nameless)
+            complain(r, "return", "gives a table in which something has no name; what is known are pairs like "
+                                  "port = 1999");
+        nameless = true;
     }
     return 0;
 }
