@@ -80,7 +80,7 @@ struct config {
     struct address_range *trusted_proxies; /* owned; whose word counts on the client for whom they speak */
     size_t n_trusted_proxies;
     bool fetch_private;            /* true: fetch may go to addresses of this machine and its networks */
-    char *fetch_ca;                /* owned; PEM file of authorities besides the system's; NULL: none */
+    char *fetch_ca;                /* owned; PEM file of authorities besides the system's, absolute once loaded; NULL: none */
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
     struct limits limits;

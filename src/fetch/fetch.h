@@ -91,10 +91,10 @@ struct fetch {
     char *url;          /* owned; where the response came from */
     struct buf headers; /* lines, each ended by CR LF */
     struct buf body;    /* what has come and was not consumed */
+    size_t allowed;     /* bytes that body may have */
     bool starved;       /* it does not read on: the body is as large as allowed */
 
     /* fetch.c's: */
-    size_t allowed;
     size_t head_size;
     uint64_t timeout_ms, progress; /* ms; of loop_now */
     bool stream;
@@ -126,6 +126,9 @@ void fetch_allow(struct fetch *fetch, size_t size);
 
 /* The owner has had enough: it fails with this. Nothing happens when it is over. */
 void fetch_fail(struct fetch *fetch, enum fetch_error error, const char *message);
+
+/* changed will be called, later in this turn. */
+void fetch_touch(struct fetch *fetch);
 
 /* Ends it, whatever its state, and gives back what it owns; `changed` is not called any more. Accepts one that is
  * zeroed or closed. */

@@ -39,9 +39,6 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-/* changed is to be called, later in this turn. */
-void fetch_touch(struct fetch *fetch);
-
 /* The response has a head from here on. */
 void fetch_head(struct fetch *fetch);
 
