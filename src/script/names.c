@@ -73,7 +73,7 @@ static const struct {
 } classes[] = {
     {"Connection", &connection_members},   {"Request", &request_members},
     {"Response", &response_members},       {"Timer", &timer_members},
-    {"Transaction", &transaction_members},
+    {"Transaction", &transaction_members}, {"FetchResponse", &fetched_members},
 };
 
 int names_list(struct buf *out)
