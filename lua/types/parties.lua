@@ -2,18 +2,18 @@
 
 ---The project's parties, by name. A name that there is not raises.
 ---@class Parties
----@field [string] Party
+---@field [string] Rooms
 party.parties = {}
 
----A party whose rooms can be reached.
----@class Party
----@field name string
-local Party = {}
+---The rooms of a party.
+---@class Rooms
+---@field name string the party's
+local Rooms = {}
 
 ---A stub of the room with this id, which need not be there yet.
 ---@param id string
 ---@return Stub
-function Party:get(id) end
+function Rooms:get(id) end
 
 ---@class party.ListOptions
 ---@field prefix? string of the ids
@@ -28,7 +28,7 @@ function Party:get(id) end
 ---The rooms that are in memory or have something stored, by id. Waits.
 ---@param options? party.ListOptions
 ---@return party.Room[]
-function Party:list(options) end
+function Rooms:list(options) end
 
 ---Another room.
 ---@class Stub
@@ -82,6 +82,11 @@ function Reply:text() end
 ---The body's value. Malformed JSON raises.
 ---@return any
 function Reply:json() end
+
+---The values of all header fields of that name.
+---@param name string
+---@return string[]
+function Reply:headerAll(name) end
 
 ---This room's end of a connection to another room.
 ---@class Socket

@@ -155,16 +155,22 @@ static int party_list(lua_State *L)
 
 /* ---- the objects ---- */
 
+static void push_name(lua_State *L)
+{
+    lua_getiuservalue(L, 1, VALUE_NAME);
+}
+
+static const struct bind_field fields[] = {{"name", push_name}, {NULL, NULL}};
 static const luaL_Reg methods[] = {{"get", party_get}, {"list", party_list}, {NULL, NULL}};
+
+const struct bind_members party_members = {methods, fields};
 
 static int party_index(lua_State *L)
 {
     bind_check(L, 1, party_type);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (strcmp(key, "name") == 0)
-        lua_getiuservalue(L, 1, VALUE_NAME);
-    else if (!bind_method(L, methods, key))
+    if (!bind_field(L, fields, key) && !bind_method(L, methods, key))
         lua_pushnil(L);
     return 1;
 }

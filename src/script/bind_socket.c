@@ -167,33 +167,66 @@ static int socket_close(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg methods[] = {
-    {"send", socket_send},
-    {"close", socket_close},
-    {"messages", socket_messages},
-    {NULL, NULL},
-};
+static const luaL_Reg methods[] = {{"send", socket_send},
+                                   {"close", socket_close},
+                                   {"messages", socket_messages},
+                                   {NULL, NULL}};
 
 /* ---- fields ---- */
 
+static const struct link *link_of(lua_State *L)
+{
+    return ((struct socket_held *)held_of(L, 1))->link;
+}
+
+static void push_is_open(lua_State *L)
+{
+    lua_pushboolean(L, link_of(L)->state == LINK_OPEN);
+}
+
+static void push_buffered(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)link_of(L)->pending);
+}
+
+static void push_socket_id(lua_State *L)
+{
+    lua_getiuservalue(L, 1, 1);
+}
+
+static void push_close_code(lua_State *L)
+{
+    const struct link *link = link_of(L);
+
+    if (link->state == LINK_CLOSED)
+        lua_pushinteger(L, link->code ? link->code : 1005);
+    else
+        lua_pushnil(L);
+}
+
+static void push_close_reason(lua_State *L)
+{
+    const struct link *link = link_of(L);
+    const struct bytes *reason = link->reason;
+
+    if (link->state == LINK_CLOSED)
+        lua_pushlstring(L, reason ? (const char *)reason->data : "", reason ? reason->len : 0);
+    else
+        lua_pushnil(L);
+}
+
+static const struct bind_field fields[] = {
+    {"id", push_socket_id},         {"isOpen", push_is_open},           {"bufferedAmount", push_buffered},
+    {"closeCode", push_close_code}, {"closeReason", push_close_reason}, {NULL, NULL}};
+
+const struct bind_members socket_members = {methods, fields};
+
 static int socket_index(lua_State *L)
 {
-    const struct link *link = socket_check(L, 1)->link;
+    socket_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    bool closed = link->state == LINK_CLOSED;
 
-    if (strcmp(key, "isOpen") == 0)
-        lua_pushboolean(L, link->state == LINK_OPEN);
-    else if (strcmp(key, "bufferedAmount") == 0)
-        lua_pushinteger(L, (lua_Integer)link->pending);
-    else if (strcmp(key, "id") == 0)
-        lua_getiuservalue(L, 1, 1);
-    else if (closed && strcmp(key, "closeCode") == 0)
-        lua_pushinteger(L, link->code ? link->code : 1005);
-    else if (closed && strcmp(key, "closeReason") == 0)
-        lua_pushlstring(L, link->reason ? (const char *)link->reason->data : "",
-                        link->reason ? link->reason->len : 0);
-    else if (!bind_method(L, methods, key))
+    if (!bind_field(L, fields, key) && !bind_method(L, methods, key))
         lua_pushnil(L);
     return 1;
 }

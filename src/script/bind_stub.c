@@ -184,23 +184,30 @@ static int stub_call(lua_State *L)
 
 /* ---- the object ---- */
 
-static const luaL_Reg methods[] = {
-    {"fetch", stub_fetch},
-    {"call", stub_call},
-    {"connect", stub_connect},
-    {NULL, NULL},
-};
+static void push_id(lua_State *L)
+{
+    lua_getiuservalue(L, 1, STUB_ID);
+}
+
+static void push_party(lua_State *L)
+{
+    lua_getiuservalue(L, 1, STUB_PARTY);
+}
+
+static const struct bind_field fields[] = {{"id", push_id}, {"party", push_party}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"fetch", stub_fetch},
+                                   {"call", stub_call},
+                                   {"connect", stub_connect},
+                                   {NULL, NULL}};
+
+const struct bind_members stub_members = {methods, fields};
 
 static int stub_index(lua_State *L)
 {
     bind_check(L, 1, stub_type);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (strcmp(key, "id") == 0)
-        lua_getiuservalue(L, 1, STUB_ID);
-    else if (strcmp(key, "party") == 0)
-        lua_getiuservalue(L, 1, STUB_PARTY);
-    else if (!bind_method(L, methods, key))
+    if (!bind_field(L, fields, key) && !bind_method(L, methods, key))
         lua_pushnil(L);
     return 1;
 }
