@@ -83,7 +83,9 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .connections = limits->connections_per_room,
                                 .idle_ms = limits->idle_room,
                                 .output = limits->room_memory,
-                                .inbox = limits->room_memory};
+                                .inbox = limits->room_memory,
+                                .queue = limits->queue,
+                                .ping_ms = limits->ping_interval};
 }
 
 static void serve_files(struct worker *worker, const struct project *project)

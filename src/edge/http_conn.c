@@ -20,6 +20,10 @@
 /* Requests in a row for rooms of one other thread, after which the connection moves there. */
 #define AWAY_RUN 4u
 
+/* Bytes of further requests that may come while an answer of unknown length is being sent. With more, nothing is
+ * read, and the client's end is seen only when something is written to it. */
+#define AHEAD_MAX 65536u
+
 /* ---- life ---- */
 
 static void http_conn_free(struct http_conn *http)
@@ -108,6 +112,7 @@ static bool write_response(struct http_conn *http, struct http_response *respons
     struct http_write_options options = {
         .head_only = http->head_only,
         .close = close,
+        .chunked = !http->old,
         .keep_alive = !close && http->old,
         .extra = cors_headers(edge->config, response),
     };
@@ -127,7 +132,8 @@ static bool write_response(struct http_conn *http, struct http_response *respons
     struct http_source *source = http_write_source(response, &options);
     if (source) {
         response->source = NULL;
-        body_sender_start(&http->sender, http->conn, source, on_sent);
+        http->endless = source->length == HTTP_LENGTH_UNKNOWN;
+        body_sender_start(&http->sender, http->conn, source, http->endless && !http->old, on_sent);
     }
     return source != NULL;
 }
@@ -142,16 +148,39 @@ static void finish_answer(struct http_conn *http, int status, bool close)
         enter_phase(http, HTTP_PHASE_IDLE, http->edge->config->limits.idle_timeout);
 }
 
+/* Will no further request come? For one that is being read http_on_read knows. */
+static bool nothing_follows(const struct http_conn *http)
+{
+    return !http->reading && http->conn->ended && !http->conn->left;
+}
+
 static void on_sent(struct body_sender *sender, bool whole)
 {
     struct http_conn *http = container_of(sender, struct http_conn, sender);
 
-    if (!whole)
+    if (!whole && !http->endless)
         log_event(LOG_WARN, "a static file became shorter while it was sent",
                   log_str("path", http->label.len ? strchr((char *)http->label.data, '\0') + 1 : ""));
+    bool cut = !whole && http->endless && http->old; /* its end would look like that of a whole one */
+    http->endless = false;
     http->phase = HTTP_PHASE_IDLE;
-    finish_answer(http, http->status, !whole || !http->keep_alive || http->edge->stopping);
+    finish_answer(http, http->status,
+                  !whole || !http->keep_alive || http->edge->stopping || nothing_follows(http));
+    if (cut)
+        conn_reset(http->conn);
+    conn_pause(http->conn); /* what came meanwhile is to be handed up */
     conn_resume(http->conn);
+}
+
+/* Behind an answer of unknown length: nothing may be sent for long, but that the client goes is to be seen. */
+static void watch_client(struct http_conn *http)
+{
+    if (!http->endless)
+        return;
+    conn_watch(http->conn, (unsigned)(http->edge->config->limits.ping_interval / 1000));
+    conn_resume(http->conn);
+    if (http->conn->ended)
+        body_sender_probe(&http->sender);
 }
 
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close)
@@ -159,7 +188,9 @@ void http_conn_answer(struct http_conn *http, struct http_response *response, bo
     static struct http_response no_memory = {.status = 503};
     struct http_response *sent = response ? response : &no_memory;
 
-    close = close || http->edge->stopping;
+    close = close || http->edge->stopping || (http->conn && nothing_follows(http));
+    if (sent->source && sent->source->length == HTTP_LENGTH_UNKNOWN)
+        close = close || http->old;
     if (response && response->problem)
         error_page_fill(response, http->html);
     if (http->conn && http->conn->state == CONN_OPEN) {
@@ -167,6 +198,7 @@ void http_conn_answer(struct http_conn *http, struct http_response *response, bo
             http->keep_alive = !close;
             http->status = sent->status;
             enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
+            watch_client(http);
         } else {
             finish_answer(http, sent->status, close);
         }
@@ -397,7 +429,7 @@ static void on_deadline(struct conn *conn)
     case HTTP_PHASE_NEW:
     case HTTP_PHASE_IDLE: conn_close(conn); break;
     case HTTP_PHASE_BUSY: /* the client may be slow, but not take nothing */
-        if (body_sender_moves(&http->sender)) {
+        if (body_sender_moves(&http->sender) || body_sender_starves(&http->sender)) {
             enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
         } else {
             http->edge->counters->timeouts++;
@@ -463,16 +495,21 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
 {
     struct http_conn *http = conn->user;
     size_t total = 0;
+    bool last = false; /* nothing follows what is read now */
 
     http->reading = true;
     while (http->conn && conn->state == CONN_OPEN) {
         size_t used = 0;
         if (http->phase == HTTP_PHASE_BUSY) {
-            conn_pause(conn);
+            if (!http->endless || len - total > AHEAD_MAX)
+                conn_pause(conn);
             break;
         }
-        if (clogged(http))
+        last = conn->ended;
+        if (clogged(http)) {
+            last = false;
             break;
+        }
         const uint8_t *start = data + total;
         size_t head = http->parser.in_body ? 0 : len - total;
         enum http_parse result = http_parser_feed(&http->parser, start, len - total, &used);
@@ -494,12 +531,20 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
     http->reading = false;
     if (!http->conn)
         http_conn_free(http);
+    else if (last && http->phase != HTTP_PHASE_BUSY)
+        conn_close(conn);
     return total;
 }
 
 static void http_on_end(struct conn *conn)
 {
-    conn_close(conn); /* never while an answer is due: nothing is read then */
+    struct http_conn *http = conn->user;
+
+    /* It may only have no more to ask (RFC 9112 §9.6): an answer that is being sent goes on. */
+    if (http->phase == HTTP_PHASE_BUSY)
+        body_sender_probe(&http->sender);
+    else
+        conn_close(conn);
 }
 
 static void http_on_error(struct conn *conn, int error)

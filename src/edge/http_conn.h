@@ -10,7 +10,8 @@ enum http_phase {
     HTTP_PHASE_IDLE, /* between two requests */
     HTTP_PHASE_HEAD, /* part of a head came */
     HTTP_PHASE_BODY, /* the head came, the body not yet */
-    HTTP_PHASE_BUSY, /* a request waits for its answer, or that is being sent in pieces; nothing is read */
+    HTTP_PHASE_BUSY, /* a request waits for its answer, or that is being sent in pieces; nothing is read, but behind
+                      * an answer of unknown length */
 };
 
 /* Lives until its connection is gone and no answer is due any more. */
@@ -32,6 +33,7 @@ struct http_conn {
     uint64_t started;                /* ns: when the request was complete */
     struct body_sender sender;       /* of an answer whose body comes in pieces */
     int status;                      /* of that answer */
+    bool endless;                    /* it is of unknown length: it is read on, to notice when the client goes */
     struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
 };
 

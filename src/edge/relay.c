@@ -48,6 +48,13 @@ static void on_answer(struct exchange *exchange, struct http_response *response)
 
     CHECK(!response ||
           (is_alone(response->body) && is_alone(response->headers) && is_alone(response->reason)));
+    if (response && response->source) {
+        response->source = relay_source(errand->from, errand->home, response->source);
+        if (!response->source) {
+            http_response_free(response);
+            response = NULL;
+        }
+    }
     errand->response = response;
     errand->message.fn = errand_returns;
     route_fini(&errand->route);

@@ -1,6 +1,7 @@
 /* A URL that names no room is looked for in this order, each step later than the one before:
  *
- *   static_serve → on_file  the file itself; index.html for a folder
+ *   static_serve            what is the server's own (embedded.c)
+ *                → on_file  the file itself; index.html for a folder
  *   missed → on_fetched     what is not there: the project's own answer (onFetch)
  *   send_page → on_page     index.html (single-page application), or 404.html, or a line of text
  *
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "edge/embedded.h"
 #include "edge/static_file.h"
 #include "edge/static_path.h"
 #include "http/date.h"
@@ -316,11 +318,14 @@ void static_serve(struct edge *edge, struct http_request *request, struct exchan
     self->edge = edge;
     self->request = request;
     self->exchange = exchange;
-    int rc = edge->files ? static_path(request->path, &self->path) : -ENOENT;
-    if (rc == 0)
-        look_for(self, on_file);
-    else if (rc == -ENOMEM)
+    int rc = static_path(request->path, &self->path);
+    struct span path = {(const char *)self->path.data, rc == 0 ? self->path.len - 1 : 0};
+    if (rc == -ENOMEM)
         answer(self, NULL);
+    else if (rc == 0 && embedded_owns(path))
+        answer(self, embedded_response(request, path));
+    else if (rc == 0 && edge->files)
+        look_for(self, on_file);
     else
         missed(self);
 }

@@ -71,6 +71,8 @@ struct room_limits {
     uint64_t idle_ms;          /* until an idle room leaves memory */
     uint64_t output;           /* bytes that a room's output may take until it has left */
     uint64_t inbox;            /* bytes of messages and bodies waiting in one room; 0: any number */
+    uint64_t queue;            /* bytes waiting for one client of Server-Sent Events; 0: any number */
+    uint64_t ping_ms;          /* between signs of life that one is sent; 0: none */
 };
 
 enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };

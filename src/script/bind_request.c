@@ -41,6 +41,11 @@ static struct http_request *request_check(lua_State *L, int arg)
     return request;
 }
 
+struct http_request *request_of(lua_State *L, int arg)
+{
+    return request_check(L, arg);
+}
+
 /* Lets go of the body in C once the script has it as a string. */
 static void push_body(lua_State *L, int self)
 {
@@ -162,6 +167,22 @@ static int request_query_all(lua_State *L)
     }
     lua_pop(L, 1);
     return 1;
+}
+
+bool request_push_query(lua_State *L, const struct http_request *request, struct span name)
+{
+    struct span text = request->query;
+    struct pairs *pairs = push_pairs(L);
+
+    while (next_pair(L, &text, pairs) > 0) {
+        if (!span_equal((struct span){(const char *)pairs->name.data, pairs->name.len}, name))
+            continue;
+        push_buf(L, &pairs->value);
+        lua_remove(L, -2);
+        return true;
+    }
+    lua_pop(L, 1);
+    return false;
 }
 
 /* request:form() → the fields of an application/x-www-form-urlencoded body */
@@ -303,28 +324,41 @@ static const luaL_Reg headers_metamethods[4] = {{"__index", headers_index},
                                                 {"__pairs", headers_pairs},
                                                 {NULL, NULL}};
 
-static void push_headers(lua_State *L, const struct http_request *request)
+void headers_begin(lua_State *L, size_t n)
 {
     struct headers_box *box = lua_newuserdatauv(L, sizeof *box, HEADERS_USER_VALUES);
     *box = (struct headers_box){0};
-    lua_createtable(L, 0, (int)request->n_headers);
-    for (size_t i = 0; i < request->n_headers; i++) {
-        const struct http_header *header = &request->headers[i];
-        push_lower(L, header->name);
-        lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TNIL) {
-            lua_pop(L, 1);
-            lua_pushlstring(L, header->value.ptr, header->value.len);
-        } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
-            lua_pushstring(L, span_equal_nocase(header->name, SPAN("cookie")) ? "; " : ", ");
-            lua_pushlstring(L, header->value.ptr, header->value.len);
-            lua_concat(L, 3);
-        }
-        lua_rawset(L, -3);
+    lua_createtable(L, 0, (int)n);
+}
+
+void headers_add(lua_State *L, struct span name, struct span value)
+{
+    push_lower(L, name);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushlstring(L, value.ptr, value.len);
+    } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
+        lua_pushstring(L, span_equal_nocase(name, SPAN("cookie")) ? "; " : ", ");
+        lua_pushlstring(L, value.ptr, value.len);
+        lua_concat(L, 3);
     }
+    lua_rawset(L, -3);
+}
+
+void headers_end(lua_State *L)
+{
     lua_setiuservalue(L, -2, HEADERS_VALUES);
     bind_metatable(L, headers_type, headers_metamethods);
     lua_setmetatable(L, -2);
+}
+
+static void push_headers(lua_State *L, const struct http_request *request)
+{
+    headers_begin(L, request->n_headers);
+    for (size_t i = 0; i < request->n_headers; i++)
+        headers_add(L, request->headers[i].name, request->headers[i].value);
+    headers_end(L);
 }
 
 /* ---- fields ---- */
@@ -334,7 +368,7 @@ static void push_span(lua_State *L, struct span span)
     lua_pushlstring(L, span.ptr ? span.ptr : "", span.len);
 }
 
-static void push_url(lua_State *L, const struct http_request *request)
+void request_push_url(lua_State *L, const struct http_request *request)
 {
     lua_pushstring(L, request->secure ? "https://" : "http://");
     push_span(L, request->host.len ? request->host : SPAN("localhost"));
@@ -366,28 +400,71 @@ static void push_headers_of(lua_State *L, int self)
         ((struct headers_box *)lua_touserdata(L, -1))->writable = true;
 }
 
+static const struct http_request *request_at_1(lua_State *L)
+{
+    return ((struct request_held *)held_of(L, 1))->request;
+}
+
+static void push_method(lua_State *L)
+{
+    push_span(L, request_at_1(L)->method);
+}
+
+static void push_path(lua_State *L)
+{
+    push_span(L, request_at_1(L)->path);
+}
+
+static void push_subpath(lua_State *L)
+{
+    push_span(L, request_at_1(L)->subpath);
+}
+
+static void push_absolute_url(lua_State *L)
+{
+    request_push_url(L, request_at_1(L));
+}
+
+static void push_body_field(lua_State *L)
+{
+    push_body(L, 1);
+}
+
+static void push_query_field(lua_State *L)
+{
+    push_kept(L, 1, VALUE_QUERY, push_query);
+}
+
+static void push_headers_field(lua_State *L)
+{
+    push_headers_of(L, 1);
+}
+
+static void push_remote(lua_State *L)
+{
+    lua_pushstring(L, request_at_1(L)->remote);
+}
+
+static const struct bind_field fields[] = {
+    {"method", push_method},
+    {"path", push_path},
+    {"subpath", push_subpath},
+    {"url", push_absolute_url},
+    {"body", push_body_field},
+    {"query", push_query_field},
+    {"headers", push_headers_field},
+    {"remoteAddress", push_remote},
+    {NULL, NULL},
+};
+
+const struct bind_members request_members = {methods, fields};
+
 static int request_index(lua_State *L)
 {
-    const struct http_request *request = request_check(L, 1);
+    request_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (strcmp(key, "method") == 0)
-        push_span(L, request->method);
-    else if (strcmp(key, "path") == 0)
-        push_span(L, request->path);
-    else if (strcmp(key, "subpath") == 0)
-        push_span(L, request->subpath);
-    else if (strcmp(key, "url") == 0)
-        push_url(L, request);
-    else if (strcmp(key, "body") == 0)
-        push_body(L, 1);
-    else if (strcmp(key, "query") == 0)
-        push_kept(L, 1, VALUE_QUERY, push_query);
-    else if (strcmp(key, "headers") == 0)
-        push_headers_of(L, 1);
-    else if (strcmp(key, "remoteAddress") == 0)
-        lua_pushstring(L, request->remote);
-    else if (!bind_method(L, methods, key))
+    if (!bind_field(L, fields, key) && !bind_method(L, methods, key))
         lua_pushnil(L);
     return 1;
 }

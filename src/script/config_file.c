@@ -212,6 +212,18 @@ static void read_io_uring(struct reading *r, const char *key)
     read_flag(r, key, &r->config->io_uring);
 }
 
+static void read_fetch_private(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->fetch_private);
+}
+
+static void read_fetch_ca(struct reading *r, const char *key)
+{
+    const char *file = read_text(r, key);
+    if (file)
+        replace_text(&r->config->fetch_ca, file);
+}
+
 static void read_deflate(struct reading *r, const char *key)
 {
     read_flag(r, key, &r->config->deflate);
@@ -413,6 +425,8 @@ static const struct key keys[] = {
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
     {"deflate", read_deflate},
+    {"fetchPrivate", read_fetch_private},
+    {"fetchCa", read_fetch_ca},
     {"tls", complain_later},
     {"trustedProxies", read_proxies},
     {"rejectWithClose", read_close},
@@ -448,6 +462,7 @@ static void stop(lua_State *L, lua_Debug *ar)
 static int run(lua_State *L)
 {
     struct reading *r = lua_touserdata(L, 1);
+    bool nameless = false;
 
     if (luaL_loadbufferx(L, (const char *)r->code->bytecode, r->code->len, r->code->name, "b") != LUA_OK)
         return lua_error(L);
@@ -464,10 +479,14 @@ static int run(lua_State *L)
         return 0;
     }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING)
+        if (lua_type(L, -2) == LUA_TSTRING) {
             read_key(r, lua_tostring(L, -2));
-        else
-            complain(r, "return", "has a key that is no name");
+            continue;
+        }
+        if (!nameless)
+            complain(r, "return", "gives a table in which something has no name; what is known are pairs like "
+                                  "port = 1999");
+        nameless = true;
     }
     return 0;
 }

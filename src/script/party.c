@@ -4,6 +4,7 @@
 
 #include "base/suggest.h"
 #include "script/call.h"
+#include "script/module.h"
 #include "script/script.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ const char *const party_hooks[] = {[HOOK_CONNECT] = "onBeforeConnect",
                                    [HOOK_CRON] = "onCron",
                                    [HOOK_KINDS] = NULL};
 
-static const char *const option_names[] = {"duplicateId", "persist", "hibernate", NULL};
+const char *const party_option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
 static const char *const duplicate_ids[] = {
     [DUPLICATE_ALLOW] = "allow", [DUPLICATE_REPLACE] = "replace", [DUPLICATE_REJECT] = "reject", NULL};
@@ -128,8 +129,8 @@ static void check_handler(lua_State *L, struct check *check, const char *key)
 
 static void check_option(lua_State *L, struct check *check, const char *key)
 {
-    if (index_of(key, option_names) < 0) {
-        complain_unknown(L, check, key, "option", option_names);
+    if (index_of(key, party_option_names) < 0) {
+        complain_unknown(L, check, key, "option", party_option_names);
     } else if (strcmp(key, "duplicateId") == 0) {
         int value = lua_type(L, -1) == LUA_TSTRING ? index_of(lua_tostring(L, -1), duplicate_ids) : -1;
         if (value >= 0)
@@ -221,12 +222,23 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
     const char *newline = memchr(text, '\n', failure->len);
     size_t first = newline ? (size_t)(newline - text) : failure->len;
 
-    char *message = strndup(text, first);
-    const char *bare = message;
-    size_t name_len = strlen(party->code->name);
-    if (message && strncmp(message, party->code->name, name_len) == 0 && message[name_len] == ':')
-        line = code_error_line(message + name_len, &bare);
-    code_complain(error, party->code->path, party->code->name, line, "%s", bare ? bare : "not enough memory");
+    char *message = strndup(text, first), *path = NULL;
+    const char *bare = message, *name = party->code->name;
+    int place = message ? code_error_line(message, &bare) : 0;
+    if (place > 0) { /* "FILE:LINE: …": of the party's own file, or of a module's */
+        size_t len = strcspn(message, ":"); /* no file of a project has a colon in its name */
+        message[len] = '\0';
+        path = project_file(party->project->root, message);
+        if (path) {
+            name = message;
+            line = place;
+        } else {
+            message[len] = ':';
+            bare = message;
+        }
+    }
+    code_complain(error, path ? path : party->code->path, name, line, "%s", bare ? bare : "not enough memory");
+    free(path);
     free(message);
     size_t from = error->len;
     for (text += first; newline && text < (const char *)failure->data + failure->len; text++) {

@@ -3,6 +3,7 @@
 #include "script/script.h"
 
 #include "base/log.h"
+#include "fetch/fetch.h"
 #include "room/data.h"
 #include "script/bind.h"
 #include "script/bind_storage.h"
@@ -224,6 +225,9 @@ static int enter_close(lua_State *L)
 
 /* ---- requests ---- */
 
+/* The stack of a request event: the request stays for an answer that needs it. */
+enum { REQUEST_SELF = 1, REQUEST_OBJECT };
+
 static int request_answered(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -232,6 +236,10 @@ static int request_answered(lua_State *L, int status, lua_KContext context)
 
     if (lua_isnil(L, -1))
         return luaL_error(L, "onRequest returned nothing; a Response, a string or a table is expected");
+    if (response_events(L, -1)) {
+        events_answer(L, lua_gettop(L), REQUEST_OBJECT);
+        return 0;
+    }
     struct http_response *response = response_take(L, -1);
     if (!response)
         return luaL_error(L, "not enough memory for the response");
@@ -249,6 +257,8 @@ static int enter_request(lua_State *L)
         return 0;
     }
     request_push(L, event);
+    lua_pushvalue(L, -1);
+    lua_insert(L, REQUEST_OBJECT);
     lua_callk(L, 2, 1, 0, request_answered);
     return request_answered(L, LUA_OK, 0);
 }
@@ -370,7 +380,7 @@ static void script_run(void *instance, struct event *event)
         room_wait_end(vm->room);
         result = call_resume(event->handle);
     } else if (event->kind == EVENT_TIMER) {
-        result = timer_run(vm, event->handle);
+        result = ((struct due *)event->handle)->run(vm, event->handle);
     } else if (event->kind == EVENT_RELOAD && (!take_over(vm) || vm->room->lobby)) {
         room_event_done(vm->room, event, OUTCOME_DONE);
         vm_ran(vm);
@@ -479,6 +489,8 @@ struct party *script_find_party(void *script, struct span name)
 
 void script_fini(struct script *script)
 {
+    fetcher_free(script->fetcher);
+    script->fetcher = NULL;
     pool_free(script->pool);
     script->pool = NULL;
     buf_fini(&script->encoded);

@@ -154,7 +154,7 @@ static void mistakes(void **state)
         {"return {\n  xyzzy = 1 }", "festa.lua:2: xyzzy is not known\n"},
         {"return {\n  limits = {\n    mesage = 1 } }",
          "festa.lua:3: limits.mesage is not known; did you mean message?"},
-        {"return { 1 }", "return has a key that is no name"},
+        {"return { 1 }", "return gives a table in which something has no name"},
         {"return { limits = { 1 } }", "limits has a key that is no name"},
         /* types */
         {"return { port = '80' }", "festa.lua:1: port is a whole number from 0 to 65535, not \"80\""},

@@ -166,9 +166,18 @@ static void scripts_that_fail(void **state)
         {"return 5", "it returned number", ""},
         {"\x1bLuaS", "parties/main.lua: this is bytecode; a script is Lua source", ""},
         {"return require 'nothing'", "no file 'lib/nothing.lua'", "parties/main.lua:1:"},
+        {"local x\nreturn require 'unfinished'",
+         "lib/unfinished.lua:2: unexpected symbol near '}'\n"
+         "       1 | local M = {}\n"
+         "  >    2 | M.x = }\n",
+         "parties/main.lua:2: in the file scope"},
+        {"return require 'raises'", "lib/raises.lua:1: oh\n  >    1 | error('oh')", "lib/raises.lua:1: in the file scope"},
+        {"error('of its own:7: making')", "parties/main.lua:1: of its own:7: making", ""},
         {"party.broadcast('x') return {}", "parties/main.lua:1: ", ""},
         {"sleep(1) return {}", "waiting is possible", "parties/main.lua:1"},
     };
+    project_files_write(&files, "lib/unfinished.lua", "local M = {}\nM.x = }");
+    project_files_write(&files, "lib/raises.lua", "error('oh')");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         project_files_write(&files, "parties/main.lua", rows[i].source);
         expect_error(rows[i].wanted);
