@@ -80,6 +80,15 @@ function P:onFetch(request)
   if request.path == "/slow" then sleep(20) return Response("slow") end
   if request.path == "/raise" then error("a secret") end
   if request.path == "/string" then return "text" end
+  if request.path == "/stream" then
+    return Response.stream(function(stream)
+      for n = 1, 3 do
+        stream:write(n .. "\n")
+        sleep(5)
+      end
+    end)
+  end
+  if request.path == "/events" then return Response.events() end
   if request.path == "/static.txt" then return Response("never") end
 end
 
@@ -285,6 +294,7 @@ describe("onFetch", () => {
     assert.equal(await server.text("/slow"), "slow");
     assert.equal(await server.text("/echo", { method: "POST", body: "abc" }), "POST abc");
     assert.equal(await server.text("/echo", { method: "DELETE" }), "DELETE ");
+    assert.equal(await (await fetch(`${server.url}/stream`)).text(), "1\n2\n3\n");
     const head = await server.request("/hello", { method: "HEAD" });
     assert.deepEqual([head.status, head.header("content-length"), head.text], [200, "12", ""]);
   });
@@ -303,6 +313,7 @@ describe("onFetch", () => {
     const raised = await server.request("/raise");
     assert.equal(raised.status, 500);
     assert.match(raised.text, /^Internal error \(reference/);
+    assert.equal((await server.request("/events")).status, 500); // a connection of which room?
     assert.equal((await server.request("/string")).status, 500);
     const line = await server.waitForLog(
       ({ error }) => error === "onFetch returned string; a Response or nil is expected",
