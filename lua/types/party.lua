@@ -8,12 +8,6 @@
 ---@field storage Storage what is durable
 party = {}
 
----What a party's own table may have as `options`.
----@class party.Options
----@field duplicateId? "allow"|"replace"|"reject" what becomes of connections with the same id
----@field persist? boolean self is kept beyond the room's stay in memory
----@field hibernate? boolean the Lua of an idle room goes while its connections stay
-
 ---@class party.BroadcastOptions
 ---@field without? Connection|string|(Connection|string)[] whom to leave out
 ---@field to? string only connections with this tag

@@ -17,6 +17,9 @@ const char cli_help[] =
     "  run [DIR]     serves the project in DIR (default: this folder)\n"
     "  dev [DIR]     serves it for its author: takes over what is saved, shows errors\n"
     "  check [DIR]   loads configuration, parties and modules, and reports, without serving\n"
+    "  test [DIR]    runs the project's tests, tests/*_test.lua, and reports in TAP\n"
+    "  init DIR      writes a new project into DIR, with tests\n"
+    "  types [DIR]   writes annotations for editors with lua-language-server\n"
     "  rooms [DIR]   lists the rooms that have stored something, or are in the server's memory\n"
     "  storage ...   shows, changes and saves what rooms have stored, with or without a server:\n"
     "    storage get [DIR] PARTY ROOM KEY        shows a value as JSON\n"
@@ -28,7 +31,7 @@ const char cli_help[] =
     "  help          this text\n"
     "  version       the version\n"
     "\n"
-    "options of run, dev and check\n"
+    "options of run, dev, check and test\n"
     "  --port N           port to listen on (1999; 0: any free one)\n"
     "  --host ADDRESS     address to listen on (127.0.0.1)\n"
     "  --threads N        loop threads (as many as there are cores)\n"
@@ -38,6 +41,16 @@ const char cli_help[] =
     "  --log-level LEVEL  debug, info, warn, error or off (info)\n"
     "  --log-format WHAT  text, json or auto: text on a terminal, JSON lines otherwise (auto)\n"
     "\n"
+    "options of test\n"
+    "  --filter TEXT      runs those that have TEXT in their name\n"
+    "  --watch            runs them again whenever a file is saved\n"
+    "  --log-level LEVEL  shows what parties log in every test (else: all of it, where a test fails)\n"
+    "\n"
+    "options of init and types\n"
+    "  --template NAME    init: minimal, chat, game or rest (minimal)\n"
+    "  --force            init: writes what is missing, into a folder that is not empty\n"
+    "  --names            types: lists every name that scripts can use; writes nothing\n"
+    "\n"
     "options of rooms and storage\n"
     "  --data DIR         the data folder (DIR/.festa)\n"
     "  --party NAME       rooms, export: of this party only\n"
@@ -46,6 +59,8 @@ const char cli_help[] =
     "  --json             rooms: a line of JSON for each room\n"
     "\n"
     "examples\n"
+    "  festa init my-app --template chat\n"
+    "  festa test my-app --filter 'a message'\n"
     "  festa run\n"
     "  festa dev my-app --host 0.0.0.0\n"
     "  festa run my-app --port 8080 --host 0.0.0.0 --var GREETING=hi\n"
@@ -66,6 +81,11 @@ enum {
     OPTION_ROOM,
     OPTION_PREFIX,
     OPTION_JSON,
+    OPTION_FILTER,
+    OPTION_WATCH,
+    OPTION_TEMPLATE,
+    OPTION_FORCE,
+    OPTION_NAMES,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -83,6 +103,11 @@ static const struct option options[] = {
     {"room", required_argument, NULL, OPTION_ROOM},
     {"prefix", required_argument, NULL, OPTION_PREFIX},
     {"json", no_argument, NULL, OPTION_JSON},
+    {"filter", required_argument, NULL, OPTION_FILTER},
+    {"watch", no_argument, NULL, OPTION_WATCH},
+    {"template", required_argument, NULL, OPTION_TEMPLATE},
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"names", no_argument, NULL, OPTION_NAMES},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -173,9 +198,17 @@ static bool option_fits(enum command command, int option)
     bool serves = command == COMMAND_RUN || command == COMMAND_DEV || command == COMMAND_CHECK;
 
     switch (option) {
-    case OPTION_DATA:
+    case OPTION_DATA: return serves || command >= COMMAND_ROOMS;
     case OPTION_HELP:
     case OPTION_VERSION: return true;
+    case OPTION_CONFIG:
+    case OPTION_VAR:
+    case OPTION_LOG_LEVEL: return serves || command == COMMAND_TEST;
+    case OPTION_FILTER:
+    case OPTION_WATCH: return command == COMMAND_TEST;
+    case OPTION_TEMPLATE:
+    case OPTION_FORCE: return command == COMMAND_INIT;
+    case OPTION_NAMES: return command == COMMAND_TYPES;
     case OPTION_PARTY:
     case OPTION_PREFIX: return command == COMMAND_ROOMS || command == COMMAND_EXPORT;
     case OPTION_ROOM: return command == COMMAND_EXPORT;
@@ -200,6 +233,7 @@ static int parse_option(struct cli *cli, int option, const char *value)
         string_list_add(&cli->vars, value);
         return 0;
     case OPTION_LOG_LEVEL:
+        cli->log_level_given = true;
         return log_level_parse(value, &cli->log_level)
                    ? 0
                    : wrong("--log-level takes debug, info, warn, error or off, not '%s'", value);
@@ -211,6 +245,11 @@ static int parse_option(struct cli *cli, int option, const char *value)
     case OPTION_ROOM: cli->room = value; return *value ? 0 : wrong("--room takes a name");
     case OPTION_PREFIX: cli->prefix = value; return 0;
     case OPTION_JSON: cli->json = true; return 0;
+    case OPTION_FILTER: cli->filter = value; return *value ? 0 : wrong("--filter takes a text");
+    case OPTION_WATCH: cli->watch = true; return 0;
+    case OPTION_TEMPLATE: cli->template = value; return *value ? 0 : wrong("--template takes a name");
+    case OPTION_FORCE: cli->force = true; return 0;
+    case OPTION_NAMES: cli->names = true; return 0;
     case OPTION_HELP: cli->command = COMMAND_HELP; return 0;
     case OPTION_VERSION: cli->command = COMMAND_VERSION; return 0;
     default: return 0;
@@ -239,7 +278,8 @@ static int parse_storage(struct cli *cli, const char *name)
 
 static int parse_command(struct cli *cli, const char *name)
 {
-    static const char *const names[] = {"run", "dev", "check", "help", "version", "rooms", "storage", NULL};
+    static const char *const names[] = {"run",  "dev",   "check", "help",    "version", "test",
+                                        "init", "types", "rooms", "storage", NULL};
     for (int i = 0; names[i]; i++) {
         if (strcmp(name, names[i]) == 0) {
             cli->command = (enum command)i;
@@ -274,6 +314,8 @@ static int place_arguments(struct cli *cli, char **args, int n)
     bool plain = cli->command < COMMAND_GET || !shapes[cli->command].usage;
     int most = plain ? 1 : shapes[cli->command].most;
 
+    if (cli->command == COMMAND_INIT && n == 0)
+        return wrong("init where? festa init DIR");
     if (plain && n > 1)
         return wrong("one project folder only: what is '%s'?", args[1]);
     if (!plain && (n > most || n < most - 1))

@@ -13,6 +13,9 @@ enum command {
     COMMAND_CHECK,
     COMMAND_HELP,
     COMMAND_VERSION,
+    COMMAND_TEST,
+    COMMAND_INIT,
+    COMMAND_TYPES,
     COMMAND_ROOMS,
     COMMAND_GET, /* from here on: of storage */
     COMMAND_PUT,
@@ -36,6 +39,12 @@ struct cli {
     const char *key, *value;           /* get, put, delete */
     const char *target;                /* backup: the folder to be made */
     bool json;
+    /* test, init, types: */
+    const char *filter;   /* test: only those with this in their name; NULL: all */
+    const char *template; /* init; NULL: the default one */
+    bool watch, force;    /* test: again after each change; init: into a folder that is not empty */
+    bool names;           /* types: lists names, writes nothing */
+    bool log_level_given; /* log_level was asked for */
 };
 
 /* Reads the arguments. 0, or -EINVAL after it has said on stderr what is wrong: the exit code is

@@ -1,8 +1,10 @@
 /* festa: the command. */
 #include "app/cli.h"
+#include "app/init_command.h"
 #include "app/load.h"
 #include "app/server.h"
 #include "app/storage_command.h"
+#include "app/types_command.h"
 #include "base/version.h"
 
 #include <stdio.h>
@@ -65,6 +67,10 @@ int main(int argc, char **argv)
         fputs(cli_help, stdout);
     } else if (cli.command == COMMAND_VERSION) {
         printf("festa %s\n", FESTA_VERSION);
+    } else if (cli.command == COMMAND_INIT) {
+        exit_code = init_command(&cli);
+    } else if (cli.command == COMMAND_TYPES) {
+        exit_code = types_command(&cli);
     } else if (cli.command >= COMMAND_ROOMS) {
         exit_code = storage_command(&cli);
     } else {

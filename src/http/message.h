@@ -19,7 +19,7 @@ struct http_request {
                           * "*" for "OPTIONS *" alone */
     struct span path;    /* of target, still percent-encoded */
     struct span query;   /* behind "?", without it; ptr NULL when there is no "?" */
-    struct span subpath; /* of path, behind the room; set by the router; "/" at least */
+    struct span subpath; /* of path, behind the room; set by the router; "/" at least; ptr NULL: no room */
     struct span host;    /* of the absolute-form, else of the Host field; valid as a host, maybe empty;
                           * ptr NULL when HTTP/1.0 named none */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
@@ -43,6 +43,11 @@ bool http_request_has_token(const struct http_request *request, const char *name
 /* A copy that shares the body. NULL when there is no memory. */
 struct http_request *http_request_copy(const struct http_request *request)
     __attribute__((warn_unused_result));
+
+/* The same request with other header fields (n copies), in one allocation again; it takes the body over. NULL: no
+ * memory, and nothing has changed. */
+struct http_request *http_request_rewrite(struct http_request *request, const struct http_header *headers,
+                                          size_t n) __attribute__((warn_unused_result));
 
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);

@@ -145,7 +145,7 @@ void conn_close(struct conn *conn)
         return;
     conn_group_leave(conn); /* what the group has sent to it so far it still gets */
     enter(conn, CONN_FLUSHING);
-    conn->unsent = conn_unsent(conn);
+    conn->unsent = SIZE_MAX; /* looked at for the first time when the time is over; most have ended by then */
     start_linger(conn);
     conn_mark(conn);
     /* Reads on to discard: were there unread bytes when it is closed, the kernel would send RST,
@@ -282,6 +282,20 @@ static void read_on(struct conn *conn)
         conn_fail(conn, rc);
     else
         conn->reading = true;
+}
+
+void conn_read_now(struct conn *conn)
+{
+    uint8_t *buffer = (uint8_t *)conn->net->loop->read_buffer;
+
+    if (conn->state != CONN_OPEN || conn->paused)
+        return;
+    ssize_t n = recv(descriptor(conn), buffer, LOOP_READ_BUFFER, MSG_DONTWAIT);
+    if (n > 0)
+        on_bytes(conn, buffer, (size_t)n);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        conn_fail(conn, -errno);
+    /* an end is found again when reading goes on */
 }
 
 void conn_start(struct conn *conn)

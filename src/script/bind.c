@@ -12,7 +12,7 @@
 /* The types that scripts hold objects of. Where each one's metatable lies is kept beside the VM, since
  * every use of an object asks for it. */
 static const char *const types[VM_TYPES] = {connection_type, request_type, headers_type, response_type,
-                                            timer_type,      stream_type};
+                                             timer_type,      stream_type,  fetched_type};
 
 /* Index into types, or -1: a type of the host's own. */
 static int type_index(const char *name)
@@ -68,6 +68,17 @@ bool bind_method(lua_State *L, const luaL_Reg *methods, const char *key)
     for (const luaL_Reg *method = methods; method->name; method++) {
         if (strcmp(method->name, key) == 0) {
             lua_pushcfunction(L, method->func);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool bind_field(lua_State *L, const struct bind_field *fields, const char *key)
+{
+    for (const struct bind_field *field = fields; field->name; field++) {
+        if (strcmp(field->name, key) == 0) {
+            field->push(L);
             return true;
         }
     }

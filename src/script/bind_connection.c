@@ -140,9 +140,72 @@ static const luaL_Reg methods[] = {
 
 /* ---- fields ---- */
 
-static void push_tags(lua_State *L, const struct peer *peer)
+static void push_state(lua_State *L)
 {
+    lua_getiuservalue(L, 1, VALUE_STATE);
+}
+
+static void push_id(lua_State *L)
+{
+    lua_getiuservalue(L, 1, VALUE_ID);
+}
+
+/* These are there as long as the peer is. */
+static struct peer *live_peer(lua_State *L)
+{
+    return ((struct connection_box *)lua_touserdata(L, 1))->peer;
+}
+
+static void push_live_string(lua_State *L, const char *text)
+{
+    if (text)
+        lua_pushstring(L, text);
+    else
+        lua_pushnil(L);
+}
+
+static void push_open(lua_State *L)
+{
+    const struct peer *peer = live_peer(L);
+    lua_pushboolean(L, peer && peer_open(peer));
+}
+
+static void push_uri(lua_State *L)
+{
+    const struct peer *peer = live_peer(L);
+    push_live_string(L, peer ? peer->uri : NULL);
+}
+
+static void push_kind(lua_State *L)
+{
+    const struct peer *peer = live_peer(L);
+    push_live_string(L, peer ? peer->kind->name : NULL);
+}
+
+static void push_remote(lua_State *L)
+{
+    const struct peer *peer = live_peer(L);
+    push_live_string(L, peer ? peer->remote : NULL);
+}
+
+static void push_buffered(lua_State *L)
+{
+    const struct peer *peer = live_peer(L);
+    if (peer)
+        lua_pushinteger(L, (lua_Integer)room_peer_pending(peer));
+    else
+        lua_pushnil(L);
+}
+
+static void push_tags(lua_State *L)
+{
+    const struct peer *peer = live_peer(L);
     lua_Integer n = 1;
+
+    if (!peer) {
+        lua_pushnil(L);
+        return;
+    }
     lua_newtable(L);
     lua_pushstring(L, peer->id);
     lua_rawseti(L, -2, n++);
@@ -152,38 +215,26 @@ static void push_tags(lua_State *L, const struct peer *peer)
     }
 }
 
-/* A field of a connection that is still there; false for an unknown one. */
-static bool push_live_field(lua_State *L, const struct peer *peer, const char *key)
-{
-    if (strcmp(key, "uri") == 0)
-        lua_pushstring(L, peer->uri);
-    else if (strcmp(key, "tags") == 0)
-        push_tags(L, peer);
-    else if (strcmp(key, "kind") == 0)
-        lua_pushstring(L, peer->kind->name);
-    else if (strcmp(key, "remoteAddress") == 0)
-        lua_pushstring(L, peer->remote);
-    else if (strcmp(key, "bufferedAmount") == 0)
-        lua_pushinteger(L, (lua_Integer)room_peer_pending(peer));
-    else
-        return false;
-    return true;
-}
+static const struct bind_field fields[] = {
+    {"id", push_id},
+    {"state", push_state},
+    {"isOpen", push_open},
+    {"uri", push_uri},
+    {"tags", push_tags},
+    {"kind", push_kind},
+    {"remoteAddress", push_remote},
+    {"bufferedAmount", push_buffered},
+    {NULL, NULL},
+};
+
+const struct bind_members connection_members = {methods, fields};
 
 static int connection_index(lua_State *L)
 {
-    struct connection_box *box = box_check(L, 1);
+    box_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (bind_method(L, methods, key))
-        return 1;
-    if (strcmp(key, "state") == 0)
-        lua_getiuservalue(L, 1, VALUE_STATE);
-    else if (strcmp(key, "id") == 0)
-        lua_getiuservalue(L, 1, VALUE_ID);
-    else if (strcmp(key, "isOpen") == 0)
-        lua_pushboolean(L, box->peer && peer_open(box->peer));
-    else if (!box->peer || !push_live_field(L, box->peer, key))
+    if (!bind_method(L, methods, key) && !bind_field(L, fields, key))
         lua_pushnil(L);
     return 1;
 }

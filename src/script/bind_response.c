@@ -50,9 +50,7 @@ static void line_of(lua_State *L, struct span name)
     lua_remove(L, -2);
 }
 
-/* Pushes the lines of the headers table at index as one string, and says if a Content-Type is
- * among them. */
-static bool push_headers(lua_State *L, int index)
+bool header_lines_push(lua_State *L, int index)
 {
     bool has_type = false;
 
@@ -131,7 +129,7 @@ static int response_new(lua_State *L, int body, int init, int status, const char
                 lua_pushvalue(L, -1);
                 lua_setiuservalue(L, self, VALUE_REASON);
             } else if (strcmp(key, "headers") == 0) {
-                bool has_type = push_headers(L, lua_gettop(L));
+                bool has_type = header_lines_push(L, lua_gettop(L));
                 if (!has_type && box->has_type) {
                     lua_getiuservalue(L, self, VALUE_HEADERS);
                     lua_concat(L, 2);
@@ -247,18 +245,44 @@ const luaL_Reg response_functions[] = {{"json", response_json},
 
 /* ---- reading one ---- */
 
-static int response_index(lua_State *L)
+static const struct response_box *box_at_1(lua_State *L)
 {
-    struct response_box *box = bind_check(L, 1, response_type);
-    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    return lua_touserdata(L, 1);
+}
 
-    if (strcmp(key, "status") == 0)
-        lua_pushinteger(L, box->status);
-    else if (strcmp(key, "ok") == 0)
-        lua_pushboolean(L, box->status < 300);
-    else if (strcmp(key, "body") == 0 && box->kind == RESPONSE_WHOLE)
+static void push_status(lua_State *L)
+{
+    lua_pushinteger(L, box_at_1(L)->status);
+}
+
+static void push_ok(lua_State *L)
+{
+    lua_pushboolean(L, box_at_1(L)->status < 300);
+}
+
+static void push_body(lua_State *L)
+{
+    if (box_at_1(L)->kind == RESPONSE_WHOLE)
         lua_getiuservalue(L, 1, VALUE_BODY);
     else
+        lua_pushnil(L);
+}
+
+static const struct bind_field fields[] = {
+    {"status", push_status},
+    {"ok", push_ok},
+    {"body", push_body},
+    {NULL, NULL},
+};
+
+const struct bind_members response_members = {NULL, fields};
+
+static int response_index(lua_State *L)
+{
+    bind_check(L, 1, response_type);
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+
+    if (!bind_field(L, fields, key))
         lua_pushnil(L);
     return 1;
 }

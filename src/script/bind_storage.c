@@ -508,9 +508,12 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
+static const luaL_Reg own[] = {{"rollback", transaction_rollback}, {NULL, NULL}}; /* a transaction's */
+
+const struct bind_members storage_members = {methods, NULL}, transaction_members = {own, NULL};
+
 int storage_index(lua_State *L)
 {
-    static const luaL_Reg own[] = {{"rollback", transaction_rollback}, {NULL, NULL}};
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     struct transaction_box *box = bind_test(L, 1, transaction_type);
 

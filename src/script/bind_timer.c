@@ -70,6 +70,7 @@ static int timer_cancel(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
+const struct bind_members timer_members = {methods, NULL};
 
 static int timer_index(lua_State *L)
 {

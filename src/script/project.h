@@ -11,6 +11,9 @@
 /* Handlers that a party may have; the names are in party.c. */
 extern const char *const party_handlers[]; /* ended by NULL: "onStart", "onConnect", … */
 
+/* What its options may have; ended by NULL. */
+extern const char *const party_option_names[];
+
 struct party_options {
     enum duplicate_id duplicate_id;
     bool persist;   /* self outlives the VM */
@@ -23,6 +26,7 @@ struct party {
     char *folder;      /* owned; absolute path of its own modules (parties/NAME), NULL for a single file */
     struct code *code; /* a reference */
     struct party_options options;
+    bool hooks[HOOK_KINDS]; /* which it has */
     struct project *project;
 };
 
