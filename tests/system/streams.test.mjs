@@ -384,3 +384,43 @@ describe("streams of a room that goes", () => {
     stream.connection.destroy();
   });
 });
+
+describe("streams of hooks", () => {
+  const HOOKS = lua`
+local Hooks = {}
+function Hooks:onFetch(request)
+  if request.path == "/events" then return Response.events() end
+  return Response.stream(function(stream)
+    for i = 1, 3 do stream:write(request.path .. i .. "\n") sleep(1) end
+  end)
+end
+function Hooks:onBeforeRequest(request)
+  if request.query.stream then
+    return Response.stream(function(stream) stream:write("before") end)
+  elseif request.query.events then
+    return Response.events()
+  end
+end
+function Hooks:onRequest() return "room" end
+return Hooks
+`;
+  const server = serverForSuite({ "parties/main.lua": HOOKS });
+
+  it("go on, in the lobby", async () => {
+    for (let n = 0; n < 4; n++) {
+      const stream = await Stream.open(server, "/somewhere");
+      assert.equal(await stream.whole(), "/somewhere1\n/somewhere2\n/somewhere3\n");
+      const before = await Stream.open(server, `/party/${server.room()}?stream=1`);
+      assert.equal(await before.whole(), "before");
+      for (const one of [stream, before]) one.connection.destroy();
+    }
+  });
+
+  it("can't be events, which need a room", async () => {
+    for (const path of ["/events", `/party/${server.room()}?events=1`]) {
+      const from = server.lines.length;
+      assert.equal((await server.request(path)).status, 500);
+      await server.waitForLog((l) => l.error?.includes("onRequest has to return it"), "the error", { from });
+    }
+  });
+});

@@ -213,7 +213,7 @@ static void no_more_is_read_than_may_wait(void **state)
 {
     (void)state;
     struct world *world = begin();
-    world->config.limits.idle_timeout = 50;
+    world->config.limits.idle_timeout = 200;
     struct client client = client_open(world, false);
     static char many[64 * 1024];
 
@@ -248,12 +248,12 @@ static void only_the_client_may_be_too_slow(void **state)
     world->quiet = true;
     world->sndbuf = 4096;
     world_open(world);
-    world->config.limits.idle_timeout = 30;
+    world->config.limits.idle_timeout = 200;
     struct client client = client_open(world, true);
 
     client_send(world, &client, STREAM);
     next_head(world, &client);
-    uint64_t until = clock_monotonic_ns() + 200 * NS_PER_MS; /* several times over */
+    uint64_t until = clock_monotonic_ns() + 700 * NS_PER_MS; /* several times over */
     WAIT(world, clock_monotonic_ns() > until);
     assert_int_equal(world->counters.timeouts, 0);
     give(world, "here");
