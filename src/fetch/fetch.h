@@ -86,7 +86,8 @@ struct fetch {
     enum { FETCH_IDLE, FETCH_RUNNING, FETCH_HEAD, FETCH_COMPLETE, FETCH_FAILED } state; /* IDLE: zeroed */
     enum fetch_error error;                                                             /* of FETCH_FAILED */
     char message[256];  /* of FETCH_FAILED, for people */
-    int status;         /* from FETCH_HEAD on, as are these: */
+    bool has_head;      /* FETCH_HEAD was reached: these are known, though it may have failed since */
+    int status;
     char reason[64];    /* the phrase beside the status, cut; "" where there is none */
     char *url;          /* owned; where the response came from */
     struct buf headers; /* lines, each ended by CR LF */

@@ -5,7 +5,9 @@
 
 #include "base/version.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +185,29 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
 }
 
+/* A request is about to be sent, maybe on a connection that was made when private addresses were allowed. */
+static int on_request(void *user, char *address, char *local, int port, int local_port)
+{
+    struct transfer *transfer = user;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } peer = {.any.sa_family = AF_UNSPEC};
+
+    (void)local;
+    (void)port;
+    (void)local_port;
+    if (!transfer->public_only)
+        return CURL_PREREQFUNC_OK;
+    if (inet_pton(AF_INET, address, &peer.in.sin_addr) == 1)
+        peer.in.sin_family = AF_INET;
+    else if (inet_pton(AF_INET6, address, &peer.in6.sin6_addr) == 1)
+        peer.in6.sin6_family = AF_INET6;
+    transfer->blocked = private_address(&peer.any);
+    return transfer->blocked ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 /* ---- what curl is to do ---- */
 
 /* The next line of the headers, without its end. */
@@ -284,6 +309,8 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
     curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
     if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK || /* none, whatever the environment says */
@@ -423,6 +450,7 @@ static enum fetch_error error_of(const struct transfer *transfer, CURLcode resul
     case CURLE_OK: return FETCH_NO_ERROR;
     case CURLE_OPERATION_TIMEDOUT: return FETCH_TIMEOUT;
     case CURLE_COULDNT_RESOLVE_HOST: return FETCH_DNS;
+    case CURLE_ABORTED_BY_CALLBACK: return transfer->blocked ? FETCH_BLOCKED : FETCH_NETWORK;
     case CURLE_COULDNT_CONNECT: return transfer->blocked ? FETCH_BLOCKED : FETCH_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_ENGINE_NOTFOUND:

@@ -278,6 +278,13 @@ static int fetched_chunks(lua_State *L)
     return iterate(L, next_chunk);
 }
 
+/* response:close(): no more of the body is wanted; the connection ends if it has not come yet */
+static int fetched_close(lua_State *L)
+{
+    fetch_fail(&fetched_check(L, 1)->fetch, FETCH_ABORTED, "the response was closed");
+    return 0;
+}
+
 /* ---- headers ---- */
 
 /* The next field of the lines. */
@@ -378,7 +385,8 @@ static const struct bind_field fields[] = {
 
 static const luaL_Reg methods[] = {{"text", fetched_text},     {"json", fetched_json},
                                    {"lines", fetched_lines},   {"chunks", fetched_chunks},
-                                   {"headerAll", fetched_header_all}, {NULL, NULL}};
+                                   {"headerAll", fetched_header_all},
+                                   {"close", fetched_close}, {NULL, NULL}};
 
 const struct bind_members fetched_members = {methods, fields};
 

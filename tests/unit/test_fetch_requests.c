@@ -1,6 +1,8 @@
 /* Fetches from a server of the test's own: what is sent, what comes back, redirects, and what goes wrong. */
 #include "fetch_driver.h"
 
+#include "fetch/private.h"
+
 #include <errno.h>
 
 static bool serve_redirect(int fd, const char *path)
@@ -50,6 +52,13 @@ static bool serve_large(int fd, const char *path)
 static bool serve(int fd, const char *path, const char *request)
 {
     char text[4096];
+
+    if (strncmp(path, "/wait/", 6) == 0) { /* /wait/STATUSWHERE */
+        gate_pass(&answers);
+        snprintf(text, sizeof text, "HTTP/1.1 %.3s Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", path + 6,
+                 path + 9);
+        return say_text(fd, text);
+    }
 
     if (strcmp(path, "/ok") == 0)
         return say_text(fd, "HTTP/1.1 200 Fine\r\nX-One: 1\r\nx-one: 2\r\nContent-Length: 2\r\n\r\nhi");
@@ -346,6 +355,33 @@ static void private_addresses_are_blocked(void **state)
     world_end(world);
 }
 
+/* Redirects too, be it on a connection that is there already. What was allowed before the first answer is not any
+ * more behind it. */
+static void redirects_to_private_addresses_are_blocked(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"127.0.0.1", "other.here"};
+    struct world *world = world_begin();
+
+    for (size_t i = 0; i < 2; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "/wait/302http://%s:%d/ok", hosts[i], world->port);
+        struct get *get = get_of(world, path);
+        int before = n_requests;
+        gate_set(&answers, true);
+        get_start(world, get);
+        WAIT(world, n_requests == before + 1);
+        get->fetch.transfer->public_only = true;
+        gate_set(&answers, false);
+        WAIT(world, is_over(get));
+        assert_int_equal(get->fetch.state, FETCH_FAILED);
+        assert_string_equal(fetch_error_code(get->fetch.error), "blocked");
+        assert_int_equal(n_requests, before + 1);
+        get_end(get);
+    }
+    world_end(world);
+}
+
 /* ---- time ---- */
 
 static void what_takes_too_long(void **state)
@@ -428,6 +464,7 @@ int main(void)
         cmocka_unit_test(redirects_change_requests),
         cmocka_unit_test(secrets_stay_with_their_origin),
         cmocka_unit_test(private_addresses_are_blocked),
+        cmocka_unit_test(redirects_to_private_addresses_are_blocked),
         cmocka_unit_test(what_takes_too_long),
         cmocka_unit_test(names_that_take_too_long),
     };
