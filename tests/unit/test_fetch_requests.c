@@ -324,7 +324,7 @@ static void secrets_stay_with_their_origin(void **state)
     struct world *world = world_begin();
     char path[128];
 
-    snprintf(path, sizeof path, "/redirect/307http://other.here:%d/echo", world->port);
+    snprintf(path, sizeof path, "/redirect/307http://other.here:%d/echo", world->server.port);
     struct get *get = get_of(world, path);
     get->options.headers = SPAN("Authorization: secret\r\nCookie: secret\r\nHost: secret\r\nX-Other: kept\r\n");
     char *text = sent(world, get);
@@ -365,7 +365,7 @@ static void redirects_to_private_addresses_are_blocked(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         char path[128];
-        snprintf(path, sizeof path, "/wait/302http://%s:%d/ok", hosts[i], world->port);
+        snprintf(path, sizeof path, "/wait/302http://%s:%d/ok", hosts[i], world->server.port);
         struct get *get = get_of(world, path);
         int before = n_requests;
         gate_set(&answers, true);
@@ -413,21 +413,21 @@ static void names_that_take_too_long(void **state)
     struct fetch_share *share = fetch_share_new();
     struct get *gets[3];
 
-    gate_set(&names, true);
+    gate_set(&lookups, true);
     for (int i = 0; i < 3; i++) {
         gets[i] = get_of(world, "http://slow.here:%d/ok");
         gets[i]->options.share = share;
         gets[i]->options.timeout_ms = i == 0 ? 20 : TEST_SECONDS * 1000;
         get_start(world, gets[i]);
     }
-    WAIT(world, gate_waiting(&names) == 3);
+    WAIT(world, gate_waiting(&lookups) == 3);
     WAIT(world, is_over(gets[0]));
     assert_int_equal(gets[0]->fetch.error, FETCH_TIMEOUT);
     get_end(gets[0]);
     get_end(gets[1]);
     assert_int_equal(share->count, 3);
-    assert_int_equal(gate_waiting(&names), 3);
-    gate_set(&names, false);
+    assert_int_equal(gate_waiting(&lookups), 3);
+    gate_set(&lookups, false);
     WAIT(world, is_over(gets[2]));
     assert_int_equal(gets[2]->fetch.state, FETCH_COMPLETE);
     get_end(gets[2]);
@@ -435,20 +435,20 @@ static void names_that_take_too_long(void **state)
     assert_int_equal(n_requests, 1); /* the others did not connect */
 
     /* The fetcher ends without waiting. */
-    gate_set(&names, true);
+    gate_set(&lookups, true);
     struct get *get = get_of(world, "http://slow2.here:%d/ok");
     get->options.share = share;
     get_start(world, get);
-    WAIT(world, gate_waiting(&names) == 1);
+    WAIT(world, gate_waiting(&lookups) == 1);
     get_end(get);
     assert_int_equal(share->count, 1);
     fetcher_free(world->fetcher);
     assert_int_equal(share->count, 0);
-    assert_int_equal(gate_waiting(&names), 1);
+    assert_int_equal(gate_waiting(&lookups), 1);
     world->fetcher = NULL;
     fetch_share_unref(share);
-    gate_set(&names, false);
-    while (gate_waiting(&names) > 0)
+    gate_set(&lookups, false);
+    while (gate_waiting(&lookups) > 0)
         usleep(1000);
     world_end(world);
 }
