@@ -299,7 +299,8 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a look-up that is under way is left alone, not waited for */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* a look-up that is under way is left alone, not waited for */
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
@@ -317,10 +318,11 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "") != CURLE_OK || /* all that curl can decode */
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "festa/" FESTA_VERSION) != CURLE_OK)
         return -ENOMEM;
-    if (!options->ca_file) /* the system's bundle alone: read once, and kept for the connections that follow */
-        return curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK ? 0 : -ENOMEM;
-    /* In the bundle's place, while the system's authorities are found in the folder. */
-    return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK ? 0 : -ENOMEM;
+    /* The folder, if there is one, and one's own file in the bundle's place: reading the bundle stops the loop for some
+     * 40 ms. Where it must be read, it is kept for the connections that follow, if it stands alone. */
+    if (transfer->fetcher->ca_folder || options->ca_file)
+        return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK ? 0 : -ENOMEM;
+    return curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK ? 0 : -ENOMEM;
 }
 
 int transfer_start(struct fetch *fetch, const struct fetch_options *options)
@@ -373,7 +375,8 @@ static bool is_dropped(struct span name, bool elsewhere, bool bodyless)
         if (span_equal_nocase(name, span_of(secret[i])))
             return true;
     }
-    return bodyless && name.len > sizeof content - 1 && strncasecmp(name.ptr, content, sizeof content - 1) == 0;
+    return bodyless && name.len > sizeof content - 1 &&
+           strncasecmp(name.ptr, content, sizeof content - 1) == 0;
 }
 
 static int drop_headers(struct transfer *transfer, bool elsewhere, bool bodyless)

@@ -78,9 +78,10 @@ int fetching_failed(lua_State *L, const struct fetching *fetching)
     enum fetch_error error = fetching->dropped ? FETCH_ABORTED : fetching->fetch.error;
 
     lua_pushnil(L);
-    lua_pushstring(L, fetching->dropped
-                          ? "it was not sent: what was written before it could not be stored, or the room has gone"
-                          : fetching->fetch.message);
+    lua_pushstring(
+        L, fetching->dropped
+               ? "it was not sent: what was written before it could not be stored, or the room has gone"
+               : fetching->fetch.message);
     lua_pushstring(L, fetch_error_code(error));
     return 3;
 }
@@ -275,7 +276,8 @@ static void take_option(lua_State *L, const char *name, struct call *call)
             luaL_error(L, "stream is true or false");
         call->stream = lua_toboolean(L, -1) != 0;
     } else {
-        luaL_error(L, "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
+        luaL_error(L,
+                   "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
                    name);
     }
 }

@@ -35,7 +35,8 @@ static int push_rest(lua_State *L, int self)
     lua_pop(L, 1);
     if (fetching->fetch.state == FETCH_FAILED)
         return fetching_failed(L, fetching);
-    lua_pushlstring(L, body->data ? (const char *)body->data + fetching->taken : "", body->len - fetching->taken);
+    lua_pushlstring(L, body->data ? (const char *)body->data + fetching->taken : "",
+                    body->len - fetching->taken);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, self, FETCHED_BODY);
     let_go(fetching);
@@ -104,7 +105,8 @@ static void take(struct fetching *fetching, size_t len)
 static struct span rest_of(const struct fetching *fetching)
 {
     const struct buf *body = &fetching->fetch.body;
-    return (struct span){body->data ? (const char *)body->data + fetching->taken : "", body->len - fetching->taken};
+    return (struct span){body->data ? (const char *)body->data + fetching->taken : "",
+                         body->len - fetching->taken};
 }
 
 static bool has_piece(struct fetching *fetching)
@@ -383,10 +385,13 @@ static const struct bind_field fields[] = {
     {"url", push_url},       {"headers", push_headers},        {NULL, NULL},
 };
 
-static const luaL_Reg methods[] = {{"text", fetched_text},     {"json", fetched_json},
-                                   {"lines", fetched_lines},   {"chunks", fetched_chunks},
+static const luaL_Reg methods[] = {{"text", fetched_text},
+                                   {"json", fetched_json},
+                                   {"lines", fetched_lines},
+                                   {"chunks", fetched_chunks},
                                    {"headerAll", fetched_header_all},
-                                   {"close", fetched_close}, {NULL, NULL}};
+                                   {"close", fetched_close},
+                                   {NULL, NULL}};
 
 const struct bind_members fetched_members = {methods, fields};
 

@@ -71,8 +71,10 @@ static inline struct get *get_of(const struct world *world, const char *path)
     else
         snprintf(get->url, sizeof get->url, path, world->server.port);
     get->fetch.changed = on_changed;
-    get->options = (struct fetch_options){
-        .url = get->url, .method = "GET", .timeout_ms = TEST_SECONDS * 1000, .most = 1024 * 1024};
+    get->options = (struct fetch_options){.url = get->url,
+                                          .method = "GET",
+                                          .timeout_ms = TEST_SECONDS * 1000,
+                                          .most = 1024 * 1024};
     return get;
 }
 
@@ -106,7 +108,8 @@ static inline void get_end(struct get *get)
 }
 
 /* What a GET of the path comes to: "200 body", or "code: message". */
-static inline void expect_at(struct world *world, struct get *get, const char *wanted, const char *file, int line)
+static inline void expect_at(struct world *world, struct get *get, const char *wanted, const char *file,
+                             int line)
 {
     char found[4096];
 

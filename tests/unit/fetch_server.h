@@ -33,7 +33,10 @@ struct gate {
     int waiting;
 };
 
-#define GATE_OPEN {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+#define GATE_OPEN                                                                                            \
+    {                                                                                                        \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                               \
+    }
 
 static inline void gate_set(struct gate *gate, bool shut)
 {
@@ -97,7 +100,8 @@ static inline bool read_request(int fd, char *request, size_t size)
     while (len + 1 < size) {
         char *end = strstr(request, "\r\n\r\n"), *length = strstr(request, "Content-Length: ");
         if (end && wanted == 0)
-            wanted = (size_t)(end + 4 - request) + (length && length < end ? strtoul(length + 16, NULL, 10) : 0);
+            wanted =
+                (size_t)(end + 4 - request) + (length && length < end ? strtoul(length + 16, NULL, 10) : 0);
         if (wanted > 0 && len >= wanted)
             return true;
         ssize_t n = recv(fd, request + len, size - 1 - len, 0);

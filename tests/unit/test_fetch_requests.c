@@ -16,7 +16,8 @@ static bool serve_redirect(int fd, const char *path)
         to = path + 13; /* a path, or a URL */
     } else if (strncmp(path, "/times/", 7) == 0 && atoi(path + 7) > 1) {
         snprintf(text, sizeof text,
-                 "HTTP/1.1 302 Found\r\nLocation: ../times/%d\r\nContent-Length: 3\r\n\r\nabc", atoi(path + 7) - 1);
+                 "HTTP/1.1 302 Found\r\nLocation: ../times/%d\r\nContent-Length: 3\r\n\r\nabc",
+                 atoi(path + 7) - 1);
         return say_text(fd, text);
     }
     if (strcmp(to, "/ftp") == 0)
@@ -25,7 +26,8 @@ static bool serve_redirect(int fd, const char *path)
         to = "http://[bad/";
     else if (strcmp(to, "/space") == 0)
         to = "/echo?a b";
-    snprintf(text, sizeof text, "HTTP/1.1 %d Moved\r\nlocation:  %s\r\nContent-Length: 0\r\n\r\n", status, to);
+    snprintf(text, sizeof text, "HTTP/1.1 %d Moved\r\nlocation:  %s\r\nContent-Length: 0\r\n\r\n", status,
+             to);
     return say_text(fd, text);
 }
 
@@ -55,8 +57,8 @@ static bool serve(int fd, const char *path, const char *request)
 
     if (strncmp(path, "/wait/", 6) == 0) { /* /wait/STATUSWHERE */
         gate_pass(&answers);
-        snprintf(text, sizeof text, "HTTP/1.1 %.3s Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", path + 6,
-                 path + 9);
+        snprintf(text, sizeof text, "HTTP/1.1 %.3s Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
+                 path + 6, path + 9);
         return say_text(fd, text);
     }
 
@@ -67,8 +69,9 @@ static bool serve(int fd, const char *path, const char *request)
         return say_text(fd, text) && say_text(fd, request);
     }
     if (strcmp(path, "/chunked") == 0)
-        return say_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n"
-                            "Trailer: x\r\n\r\n");
+        return say_text(fd,
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n"
+                        "Trailer: x\r\n\r\n");
     if (strcmp(path, "/interim") == 0)
         return say_text(fd, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Made\r\nContent-Length: "
                             "1\r\n\r\nx");
@@ -86,7 +89,8 @@ static bool serve(int fd, const char *path, const char *request)
         say_text(fd, "this is no HTTP at all\r\n\r\n");
     else if (strcmp(path, "/headers") == 0) {
         say_text(fd, "HTTP/1.1 200 OK\r\n");
-        for (int i = 0; i < 100000 && say_text(fd, "X-Header: 0123456789012345678901234567890123456789\r\n"); i++)
+        for (int i = 0; i < 100000 && say_text(fd, "X-Header: 0123456789012345678901234567890123456789\r\n");
+             i++)
             continue;
     } else if (strcmp(path, "/gate") == 0) {
         say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc");
@@ -140,10 +144,14 @@ static void what_goes_wrong(void **state)
     static const struct {
         const char *path, *wanted;
     } cases[] = {
-        {"/early", "network: "},         {"/garbage", "network: "},
-        {"/nothing", "network: "},       {"/headers", "too_large: the headers are too large"},
-        {"http://127.0.0.1:1/", "connect: "}, {"http://name.gone:%d/", "dns: "},
-        {"https://127.0.0.1:%d/ok", "tls: "}, {"/large/2000000", "too_large: the body is too large"},
+        {"/early", "network: "},
+        {"/garbage", "network: "},
+        {"/nothing", "network: "},
+        {"/headers", "too_large: the headers are too large"},
+        {"http://127.0.0.1:1/", "connect: "},
+        {"http://name.gone:%d/", "dns: "},
+        {"https://127.0.0.1:%d/ok", "tls: "},
+        {"/large/2000000", "too_large: the body is too large"},
         {"/Large/2000000", "too_large: the body is too large"},
         {"/redirect/302/ftp", "redirect: the server redirects to what is no http or https"},
         {"/redirect/302/bad", "redirect: the server redirects to what is no URL"},
@@ -164,10 +172,20 @@ static void urls_are_checked(void **state)
         const char *url;
         int rc;
     } cases[] = {
-        {"http://a/", 0},        {"HTTPS://a:1/b?c#d", 0},         {"http://a b/", -EINVAL}, {"a", -EINVAL},
-        {"", -EINVAL},           {"/path", -EINVAL},               {"http://", -EINVAL},     {"http://a:99999/", -EINVAL},
-        {"http://a/b c", 0},     {"ftp://a/", -EPROTONOSUPPORT},   {"http://[::1]/", 0},     {"http://[::1/", -EINVAL},
-        {"file:///etc/passwd", -EPROTONOSUPPORT}, {"gopher://a/", -EPROTONOSUPPORT},
+        {"http://a/", 0},
+        {"HTTPS://a:1/b?c#d", 0},
+        {"http://a b/", -EINVAL},
+        {"a", -EINVAL},
+        {"", -EINVAL},
+        {"/path", -EINVAL},
+        {"http://", -EINVAL},
+        {"http://a:99999/", -EINVAL},
+        {"http://a/b c", 0},
+        {"ftp://a/", -EPROTONOSUPPORT},
+        {"http://[::1]/", 0},
+        {"http://[::1/", -EINVAL},
+        {"file:///etc/passwd", -EPROTONOSUPPORT},
+        {"gopher://a/", -EPROTONOSUPPORT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (fetch_url_check(cases[i].url) != cases[i].rc)
@@ -284,9 +302,9 @@ static void redirects_change_requests(void **state)
         const char *becomes;
         bool body;
     } cases[] = {
-        {"POST", 301, "GET", false},  {"POST", 302, "GET", false},  {"POST", 303, "GET", false},
-        {"POST", 307, "POST", true},  {"POST", 308, "POST", true},  {"PUT", 301, "PUT", true},
-        {"PUT", 302, "PUT", true},    {"PUT", 303, "GET", false},   {"PUT", 308, "PUT", true},
+        {"POST", 301, "GET", false},   {"POST", 302, "GET", false}, {"POST", 303, "GET", false},
+        {"POST", 307, "POST", true},   {"POST", 308, "POST", true}, {"PUT", 301, "PUT", true},
+        {"PUT", 302, "PUT", true},     {"PUT", 303, "GET", false},  {"PUT", 308, "PUT", true},
         {"DELETE", 303, "GET", false}, {"X", 303, "GET", false},    {"PATCH", 302, "PATCH", true},
     };
     struct world *world = world_begin();
@@ -326,7 +344,8 @@ static void secrets_stay_with_their_origin(void **state)
 
     snprintf(path, sizeof path, "/redirect/307http://other.here:%d/echo", world->server.port);
     struct get *get = get_of(world, path);
-    get->options.headers = SPAN("Authorization: secret\r\nCookie: secret\r\nHost: secret\r\nX-Other: kept\r\n");
+    get->options.headers =
+        SPAN("Authorization: secret\r\nCookie: secret\r\nHost: secret\r\nX-Other: kept\r\n");
     char *text = sent(world, get);
     lacks(text, "secret");
     has(text, "\r\nX-Other: kept\r\n");
@@ -341,8 +360,9 @@ static void private_addresses_are_blocked(void **state)
 {
     (void)state;
     static const char *const urls[] = {
-        "http://127.0.0.1:%d/ok", "http://name.here:%d/ok",         "http://[::1]:%d/ok", "http://2130706433:%d/ok",
-        "http://0x7f.1:%d/ok",    "http://[::ffff:127.0.0.1]:%d/ok", "http://0:%d/ok",
+        "http://127.0.0.1:%d/ok",  "http://name.here:%d/ok", "http://[::1]:%d/ok",
+        "http://2130706433:%d/ok", "http://0x7f.1:%d/ok",    "http://[::ffff:127.0.0.1]:%d/ok",
+        "http://0:%d/ok",
     };
     struct world *world = world_begin();
 

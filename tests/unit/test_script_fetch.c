@@ -35,7 +35,8 @@ static struct world *world_with_server(void)
              "local P = {}\n"
              "O = 'http://127.0.0.1:%d'\n"
              "function P:onRequest(request)\n"
-             "  return tostring(assert(load(request:text(), '=said', 't', setmetatable({ self = self }, { __index = "
+             "  return tostring(assert(load(request:text(), '=said', 't', setmetatable({ self = self }, { "
+             "__index = "
              "_G })))() or nil)\n"
              "end\n"
              "function P:onMessage(message) self.heard = message log.info('heard ' .. message) end\n"
@@ -111,10 +112,11 @@ static void too_much_at_the_gate(void **state)
     struct room *room = world_room(world, "r");
 
     world->rooms.limits.output = 10000;
-    world_answered(world_answer(room, PATH,
-                                "local good, why = pcall(fetch, O .. '/', { method = 'POST', body = ('x'):rep(20000) }) "
-                                "return why:match('too much output at once')"),
-                   200, "too much output at once");
+    world_answered(
+        world_answer(room, PATH,
+                     "local good, why = pcall(fetch, O .. '/', { method = 'POST', body = ('x'):rep(20000) }) "
+                     "return why:match('too much output at once')"),
+        200, "too much output at once");
     assert_int_equal(n_requests, 0);
     world_answered(world_answer(room, PATH, "return fetch(O .. '/').status"), 200, "200");
     world_and_server_end(world);
@@ -227,7 +229,8 @@ static void without_memory(void **state)
 {
     (void)state;
     static const char code[] =
-        "local r = assert(fetch(O .. '/', { method = 'POST', json = { 1 }, headers = { a = 'b', c = { 'd', 'e' } } }))\n"
+        "local r = assert(fetch(O .. '/', { method = 'POST', json = { 1 }, headers = { a = 'b', c = { 'd', "
+        "'e' } } }))\n"
         "local s = assert(fetch(O .. '/', { stream = true }))\n"
         "local line = s:lines()() .. s:json()[2] .. r.headers['x-a'] .. r:headerAll('x-a')[1]\n"
         "for l in r:lines() do line = line .. l end\n"
@@ -242,7 +245,8 @@ static void without_memory(void **state)
         struct room *room = world_room(world, "r");
         struct asked *asked = world_answer(room, PATH, code);
         if (asked->status == 200 && strcmp((char *)asked->body.data, "line211line[1,2]11http") != 0)
-            fail_msg("%s, when allocation %llu failed", (char *)asked->body.data, (unsigned long long)fail_in);
+            fail_msg("%s, when allocation %llu failed", (char *)asked->body.data,
+                     (unsigned long long)fail_in);
         assert_true(asked->status == 200 || asked->status == 500);
         world_log(world);
         hit = room->instance ? world_vm(room)->n_allocations >= world->failing : true;
