@@ -78,9 +78,10 @@ int fetching_failed(lua_State *L, const struct fetching *fetching)
     enum fetch_error error = fetching->dropped ? FETCH_ABORTED : fetching->fetch.error;
 
     lua_pushnil(L);
-    lua_pushstring(L, fetching->dropped
-                          ? "it was not sent: what was written before it could not be stored, or the room has gone"
-                          : fetching->fetch.message);
+    lua_pushstring(
+        L, fetching->dropped
+               ? "it was not sent: what was written before it could not be stored, or the room has gone"
+               : fetching->fetch.message);
     lua_pushstring(L, fetch_error_code(error));
     return 3;
 }
@@ -93,10 +94,12 @@ static void grow(struct fetching *fetching)
     struct fetch *fetch = &fetching->fetch;
     size_t more = fetch->allowed, most = (size_t)vm->script->config->limits.fetch_body;
 
-    if (fetching->stream && fetch->body.len >= most) {
+    if (fetching->stream && fetch->allowed >= most) {
         fetch_fail(fetch, FETCH_TOO_LARGE, "the body is too large");
         return;
     }
+    if (fetching->stream && more > most - fetch->allowed)
+        more = most - fetch->allowed;
     if (vm_memory(vm) + more > vm->limit)
         vm_collect(vm);
     if (vm_memory(vm) + more > vm->limit)
@@ -273,7 +276,8 @@ static void take_option(lua_State *L, const char *name, struct call *call)
             luaL_error(L, "stream is true or false");
         call->stream = lua_toboolean(L, -1) != 0;
     } else {
-        luaL_error(L, "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
+        luaL_error(L,
+                   "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
                    name);
     }
 }
@@ -364,7 +368,8 @@ static int push_result(lua_State *L, struct task *task)
 {
     struct fetching *fetching = task->waited;
 
-    if (fetching->dropped || fetching->fetch.state == FETCH_FAILED) {
+    if (fetching->dropped ||
+        (fetching->fetch.state == FETCH_FAILED && !(fetching->stream && fetching->fetch.has_head))) {
         task->vm->script->counters->fetches_failed++;
         return fetching_failed(L, fetching);
     }

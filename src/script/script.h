@@ -15,7 +15,7 @@ struct script {
     struct pool *pool; /* memory of the VMs (pool.h) */
     struct list warm;  /* of struct vm: those that ran last, the latest at the end */
     size_t n_warm;
-    struct buf encoded; /* the last value (value.h) */
+    struct buf encoded;      /* the last value (value.h) */
     struct fetcher *fetcher; /* NULL: nothing was fetched so far */
 };
 
