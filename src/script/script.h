@@ -16,6 +16,11 @@ struct script {
     struct list warm;  /* of struct vm: those that ran last, the latest at the end */
     size_t n_warm;
     struct buf encoded; /* the last value (value.h) */
+    /* Called for what a handler or a file scope has raised; NULL: nobody. answered: a client's request gets it as its
+     * answer. true: the log need not say it. */
+    bool (*on_failure)(void *user, const struct room *room, const char *handler, struct span message,
+                       bool answered);
+    void *on_failure_user;
 };
 
 extern const struct script_ops script_ops; /* its user is a struct script */
