@@ -1,17 +1,18 @@
-# Writes OUT.h and OUT.c: the FILES below FOLDER as arrays of bytes. Run by the build.
+# Writes OUT.h and OUT.c: the FILES below FOLDER as arrays of bytes, NAMEs[] of struct NAME. HEADER is how
+# OUT.h is included. Run by the build.
 
-file(WRITE ${OUT}.h "/* The files of lua/, inside of the program. Made by the build. */
+file(WRITE ${OUT}.h "/* Files of lua/, inside of the program. Made by the build. */
 #pragma once
 
 #include <stddef.h>
 
-struct embedded_file {
-    const char *name; /* path below lua/: \"prelude.lua\" */
+struct ${NAME} {
+    const char *name; /* path below ${BELOW} */
     const char *data; /* a NUL follows it, which size does not count */
     size_t size;
 };
 
-extern const struct embedded_file embedded_files[]; /* ended by a NULL name */
+extern const struct ${NAME} ${NAME}s[]; /* ended by a NULL name */
 ")
 
 set(arrays "")
@@ -26,10 +27,10 @@ foreach(name ${FILES})
     string(APPEND entries "    {\"${name}\", (const char *)file_${number}, ${size}},\n")
     math(EXPR number "${number} + 1")
 endforeach()
-file(WRITE ${OUT}.c "#include \"script/embedded.h\"
+file(WRITE ${OUT}.c "#include \"${HEADER}\"
 
 ${arrays}
-const struct embedded_file embedded_files[] = {
+const struct ${NAME} ${NAME}s[] = {
 ${entries}    {NULL, NULL, 0},
 };
 ")

@@ -4,6 +4,7 @@
 #include "app/public_folder.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "script/code.h"
 #include "script/config_file.h"
 
 #include <errno.h>
@@ -40,17 +41,98 @@ static void apply_flags(struct config *config, const struct cli *cli)
     config_finish(config);
 }
 
-/* festa.lua (or --config), then the flags. */
+/* The path of festa.lua, or --config. To be freed; NULL: no memory. */
+static char *config_path(const struct cli *cli)
+{
+    struct buf path = {0};
+
+    if (cli->config_path)
+        return strdup(cli->config_path);
+    if (buf_printf(&path, "%s/festa.lua", cli->directory) == 0 && buf_append(&path, "", 1) == 0)
+        return (char *)path.data;
+    buf_fini(&path);
+    return NULL;
+}
+
+/* The configuration's file, then the flags. */
 static int read_config(struct config *config, const struct cli *cli, struct buf *error)
 {
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/festa.lua", cli->directory);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return buf_printf(error, "the project folder's name is too long") ? -ENOMEM : -ENAMETOOLONG;
+    char *path = config_path(cli);
+    int rc = path ? config_file_read(config, path, !cli->config_path, error) : -ENOMEM;
 
-    int rc = config_file_read(config, cli->config_path ? cli->config_path : path, !cli->config_path, error);
+    free(path);
     apply_flags(config, cli);
     return rc;
+}
+
+/* Opens the folder of static files; what is wrong with the one that the configuration names is said with the
+ * line that names it. */
+static int open_public(struct project *project, const struct cli *cli, struct buf *error)
+{
+    struct buf why = {0};
+    int rc = public_folder_open(project->root, &project->config, &project->public_fd, &why);
+
+    if (rc != 0 && project->config.public_set) {
+        char *path = config_path(cli);
+        const char *name = path && strncmp(path, "./", 2) == 0 ? path + 2 : path;
+        if (path)
+            code_complain(error, path, name, code_line_of(path, "public"), "%.*s", (int)why.len, (char *)why.data);
+        free(path);
+    } else if (rc != 0) {
+        (void)!buf_append(error, why.data, why.len);
+    }
+    buf_fini(&why);
+    return rc;
+}
+
+/* Has the file a certificate, as PEM (RFC 7468)? */
+static bool has_certificate(FILE *file)
+{
+    char line[256];
+    bool found = false;
+
+    while (!found && fgets(line, sizeof line, file))
+        found = strncmp(line, "-----BEGIN CERTIFICATE-----", 27) == 0 ||
+                strncmp(line, "-----BEGIN TRUSTED CERTIFICATE-----", 35) == 0;
+    return found;
+}
+
+/* The file of authorities that fetch trusts: it must be there, and its name becomes absolute. */
+static int find_fetch_ca(struct project *project, const struct cli *cli, struct buf *error)
+{
+    struct config *config = &project->config;
+    struct buf full = {0};
+    int rc = 0;
+
+    if (!config->fetch_ca)
+        return 0;
+    if (buf_printf(&full, "%s%s%s", config->fetch_ca[0] == '/' ? "" : project->root,
+                   config->fetch_ca[0] == '/' ? "" : "/", config->fetch_ca) != 0 ||
+        buf_append(&full, "", 1) != 0) {
+        buf_fini(&full);
+        return -ENOMEM;
+    }
+    FILE *file = fopen((const char *)full.data, "re");
+    if (!file)
+        rc = -errno;
+    else if (!has_certificate(file))
+        rc = -EINVAL;
+    if (file)
+        fclose(file);
+    if (rc != 0) {
+        char *path = config_path(cli);
+        const char *name = path && strncmp(path, "./", 2) == 0 ? path + 2 : path;
+        if (path)
+            code_complain(error, path, name, code_line_of(path, "fetchCa"), "fetchCa = \"%.200s\" %s%s",
+                          config->fetch_ca, rc == -EINVAL ? "has no certificate in it" : "can't be read: ",
+                          rc == -EINVAL ? "" : strerror(-rc));
+        free(path);
+        buf_fini(&full);
+        return rc;
+    }
+    free(config->fetch_ca);
+    config->fetch_ca = (char *)full.data;
+    return 0;
 }
 
 struct project *load_project(const struct cli *cli, struct buf *error)
@@ -63,7 +145,7 @@ struct project *load_project(const struct cli *cli, struct buf *error)
     if (check_folder(cli->directory, error) == 0 && read_config(&config, cli, error) == 0 &&
         environment_collect(&env, &config, cli->directory, cli, error) == 0)
         project = project_open(cli->directory, &config, &env, error);
-    if (project && public_folder_open(project->root, &project->config, &project->public_fd, error) != 0) {
+    if (project && (open_public(project, cli, error) != 0 || find_fetch_ca(project, cli, error) != 0)) {
         project_unref(project);
         project = NULL;
     }

@@ -132,7 +132,7 @@ static void show_addresses(const struct terminal *terminal, bool with_code)
         qr_append(&text, terminal->lan, "  ");
     }
     if (terminal->has_keys)
-        (void)!buf_printf(&text, "\n  r reload   o open in a browser   c clear   q quit\n");
+        (void)!buf_printf(&text, "\n  r reload   o open in a browser   c clear   h addresses   q quit\n");
     (void)!buf_append(&text, "\n", 1);
     show(&text);
     buf_fini(&text);

@@ -1,6 +1,7 @@
 #include "app/worker.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "ws/session.h"
 
@@ -63,6 +64,7 @@ static void on_stop(struct loop_message *message)
     listener_close(worker->listener);
     worker->listener = NULL;
     edge_stop_http(&worker->edge);
+    crons_stop(&worker->crons);
     rooms_stop(&worker->rooms, worker->edge.config->limits.stop_timeout, on_rooms_empty, worker);
 }
 
@@ -81,7 +83,9 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .connections = limits->connections_per_room,
                                 .idle_ms = limits->idle_room,
                                 .output = limits->room_memory,
-                                .inbox = limits->room_memory};
+                                .inbox = limits->room_memory,
+                                .queue = limits->queue,
+                                .ping_ms = limits->ping_interval};
 }
 
 static void serve_files(struct worker *worker, const struct project *project)
@@ -108,6 +112,8 @@ static void on_adopt(struct loop_message *message)
     edge_adopt(&worker->edge, &project->config, project->broken);
     serve_files(worker, project);
     rooms_reload(&worker->rooms, &limits, script_find_party, &worker->script);
+    if (worker->crons.rooms && !worker->rooms.stopping)
+        crons_adopt(&worker->crons, &project->config);
     project_unref(before);
     project_unref(project);
     free(adoption);
@@ -167,6 +173,8 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     edge_adopt(&worker->edge, config, project->broken);
     serve_files(worker, project);
     worker->edge.team = &all->team;
+    if (all->count == 0)
+        crons_init(&worker->crons, &worker->rooms, clock_wall_ms);
     loop_hook_add(&worker->loop.work, &worker->watch);
     return 0;
 }
@@ -178,6 +186,7 @@ static void worker_fini(struct worker *worker)
     timer_stop(&worker->deadline);
     loop_hook_remove(&worker->watch);
     edge_fini(&worker->edge);
+    crons_fini(&worker->crons);
     rooms_fini(&worker->rooms);
     script_fini(&worker->script);
     ws_thread_fini();
@@ -277,6 +286,7 @@ void workers_run(struct workers *workers)
         loop_hold(&workers->items[i].loop); /* until on_finish: others may send it something */
         alarms_begin(&workers->items[i].rooms.alarms);
     }
+    crons_adopt(&workers->items[0].crons, workers->items[0].edge.config);
     for (unsigned i = 1; i < workers->count; i++) {
         int rc = pthread_create(&workers->items[i].thread, NULL, thread_main, &workers->items[i]);
         if (rc != 0) {

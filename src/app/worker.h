@@ -2,6 +2,7 @@
  * immutable (a version of the project) and meet in their loops' inboxes alone. */
 #pragma once
 
+#include "app/crons.h"
 #include "base/config.h"
 #include "edge/edge.h"
 #include "loop/timer.h"
@@ -33,6 +34,7 @@ struct worker {
     struct script script;
     struct rooms rooms;
     struct edge edge;
+    struct crons crons; /* the first one's */
     struct listener *listener;
     struct loop_hook watch;           /* waits for the last connection while the server stops */
     struct timer deadline;            /* of the connections' end */

@@ -64,7 +64,25 @@ enum route_kind route_path(struct span path, struct route *route)
     return route->reason ? ROUTE_WRONG : ROUTE_ROOM;
 }
 
+int route_move(struct route *route, struct span party, struct span room)
+{
+    struct buf to = {0}, moved = {0};
+
+    if (buf_append(&to, room.ptr, room.len) != 0 || buf_append(&moved, party.ptr, party.len) != 0) {
+        buf_fini(&to);
+        buf_fini(&moved);
+        return -ENOMEM;
+    }
+    buf_fini(&route->room);
+    buf_fini(&route->moved);
+    route->room = to;
+    route->moved = moved;
+    route->party = (struct span){moved.len ? (const char *)moved.data : "", moved.len};
+    return 0;
+}
+
 void route_fini(struct route *route)
 {
     buf_fini(&route->room);
+    buf_fini(&route->moved);
 }

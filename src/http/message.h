@@ -19,7 +19,7 @@ struct http_request {
                           * "*" for "OPTIONS *" alone */
     struct span path;    /* of target, still percent-encoded */
     struct span query;   /* behind "?", without it; ptr NULL when there is no "?" */
-    struct span subpath; /* of path, behind the room; set by the router; "/" at least */
+    struct span subpath; /* of path, behind the room; set by the router; "/" at least; ptr NULL: no room */
     struct span host;    /* of the absolute-form, else of the Host field; valid as a host, maybe empty;
                           * ptr NULL when HTTP/1.0 named none */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
@@ -40,6 +40,15 @@ struct span http_request_header(const struct http_request *request, const char *
 /* Does a comma-separated field (all its lines) have this token, in any case? */
 bool http_request_has_token(const struct http_request *request, const char *name, const char *token);
 
+/* A copy that shares the body. NULL when there is no memory. */
+struct http_request *http_request_copy(const struct http_request *request)
+    __attribute__((warn_unused_result));
+
+/* The same request with other header fields (n copies), in one allocation again; it takes the body over. NULL: no
+ * memory, and nothing has changed. */
+struct http_request *http_request_rewrite(struct http_request *request, const struct http_header *headers,
+                                          size_t n) __attribute__((warn_unused_result));
+
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);
 
@@ -48,12 +57,18 @@ struct http_sink {
     /* The next piece that was asked for, not empty; the reference is the callee's. NULL: there is none
      * though some was promised, so the answer can't be completed. */
     void (*piece)(struct http_sink *sink, struct bytes *piece);
+    /* In its place: all was given, of a source of unknown length. NULL in a sink that never asks one of those. */
+    void (*end)(struct http_sink *sink);
 };
 
-/* A body of known length that is not in memory as a whole: a file. */
+/* The length of a body that is made while it is sent. */
+#define HTTP_LENGTH_UNKNOWN UINT64_MAX
+
+/* A body that is not in memory as a whole: a file, or what a script writes. */
 struct http_source {
-    uint64_t length; /* bytes */
-    /* Asks for the next piece, one at a time: sink->piece is called once, later, never from within. */
+    uint64_t length; /* bytes, or HTTP_LENGTH_UNKNOWN */
+    /* Asks for the next piece, one at a time: sink->piece (or end) is called once, later, never from within. One
+     * of unknown length may take any time for it. */
     void (*pull)(struct http_source *source, struct http_sink *sink);
     /* No more is wanted, though a piece may have been asked for: it is not given any more. The source is
      * gone for the caller. */

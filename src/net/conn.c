@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -144,7 +145,7 @@ void conn_close(struct conn *conn)
         return;
     conn_group_leave(conn); /* what the group has sent to it so far it still gets */
     enter(conn, CONN_FLUSHING);
-    conn->unsent = conn_unsent(conn);
+    conn->unsent = SIZE_MAX; /* looked at for the first time when the time is over; most have ended by then */
     start_linger(conn);
     conn_mark(conn);
     /* Reads on to discard: were there unread bytes when it is closed, the kernel would send RST,
@@ -283,6 +284,20 @@ static void read_on(struct conn *conn)
         conn->reading = true;
 }
 
+void conn_read_now(struct conn *conn)
+{
+    uint8_t *buffer = (uint8_t *)conn->net->loop->read_buffer;
+
+    if (conn->state != CONN_OPEN || conn->paused)
+        return;
+    ssize_t n = recv(descriptor(conn), buffer, LOOP_READ_BUFFER, MSG_DONTWAIT);
+    if (n > 0)
+        on_bytes(conn, buffer, (size_t)n);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        conn_fail(conn, -errno);
+    /* an end is found again when reading goes on */
+}
+
 void conn_start(struct conn *conn)
 {
     CHECK(conn->ops || conn->state == CONN_CLOSED);
@@ -361,6 +376,18 @@ void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t
         timer_stop(&conn->timer);
     else
         timer_start(conn->net->loop, &conn->timer, ms);
+}
+
+void conn_watch(struct conn *conn, unsigned seconds)
+{
+    int on = 1, probes = 3, idle = seconds > 0 ? (int)seconds : 1, between = idle > 3 ? idle / 3 : 1;
+    int fd = descriptor(conn);
+
+    /* These fail on sockets that are dead already, whose end is on its way. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between, sizeof between);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)

@@ -52,7 +52,7 @@ struct conn {
     struct queue queue;              /* what waits to be written, but for the share of a group's log */
     size_t in_flight;                /* bytes at the queue's front that a uv_write_t is sending */
     size_t limit;                    /* of conn_pending after a flush */
-    size_t unsent;                   /* CONN_FLUSHING: what the kernel had to send when last looked at */
+    size_t unsent;                   /* CONN_FLUSHING: what the kernel had to send when last looked at; SIZE_MAX: never */
     struct buf *left;                /* owned; bytes that the reader left, NULL when none */
     struct list dirty;               /* in net's list of what is to be flushed */
     struct list member;              /* in its group */
@@ -75,6 +75,10 @@ struct conn {
 
 /* Begins to read, once it has its owner: for those who make connections, the listener and who imports one. */
 void conn_start(struct conn *conn);
+
+/* Hands up what the peer has sent already, without waiting for the poll to say so: a client sends its request
+ * right behind its connecting. Before conn_start, in a callback of libuv's. */
+void conn_read_now(struct conn *conn);
 
 /* Appends a copy of the bytes: whole messages, if conn_drop_queued is to find their edges.
  * Nothing happens unless it is CONN_OPEN. Out of memory ends the connection (on_error). */
@@ -112,6 +116,10 @@ void conn_resume(struct conn *conn);
 
 /* Calls on_timer once, ms from now; 0 stops it. Nothing happens unless it is CONN_OPEN. */
 void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t ms);
+
+/* Has the kernel ask the peer for a sign of life when nothing was heard of it for so many seconds; one that gives
+ * none for as long again is gone (on_error). For connections on which nothing may be sent for long. */
+void conn_watch(struct conn *conn, unsigned seconds);
 
 /* Hands the connection to another owner (an upgrade). Inside on_read the rest of the bytes
  * goes to the new owner; elsewhere what was left goes to it later in this turn. */

@@ -52,8 +52,8 @@ static void on_connection(uv_stream_t *stream, int status)
         conn_reset(conn);
         return;
     }
-    uv_tcp_nodelay(&conn->tcp, 1); /* a turn's bytes leave together, there is nothing to wait for */
     listener->ops->on_accept(listener->user, conn, full);
+    conn_read_now(conn);
     conn_start(conn);
 }
 
@@ -152,6 +152,8 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
         *error = bind_to(listener, &address, share);
     else if ((*error = uv_tcp_open(&listener->tcp, fd)) != 0)
         close(fd);
+    if (*error == 0) /* what is accepted inherits it: a turn's bytes leave together, there is nothing to wait for */
+        *error = uv_tcp_nodelay(&listener->tcp, 1);
     if (*error == 0) /* reports EADDRINUSE, too */
         *error = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
     if (*error == 0)

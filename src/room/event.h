@@ -16,6 +16,7 @@ enum event_kind {
     EVENT_ALARM,   /* the room's alarm may be due: onAlarm */
     EVENT_WAKE,    /* handle: a handler that waited may go on */
     EVENT_RELOAD,  /* the room's party has another version: its script takes over, onReload */
+    EVENT_HOOK, /* handle: a struct hook_call (hook.h), request, exchange: one of the party's hooks, in its lobby */
     EVENT_CHANGE, /* handle, exchange: its data is changed from outside (change.h); the script does not see it */
     EVENT_STOP, /* the room is about to leave memory: onStop */
 };

@@ -107,7 +107,8 @@ static void note_direct(struct room *room)
 /* Events that count against the limit are the ones that a client can make at will. */
 static bool event_counts(const struct event *event)
 {
-    return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT;
+    return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT ||
+           event->kind == EVENT_HOOK;
 }
 
 static void count_in(struct room *room, const struct event *event)
@@ -172,8 +173,9 @@ static void close_instance(struct room *room)
     room->instance = NULL;
     data_abandon(room);
     room->rooms->script->close(instance);
-    room->rooms->counters->rooms_stopped++;
+    room->rooms->counters->rooms_stopped += !room->lobby;
     room->n_waiting = room->n_holds = room->n_open = 0;
+    room->lent = 0;
     room->reload_due = room->alarm_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
@@ -185,7 +187,7 @@ static void close_instance(struct room *room)
         if (event->kind == EVENT_TIMER) {
             list_remove(it);
             event_free(event);
-        } else if (event->kind == EVENT_REQUEST) {
+        } else if (event->kind == EVENT_REQUEST || event->kind == EVENT_HOOK) {
             room->n_open++;
         } else if (event->kind == EVENT_ALARM) {
             room->alarm_due = true;
@@ -282,6 +284,7 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_MESSAGE:
     case EVENT_ERROR:
     case EVENT_REQUEST:
+    case EVENT_HOOK:
     case EVENT_TIMER:
     case EVENT_RELOAD:
     case EVENT_CHANGE: /* has no handler */
@@ -403,6 +406,10 @@ static void run_event(struct room *room, struct event *event)
         event_free(event);
         break;
     case EVENT_CLOSE: run_close(room, event); break;
+    case EVENT_HOOK:
+        room_lend(room, event);
+        script->run(room->instance, event);
+        break;
     case EVENT_CHANGE: room_run_change(room, event); break;
     case EVENT_START:
     case EVENT_ERROR:
@@ -429,7 +436,7 @@ static void fail_start(struct room *room)
         failure = http_response_text(500, "Internal error");
 
     room_turn_begin(room);
-    if (event->kind == EVENT_REQUEST) {
+    if (event->kind == EVENT_REQUEST || event->kind == EVENT_HOOK) {
         room_respond(room, event, failure);
         failure = NULL;
     } else if (event->kind == EVENT_CONNECT && event->peer->state == PEER_NEW) {
@@ -509,15 +516,20 @@ static void after_step(struct room *room)
     room_settle(room);
 }
 
-/* Makes the VM and runs onStart. Returns whether the room runs now. */
+/* Makes the VM and runs onStart, which a lobby has not. Returns whether the room runs now. */
 static bool start(struct room *room)
 {
-    struct event *event = event_new(EVENT_START);
-    if (!event || !(room->instance = room->rooms->script->open(room->rooms->script_user, room))) {
+    struct event *event = room->lobby ? NULL : event_new(EVENT_START);
+    if ((!event && !room->lobby) ||
+        !(room->instance = room->rooms->script->open(room->rooms->script_user, room))) {
         event_free(event);
         fail_start(room);
         after_step(room);
         return false;
+    }
+    if (room->lobby) {
+        room->state = ROOM_RUNNING;
+        return true;
     }
     room->rooms->counters->rooms_started++;
     room->state = ROOM_STARTING;
@@ -570,7 +582,7 @@ void room_step(struct room *room)
 void room_stop(struct room *room)
 {
     list_remove(&room->in_idle);
-    if (!room->instance || room->state != ROOM_RUNNING) {
+    if (!room->instance || room->state != ROOM_RUNNING || room->lobby) { /* onStop is not for these */
         room_remove(room);
         return;
     }

@@ -21,6 +21,15 @@ struct party;     /* the script's: a compiled party */
 struct room_data; /* data.h */
 struct store;     /* store/store.h */
 
+/* What a party may be asked without a room (hook.h). */
+enum hook_kind {
+    HOOK_CONNECT, /* onBeforeConnect */
+    HOOK_REQUEST, /* onBeforeRequest */
+    HOOK_FETCH,   /* onFetch: of the party main alone, as is the next */
+    HOOK_CRON,    /* onCron */
+    HOOK_KINDS
+};
+
 /* What runs a party; implemented by script. A room's VM is an instance. */
 struct script_ops {
     /* A VM with the party's script loaded. NULL: it could not be made or its file scope
@@ -46,6 +55,8 @@ struct script_ops {
     struct party *(*party_find)(void *user, struct span name);
     /* Its name, the same in all of its versions. */
     struct span (*party_name)(const struct party *party);
+    /* Has it this hook? If not, nothing is to be asked of it. */
+    bool (*has_hook)(const struct party *party, enum hook_kind hook);
     /* Party.options.duplicateId */
     enum duplicate_id {
         DUPLICATE_ALLOW,
@@ -60,6 +71,8 @@ struct room_limits {
     uint64_t idle_ms;          /* until an idle room leaves memory */
     uint64_t output;           /* bytes that a room's output may take until it has left */
     uint64_t inbox;            /* bytes of messages and bodies waiting in one room; 0: any number */
+    uint64_t queue;            /* bytes waiting for one client of Server-Sent Events; 0: any number */
+    uint64_t ping_ms;          /* between signs of life that one is sent; 0: none */
 };
 
 enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };
@@ -127,7 +140,7 @@ struct room {
     void *instance;      /* the script's VM; NULL in ROOM_NEW */
     char *id;            /* owned, with a NUL behind it */
     uint8_t state;       /* enum room_state */
-    bool lobby;          /* no room that anybody can enter: its party's hooks run in it, on this thread */
+    bool lobby;          /* no room that anybody can enter: its party's hooks run in it (hook.h); id is "" */
     uint8_t pace;        /* enum room_pace, from its own events */
     uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
     bool input_closed;   /* a handler waits for the store: no events meanwhile, and its turn is not over */
@@ -144,6 +157,7 @@ struct room {
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */
+    size_t lent;       /* a lobby's: bytes of the requests that its hooks have, which go on from here */
     size_t held;       /* bytes that C holds for the script: tags and states of peers, what it has written */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */

@@ -11,15 +11,15 @@
 /* Output that waits for the disk: with more than this a room takes nothing new in. */
 #define OUTPUT_PAUSE ((size_t)4 * 1024 * 1024)
 
-static bool room_full(const struct room *room)
+bool room_full(const struct room *room)
 {
     const struct room_limits *limits = &room->rooms->limits;
     return room->rooms->stopping || room->n_events >= limits->events ||
-           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers ||
-           room->outq.bytes >= OUTPUT_PAUSE;
+           (limits->inbox > 0 && room->inbox_size + room->lent >= limits->inbox) ||
+           room->n_waiting >= limits->handlers || room->outq.bytes >= OUTPUT_PAUSE;
 }
 
-static struct http_response *unavailable(struct room *room)
+struct http_response *room_unavailable(struct room *room)
 {
     static const char retry[] = "Retry-After: 1\r\n";
 
@@ -37,7 +37,7 @@ void room_request(struct room *room, struct http_request *request, struct exchan
     struct event *event = room_full(room) ? NULL : event_new(EVENT_REQUEST);
     if (!event) {
         http_request_free(request);
-        exchange->respond(exchange, unavailable(room));
+        exchange->respond(exchange, room_unavailable(room));
         return;
     }
     event->request = request;
@@ -77,7 +77,7 @@ void room_connect(struct room *room, struct peer *peer, struct http_request *req
     if (!event) {
         room->rooms->counters->sockets_refused++;
         http_request_free(request);
-        peer->kind->refuse(peer, unavailable(room));
+        peer->kind->refuse(peer, room_unavailable(room));
         return;
     }
     peer_ref(peer);

@@ -152,6 +152,8 @@ void room_respond(struct room *room, struct event *event, struct http_response *
     struct effect effect = {.kind = EFFECT_RESPOND, .exchange = event->exchange, .response = response};
     event->exchange = NULL;
     room->n_open--;
+    if (event->kind == EVENT_HOOK)
+        room_lent_back(room, event);
     (void)!stage(room, &effect); /* without memory it was answered with 503 */
 }
 

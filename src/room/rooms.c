@@ -221,11 +221,14 @@ void rooms_fini(struct rooms *rooms)
     event_thread_fini();
 }
 
-static struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, uint64_t hash)
+struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, bool lobby)
 {
+    uint64_t hash = map_hash2(party.ptr, party.len, id.ptr, id.len);
+
     for (struct map_node *node = map_find(&rooms->by_key, hash); node; node = map_next(node)) {
         struct room *room = container_of(node, struct room, by_key);
-        if (span_equal(span_of(room->id), id) && span_equal(rooms->script->party_name(room->party), party))
+        if (room->lobby == lobby && span_equal(span_of(room->id), id) &&
+            span_equal(rooms->script->party_name(room->party), party))
             return room;
     }
     return NULL;
@@ -233,7 +236,7 @@ static struct room *rooms_lookup(struct rooms *rooms, struct span party, struct 
 
 struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id)
 {
-    return rooms_lookup(rooms, party_name, id, map_hash2(party_name.ptr, party_name.len, id.ptr, id.len));
+    return rooms_lookup(rooms, party_name, id, false);
 }
 
 /* Made for the first room of its party. */
@@ -250,10 +253,10 @@ static struct party_pace *find_pace(struct rooms *rooms, struct span party_name)
     return pace;
 }
 
-struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
+struct room *rooms_make(struct rooms *rooms, struct party *party, struct span party_name, struct span id,
+                        bool lobby)
 {
-    uint64_t hash = map_hash2(party_name.ptr, party_name.len, id.ptr, id.len);
-    struct room *room = rooms_lookup(rooms, party_name, id, hash);
+    struct room *room = rooms_lookup(rooms, party_name, id, lobby);
     if (room || rooms->stopping)
         return room;
 
@@ -268,6 +271,7 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     memcpy(room->id, id.ptr, id.len);
     room->id[id.len] = '\0';
     room->rooms = rooms;
+    room->lobby = lobby;
     room->pace = PACE_NEW;
     room->party_pace = find_pace(rooms, party_name);
     room->party = rooms->script->party_ref(party);
@@ -275,11 +279,16 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     list_init(&room->wakes);
     list_init(&room->peers);
     list_init(&room->blocked);
-    map_add(&rooms->by_key, &room->by_key, hash);
+    map_add(&rooms->by_key, &room->by_key, map_hash2(party_name.ptr, party_name.len, id.ptr, id.len));
     list_push(&rooms->all, &room->in_all);
     rooms->n_rooms++;
     room_settle(room); /* goes again, should no event follow */
     return room;
+}
+
+struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
+{
+    return rooms_make(rooms, party, party_name, id, false);
 }
 
 void rooms_reload(struct rooms *rooms, const struct room_limits *limits,

@@ -128,7 +128,8 @@ void call_failure(struct task *task, enum call_result result, struct failure *fa
     if (task->co && vm->party)
         trace(task->co, vm->party->code->name, failure);
     if (result == CALL_TIME) {
-        (void)!buf_printf(&failure->message, "the handler's time is over (handlerTime = %llu ms)",
+        (void)!buf_printf(&failure->message, "%s time is over (handlerTime = %llu ms)",
+                          vm->loaded ? "the handler's" : "the file scope's",
                           (unsigned long long)vm->script->config->limits.handler_time);
         if (*quota_place())
             (void)!buf_printf(&failure->message, " at %s", quota_place());

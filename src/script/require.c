@@ -75,6 +75,17 @@ static void push_modules(lua_State *L)
     lua_rawseti(L, LUA_REGISTRYINDEX, VM_MODULES);
 }
 
+/* There is no such module: where it was asked for. It does not compile: where it does not. */
+static void raise_unfound(lua_State *L, const struct buf *error)
+{
+    const char *text = lua_pushlstring(L, (const char *)error->data, error->len), *message;
+
+    if (code_error_line(text, &message) == 0)
+        luaL_error(L, "%s", text);
+    lua_pushlstring(L, text, strcspn(text, "\n")); /* without the lines of source: who shows it adds them */
+    lua_error(L);
+}
+
 /* Pushes the module's chunk and its path in the project. */
 static void push_chunk(lua_State *L)
 {
@@ -84,11 +95,8 @@ static void push_chunk(lua_State *L)
     struct buf *error = push_buf(L);
     name.ptr = lua_tolstring(L, NAME, &name.len);
     const struct code *code = project_module(vm->party, name, error);
-    if (!code) {
-        lua_pushlstring(L, (const char *)error->data, error->len);
-        luaL_error(L, "%s", lua_tostring(L, -1));
-        return;
-    }
+    if (!code)
+        raise_unfound(L, error);
     if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
         lua_error(L);
     lua_remove(L, -2);

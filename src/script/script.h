@@ -21,6 +21,7 @@ struct script {
     bool (*on_failure)(void *user, const struct room *room, const char *handler, struct span message,
                        bool answered);
     void *on_failure_user;
+    struct fetcher *fetcher; /* NULL: nothing was fetched so far */
 };
 
 extern const struct script_ops script_ops; /* its user is a struct script */

@@ -124,7 +124,7 @@ static bool id_is_valid(struct span id)
     return true;
 }
 
-static struct http_request *request_of(struct stage *stage, struct command *command, bool websocket)
+static struct http_request *make_request(struct stage *stage, struct command *command, bool websocket)
 {
     struct buf error = {0};
 
@@ -144,7 +144,7 @@ static struct http_request *request_of(struct stage *stage, struct command *comm
 static bool run_connect(struct stage *stage, struct command *command)
 {
     struct party *party = party_of(stage, command);
-    struct http_request *request = party ? request_of(stage, command, true) : NULL;
+    struct http_request *request = party ? make_request(stage, command, true) : NULL;
     char id[PEER_ID_MAX + 1];
 
     if (!request)
@@ -179,7 +179,7 @@ static int host_connect(lua_State *L)
 static bool run_request(struct stage *stage, struct command *command)
 {
     struct party *party = party_of(stage, command);
-    struct http_request *request = party ? request_of(stage, command, false) : NULL;
+    struct http_request *request = party ? make_request(stage, command, false) : NULL;
 
     if (!request)
         return true;

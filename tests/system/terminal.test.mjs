@@ -36,7 +36,7 @@ async function endsWell(terminal, code = 0) {
   assert.match(terminal.shown, new RegExp(`^code ${code}$`, "m"));
 }
 
-const READY = /r reload {3}o open in a browser {3}c clear {3}q quit/;
+const READY = /r reload {3}o open in a browser {3}c clear {3}h addresses {3}q quit/;
 const CODE = /\x1b\[30;107m {2,}[▀▄█ ]+\x1b\[0m\n/;
 
 describe("festa dev on a terminal", () => {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "fake_peer.h"
+#include "room/hook.h"
 
 /* How long anything may take that is waited for. */
 #define FAKE_DEADLINE_MS 30000u
@@ -52,6 +53,10 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
     case EVENT_RELOAD: fake_say(fake, "%s:reload", room->id); break;
     case EVENT_ALARM: fake_say(fake, "%s:alarm", room->id); break;
+    case EVENT_HOOK:
+        fake_say(fake, "hook %.*s", (int)((struct hook_call *)event->handle)->room.len,
+                 ((struct hook_call *)event->handle)->room.ptr);
+        break;
     case EVENT_CHANGE: break;
     case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
@@ -66,7 +71,9 @@ static inline void fake_check_event(struct fake_vm *vm, const struct event *even
     assert_ptr_equal(vm->room->instance, vm);
     if (event->kind == EVENT_WAKE)
         return;
-    assert_int_equal(vm->started, event->kind != EVENT_START);
+    assert_int_equal(vm->started, event->kind != EVENT_START && !vm->room->lobby);
+    assert_int_equal(vm->room->lobby,
+                     event->kind == EVENT_HOOK || (vm->room->lobby && event->kind == EVENT_RELOAD));
     assert_false(vm->stopping);
     if (!peer)
         return;
@@ -109,6 +116,13 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
         fake_peer_of(event->peer)->connect_done = true;
     if (event->kind == EVENT_CLOSE)
         fake_peer_of(event->peer)->close_done = true;
+    if (event->kind == EVENT_HOOK && act == ACT_DONE) {
+        struct hook_call *call = event->handle;
+        call->verdict = HOOK_PASS;
+        call->request = event->request;
+        event->request = NULL;
+        room_respond(vm->room, event, NULL);
+    }
     if (event->kind == EVENT_REQUEST && act == ACT_DONE)
         room_respond(vm->room, event, http_response_text(200, vm->room->id));
     room_event_done(vm->room, event, act == ACT_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
@@ -210,6 +224,13 @@ static inline enum duplicate_id fake_duplicate_id(const struct party *party)
     return party->duplicate;
 }
 
+static inline bool fake_has_hook(const struct party *party, enum hook_kind hook)
+{
+    (void)party;
+    (void)hook;
+    return true;
+}
+
 static const struct script_ops fake_ops = {
     .open = fake_open,
     .run = fake_run_event,
@@ -220,6 +241,7 @@ static const struct script_ops fake_ops = {
     .party_unref = fake_party_unref,
     .party_find = fake_party_find,
     .party_name = fake_party_name,
+    .has_hook = fake_has_hook,
     .duplicate_id = fake_duplicate_id,
 };
 
