@@ -575,6 +575,39 @@ function harness.errors()
   return host.errors()
 end
 
+-- ---- what parties fetch ----
+
+local fetches = {} -- of the test that runs: { pattern, fn }
+
+-- What parties fetch from URLs like this (a Lua pattern, or a plain beginning) is answered by fn(request), which returns
+-- a Response, a string or a table. The newest counts.
+function harness.fetch(pattern, fn)
+  if type(pattern) ~= "string" or type(fn) ~= "function" then fail("harness.fetch takes a pattern and a function", 2) end
+  table.insert(fetches, 1, { pattern = pattern, fn = fn })
+end
+
+local HIDDEN = { ["festa-url"] = true, ["festa-method"] = true, host = true, ["content-length"] = true }
+
+local function answer_fetch(request)
+  local url = request.headers["festa-url"]
+  for _, one in ipairs(fetches) do
+    if url:sub(1, #one.pattern) == one.pattern or url:find(one.pattern) then
+      local headers = setmetatable({}, case_blind)
+      for name, value in pairs(request.headers) do
+        if not HIDDEN[name] then headers[name] = value end
+      end
+      return one.fn({
+        url = url,
+        method = request.headers["festa-method"],
+        headers = headers,
+        body = request.body,
+        json = function() return request:json() end,
+      })
+    end
+  end
+  return Response(nil, { status = 599 })
+end
+
 _G.harness = strict("harness", harness)
 
 -- ---- tests ----
@@ -639,6 +672,7 @@ end
 local function run(number)
   local one = tests[number]
   if not one then error("there is no test " .. number) end
+  fetches = {}
   run_before(one.scope)
   if not has_after(one.scope) then -- an error keeps its traceback
     one.fn()
@@ -667,6 +701,7 @@ host.load()()
 local Tests = {}
 
 function Tests:onRequest(request)
+  if request.subpath == "/fetch" then return answer_fetch(request) end
   local number = math.tointeger(tonumber(request.subpath:sub(2)))
   if number == 0 then return table.concat(names, "\n") end
   run(number)

@@ -23,6 +23,19 @@ function harness.crash() end
 ---@return string[]
 function harness.errors() end
 
+---@class Harness.FetchRequest
+---@field url string
+---@field method string
+---@field headers table<string, string> names in any case
+---@field body string
+---@field json fun(): any
+
+---What parties fetch from URLs like this (a Lua pattern, or a plain beginning) is answered by fn. The newest counts.
+---A fetch that nobody answers fails, and the test with it.
+---@param pattern string
+---@param fn fun(request: Harness.FetchRequest): Response|string|table
+function harness.fetch(pattern, fn) end
+
 ---@class Harness.ConnectOptions
 ---@field id? string the client's id; a random UUID without it
 ---@field query? table<string, string|number>

@@ -155,13 +155,12 @@ static const struct peer_kind kind = {
 
 /* ---- what the test does ---- */
 
-struct client *client_connect(struct world *world, struct room *room, struct http_request *request,
-                              const char *id)
+struct client *client_new(struct world *world, struct span target, const char *id)
 {
     struct client *client = xcalloc(sizeof *client);
     struct buf uri = {0};
 
-    CHECK(buf_printf(&uri, "http://%s%.*s", WORLD_HOST, (int)request->target.len, request->target.ptr) == 0 &&
+    CHECK(buf_printf(&uri, "http://%s%.*s", WORLD_HOST, (int)target.len, target.ptr) == 0 &&
           buf_append(&uri, "", 1) == 0);
     client->peer.kind = &kind;
     client->peer.refs = 2; /* the transport's, and the test's until the world ends */
@@ -169,11 +168,20 @@ struct client *client_connect(struct world *world, struct room *room, struct htt
     client->number = ++world->last_number;
     client->transport = true;
     list_init(&client->messages);
-    CHECK(peer_set_names(&client->peer, id, (const char *)uri.data, request->remote) == 0);
+    CHECK(peer_set_names(&client->peer, id, (const char *)uri.data, WORLD_REMOTE) == 0);
     buf_fini(&uri);
     list_push(&world->clients, &client->link);
-    room_connect(room, &client->peer, request);
     return client;
+}
+
+void client_enter(struct client *client, struct room *room, struct http_request *request)
+{
+    room_connect(room, &client->peer, request);
+}
+
+void client_refuse(struct client *client, struct http_response *response)
+{
+    on_refuse(&client->peer, response);
 }
 
 struct client *client_find(const struct world *world, uint64_t number)

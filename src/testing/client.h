@@ -35,9 +35,14 @@ struct client {
     struct http_response *refusal; /* owned; REFUSED, NULL: there was no memory */
 };
 
+/* One that is about to connect; target: what its request names. Then one of the next two follows. */
+struct client *client_new(struct world *world, struct span target, const char *id);
+
 /* It wants to come in; the request is the callee's. */
-struct client *client_connect(struct world *world, struct room *room, struct http_request *request,
-                              const char *id);
+void client_enter(struct client *client, struct room *room, struct http_request *request);
+
+/* It does not get that far; the response is the callee's. */
+void client_refuse(struct client *client, struct http_response *response);
 
 struct client *client_find(const struct world *world, uint64_t number);
 

@@ -111,24 +111,11 @@ static struct party *party_of(struct stage *stage, struct command *command)
     return party;
 }
 
-/* As the server reads room ids in URLs. */
-static bool id_is_valid(struct span id)
-{
-    if (id.len == 0 || id.len > 256 || !utf8_valid((const uint8_t *)id.ptr, id.len))
-        return false;
-    for (size_t i = 0; i < id.len; i++) {
-        unsigned char c = (unsigned char)id.ptr[i];
-        if (c < 0x20 || c == 0x7f || c == '/')
-            return false;
-    }
-    return true;
-}
-
 static struct http_request *make_request(struct stage *stage, struct command *command, bool websocket)
 {
     struct buf error = {0};
 
-    if (!id_is_valid(command->id)) {
+    if (!world_room_id_valid(command->id)) {
         fail(stage, command, "a room's id is 1 to 256 bytes of UTF-8 without control characters and \"/\"");
         return NULL;
     }
@@ -150,10 +137,7 @@ static bool run_connect(struct stage *stage, struct command *command)
     if (!request)
         return true;
     snprintf(id, sizeof id, "%.*s", (int)command->client.len, command->client.ptr);
-    struct client *client = entrance_connect(&stage->world, party, command->id, request, id);
-    if (!client)
-        return fail(stage, command, "there is no memory for a room");
-    command->number = client->number;
+    command->number = entrance_connect(&stage->world, party, command->id, request, id)->number;
     return true;
 }
 
@@ -183,10 +167,7 @@ static bool run_request(struct stage *stage, struct command *command)
 
     if (!request)
         return true;
-    struct asked *asked = entrance_request(&stage->world, party, command->id, request);
-    if (!asked)
-        return fail(stage, command, "there is no memory for a room");
-    command->number = asked->number;
+    command->number = entrance_request(&stage->world, party, command->id, request)->number;
     return true;
 }
 

@@ -105,13 +105,19 @@ static void on_respond(struct exchange *exchange, struct http_response *response
     asked->response = response;
 }
 
-struct asked *request_ask(struct world *world, struct room *room, struct http_request *request)
+struct asked *request_new(struct world *world)
 {
     struct asked *asked = xcalloc(sizeof *asked);
 
     asked->exchange.respond = on_respond;
     asked->number = ++world->last_number;
     list_push(&world->requests, &asked->link);
+    return asked;
+}
+
+struct asked *request_ask(struct world *world, struct room *room, struct http_request *request)
+{
+    struct asked *asked = request_new(world);
     room_request(room, request, &asked->exchange);
     return asked;
 }

@@ -17,7 +17,10 @@ struct http_request *request_make(struct span method, struct span party, struct 
                                   struct span headers, struct span body, bool websocket, struct buf *error)
     __attribute__((warn_unused_result));
 
-/* Gives it to the room; the answer comes when it comes. */
+/* One whose answer its exchange gets, when it comes. */
+struct asked *request_new(struct world *world);
+
+/* The same, and gives a request to a room. */
 struct asked *request_ask(struct world *world, struct room *room, struct http_request *request);
 
 struct asked *request_find(const struct world *world, uint64_t number);

@@ -172,30 +172,53 @@ static struct http_response *stuck(const char *message)
     return response;
 }
 
-/* Carries out what the test asks for, one command after the other, until it is over. false: it waits for something that
- * does not come. */
-static const char *carry_out(struct stage *stage, const struct asked *asked)
+static struct command *next_command(struct stage *stage)
+{
+    struct list *link = list_pop(&stage->commands);
+    return link ? container_of(link, struct command, link) : NULL;
+}
+
+/* Carries out one command, and those that follow from it: what answers a fetch may ask for something too. Then its test
+ * goes on. false: the rooms don't come to rest. */
+static bool carry_out(struct stage *stage, struct command *command)
+{
+    struct command *inner;
+
+    if (!command->run(stage, command) || !world_rest(&stage->world, &stage->rooms))
+        return false;
+    while ((inner = next_command(stage)) != NULL) {
+        if (!carry_out(stage, inner))
+            return false;
+    }
+    command->task->forget = NULL;
+    room_wake(command->task->vm->room, command->task);
+    return world_rest(&stage->world, &stage->rooms);
+}
+
+/* Until the test is over. NULL, or why it can't be. */
+static const char *run_commands(struct stage *stage, const struct asked *asked)
 {
     static const char restless[] =
-        "the rooms do not come to rest: handlers go on calling each other, or timers, "
-        "without an end";
-    struct list *link;
+        "the rooms do not come to rest: handlers go on calling each other, or timers, without an end";
 
     if (!world_rest(&stage->world, &stage->rooms))
         return restless;
     while (!asked->answered) {
-        link = list_pop(&stage->commands);
-        if (!link)
+        struct command *command = next_command(stage);
+        if (!command)
             return "the test waits for something that never comes";
-        struct command *command = container_of(link, struct command, link);
-        if (!command->run(stage, command) || !world_rest(&stage->world, &stage->rooms))
-            return restless;
-        command->task->forget = NULL;
-        room_wake(command->task->vm->room, command->task);
-        if (!world_rest(&stage->world, &stage->rooms))
+        if (!carry_out(stage, command))
             return restless;
     }
     return NULL;
+}
+
+static struct room *test_room(void *user)
+{
+    struct stage *stage = user;
+    struct room *room = rooms_get(&stage->rooms, &stage->party, span_of(stage->party.name), SPAN("tests"));
+    CHECK(room != NULL);
+    return room;
 }
 
 /* Asks the test's side, in a world of its own. */
@@ -212,10 +235,11 @@ static struct http_response *ask(struct stage *stage, size_t number)
     struct http_request *request = request_make(SPAN("POST"), SPAN("tests"), SPAN("tests"), span_of(target),
                                                 (struct span){0}, (struct span){0}, false, &unsaid);
     CHECK(request != NULL);
-    struct room *room = rooms_get(&stage->rooms, &stage->party, span_of(stage->party.name), SPAN("tests"));
-    CHECK(room != NULL);
+    stage->world.test_room = test_room;
+    stage->world.test_user = stage;
+    struct room *room = test_room(stage);
     struct asked *asked = request_ask(&stage->world, room, request);
-    const char *wrong = carry_out(stage, asked);
+    const char *wrong = run_commands(stage, asked);
     if (wrong || room->n_waiting > 0) { /* what the test has left behind goes with it */
         drop_rooms(stage);
         begin_rooms(stage);

@@ -2,8 +2,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "store/memory.h"
 #include "testing/client.h"
+#include "testing/outside.h"
 #include "testing/request.h"
 
 #include <time.h>
@@ -37,6 +39,7 @@ static void begin_rooms(struct world *world)
                                        .inbox = limits->room_memory};
 
     CHECK(script_init(&world->script, world->project, world->loop, &world->counters) == 0);
+    outside_take(world);
     world->script.on_failure = on_failure;
     world->script.on_failure_user = world;
     rooms_init(&world->rooms, world->loop, &script_ops, &world->script, &bounds, &world->counters);
@@ -52,6 +55,7 @@ void world_begin(struct world *world, struct loop *loop, struct loop_clock *cloc
                             .store = store_open_memory()};
     list_init(&world->clients);
     list_init(&world->requests);
+    list_init(&world->outside);
     begin_rooms(world);
 }
 
@@ -92,6 +96,18 @@ static uint64_t cpu_ns(void)
     struct timespec now;
     CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool world_room_id_valid(struct span id)
+{
+    if (id.len == 0 || id.len > 256 || !utf8_valid(id.ptr, id.len))
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        unsigned char c = (unsigned char)id.ptr[i];
+        if (c < 0x20 || c == 0x7f || c == '/')
+            return false;
+    }
+    return true;
 }
 
 static bool is_busy(const struct rooms *rooms)

@@ -32,6 +32,10 @@ struct world {
     struct list requests; /* of struct asked (request.h) */
     struct buf errors;    /* what handlers have raised and nobody was answered with: texts, each with a NUL */
     uint32_t n_errors;    /* of them */
+    struct fetch_stub outside_stub;        /* takes what parties fetch (outside.h) */
+    struct list outside;                   /* of struct outside_call */
+    struct room *(*test_room)(void *user); /* the test's own VM, which answers it; set behind world_begin */
+    void *test_user;
     uint64_t last_number; /* of a client or a request */
     bool stopped;         /* rooms_stop is done */
 };
@@ -54,6 +58,9 @@ bool world_advance(struct world *world, const struct rooms *also, uint64_t ms)
  * rooms have in memory is lost. */
 bool world_restart(struct world *world, const struct rooms *also, bool crash)
     __attribute__((warn_unused_result));
+
+/* May a room have this id? As the server reads them in URLs. */
+bool world_room_id_valid(struct span id);
 
 /* The party of this name; NULL: there is none. */
 struct party *world_party(struct world *world, struct span name);
