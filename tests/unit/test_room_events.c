@@ -121,6 +121,7 @@ static void vm_run(void *instance, struct event *event)
     case EVENT_ALARM:
     case EVENT_CHANGE:
     case EVENT_HOOK:
+    case EVENT_CALL:
     case EVENT_STOP: break;
     }
     room_event_done(the_room, event, OUTCOME_DONE);
