@@ -484,8 +484,9 @@ static int run(lua_State *L)
             continue;
         }
         if (!nameless)
-            complain(r, "return", "gives a table in which something has no name; what is known are pairs like "
-                                  "port = 1999");
+            complain(r, "return",
+                     "gives a table in which something has no name; what is known are pairs like "
+                     "port = 1999");
         nameless = true;
     }
     return 0;
