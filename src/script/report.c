@@ -53,6 +53,14 @@ static struct http_problem *explain_failure(const struct task *task, const struc
                    text_of(&failure->message), text_of(&failure->traceback));
 }
 
+/* Tells whoever wants to know; true: that is enough. */
+static bool is_told(const struct script *script, const struct room *room, const char *handler,
+                    struct span message, const char *reference)
+{
+    return script->on_failure &&
+           script->on_failure(script->on_failure_user, room, handler, message, reference != NULL);
+}
+
 static void log_failure(struct task *task, const struct failure *failure, enum call_result result,
                         const char *reference, const struct http_problem *problem)
 {
@@ -76,7 +84,8 @@ static void log_failure(struct task *task, const struct failure *failure, enum c
         vm->script->counters->memory_errors++;
     if (result == CALL_TIME)
         vm->script->counters->time_errors++;
-    log_line(LOG_ERROR, "handler failed", fields, n);
+    if (!is_told(vm->script, vm->room, task->handler, text_of(&failure->message), reference))
+        log_line(LOG_ERROR, "handler failed", fields, n);
 }
 
 static struct http_response *text_response(int status, const void *text, size_t len)
@@ -136,6 +145,18 @@ static void request_failed(struct task *task, struct failure *failure, enum call
     room_respond(task->vm->room, task->event, response);
 }
 
+/* A room's method, called by another room: that is told what was raised. */
+static void method_failed(struct task *task, const struct failure *failure, enum call_result result)
+{
+    static const char none[] = "the method has failed";
+    bool said = failure->message.len > 0;
+
+    unanswered_error(task, failure, result);
+    room_respond(task->vm->room, task->event,
+                 said ? text_response(500, failure->message.data, failure->message.len)
+                      : text_response(500, none, sizeof none - 1));
+}
+
 /* Before a room: who is not let in learns no more than that. */
 static struct http_response *unauthorized(struct task *task, const struct failure *failure,
                                           enum call_result result)
@@ -193,6 +214,7 @@ void report_event(struct task *task, enum call_result result)
     call_failure(task, result, &failure);
     switch ((enum event_kind)event->kind) {
     case EVENT_REQUEST: request_failed(task, &failure, result); break;
+    case EVENT_CALL: method_failed(task, &failure, result); break;
     case EVENT_HOOK: hook_failed(task, &failure, result); break;
     case EVENT_START: event->failure = internal_error(task, &failure, result); break;
     case EVENT_CONNECT:
@@ -247,7 +269,8 @@ static struct http_problem *report_load(const char *message, struct script *scri
         fields[n++] = log_str("reference", reference);
     if (problem && problem->source)
         fields[n++] = log_str("source", problem->source);
-    log_line(LOG_ERROR, message, fields, n);
+    if (!is_told(script, room, "file scope", first, reference))
+        log_line(LOG_ERROR, message, fields, n);
     return problem;
 }
 
