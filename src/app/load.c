@@ -37,7 +37,7 @@ static void apply_flags(struct config *config, const struct cli *cli)
         config->port = cli->port;
     if (cli->threads >= 0)
         config->threads = cli->threads;
-    config->dev = cli->command == COMMAND_DEV;
+    config->dev = cli->command == COMMAND_DEV || cli->command == COMMAND_TEST;
     config_finish(config);
 }
 

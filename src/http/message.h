@@ -19,7 +19,7 @@ struct http_request {
                           * "*" for "OPTIONS *" alone */
     struct span path;    /* of target, still percent-encoded */
     struct span query;   /* behind "?", without it; ptr NULL when there is no "?" */
-    struct span subpath; /* of path, behind the room; set by the router; "/" at least */
+    struct span subpath; /* of path, behind the room; set by the router; "/" at least; ptr NULL: no room */
     struct span host;    /* of the absolute-form, else of the Host field; valid as a host, maybe empty;
                           * ptr NULL when HTTP/1.0 named none */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
@@ -34,11 +34,36 @@ struct http_request {
     struct http_header *headers; /* in the order sent; inside this allocation */
 };
 
+/* What a request is made of that no client has sent. */
+struct http_request_parts {
+    struct span method, target; /* as in a request; target in origin-form */
+    size_t subpath;             /* where in the target it begins */
+    const struct http_header *headers;
+    size_t n_headers;
+    struct bytes *body; /* a reference, the request's then; NULL: none */
+};
+
+/* Bytes that it will have (size). */
+size_t http_request_parts_size(const struct http_request_parts *parts);
+
+/* A request of HTTP/1.1 with copies of these. NULL: no memory, and the body is the caller's still. */
+struct http_request *http_request_make(const struct http_request_parts *parts)
+    __attribute__((warn_unused_result));
+
 /* The value of the first field with this name (any case); ptr NULL when there is none. */
 struct span http_request_header(const struct http_request *request, const char *name);
 
 /* Does a comma-separated field (all its lines) have this token, in any case? */
 bool http_request_has_token(const struct http_request *request, const char *name, const char *token);
+
+/* A copy that shares the body. NULL when there is no memory. */
+struct http_request *http_request_copy(const struct http_request *request)
+    __attribute__((warn_unused_result));
+
+/* The same request with other header fields (n copies), in one allocation again; it takes the body over. NULL: no
+ * memory, and nothing has changed. */
+struct http_request *http_request_rewrite(struct http_request *request, const struct http_header *headers,
+                                          size_t n) __attribute__((warn_unused_result));
 
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);
@@ -48,12 +73,18 @@ struct http_sink {
     /* The next piece that was asked for, not empty; the reference is the callee's. NULL: there is none
      * though some was promised, so the answer can't be completed. */
     void (*piece)(struct http_sink *sink, struct bytes *piece);
+    /* In its place: all was given, of a source of unknown length. NULL in a sink that never asks one of those. */
+    void (*end)(struct http_sink *sink);
 };
 
-/* A body of known length that is not in memory as a whole: a file. */
+/* The length of a body that is made while it is sent. */
+#define HTTP_LENGTH_UNKNOWN UINT64_MAX
+
+/* A body that is not in memory as a whole: a file, or what a script writes. */
 struct http_source {
-    uint64_t length; /* bytes */
-    /* Asks for the next piece, one at a time: sink->piece is called once, later, never from within. */
+    uint64_t length; /* bytes, or HTTP_LENGTH_UNKNOWN */
+    /* Asks for the next piece, one at a time: sink->piece (or end) is called once, later, never from within. One
+     * of unknown length may take any time for it. */
     void (*pull)(struct http_source *source, struct http_sink *sink);
     /* No more is wanted, though a piece may have been asked for: it is not given any more. The source is
      * gone for the caller. */

@@ -11,6 +11,7 @@
 #define STATUS_LINE SPAN("HTTP/1.1 200 ")
 #define CONTENT_TYPE SPAN("Content-Type: text/plain;charset=UTF-8\r\n")
 #define CONTENT_LENGTH SPAN("Content-Length: ")
+#define CHUNKED SPAN("Transfer-Encoding: chunked\r\n")
 #define CONNECTION_CLOSE SPAN("Connection: close\r\n")
 #define CONNECTION_KEEP_ALIVE SPAN("Connection: keep-alive\r\n")
 #define CRLF SPAN("\r\n")
@@ -80,13 +81,14 @@ int http_write_head(struct buf *out, const struct http_response *response,
     struct span reason = span_of(response->reason ? NULL : http_reason(response->status));
     struct span date = date_line();
     bool bodyless = http_status_bodyless(response->status);
+    bool unknown = !bodyless && response->source && response->source->length == HTTP_LENGTH_UNKNOWN;
     uint64_t body = bodyless           ? 0
                     : response->source ? response->source->length
                     : response->body   ? response->body->len
                                        : 0;
     size_t most = STATUS_LINE.len + (response->reason ? response->reason->len : reason.len) + CRLF.len +
                   date.len + (response->headers ? response->headers->len : 0) + options->extra.len +
-                  CONTENT_TYPE.len + CONTENT_LENGTH.len + DIGITS_MAX + CRLF.len + CONNECTION_KEEP_ALIVE.len +
+                  CONTENT_TYPE.len + CHUNKED.len + CONTENT_LENGTH.len + DIGITS_MAX + CRLF.len + CONNECTION_KEEP_ALIVE.len +
                   CRLF.len;
     if (buf_reserve(out, most))
         return -ENOMEM;
@@ -101,7 +103,9 @@ int http_write_head(struct buf *out, const struct http_response *response,
     to = put(to, options->extra);
     if (body && !response->has_type)
         to = put(to, CONTENT_TYPE);
-    if (!bodyless || response->status == 205) /* 205 has to say that it is empty (RFC 9110 §15.3.6) */
+    if (unknown)
+        to = put(to, options->chunked ? CHUNKED : SPAN(""));
+    else if (!bodyless || response->status == 205) /* 205 has to say that it is empty (RFC 9110 §15.3.6) */
         to = put(put_number(put(to, CONTENT_LENGTH), body), CRLF);
     if (options->close)
         to = put(to, CONNECTION_CLOSE);
@@ -110,4 +114,17 @@ int http_write_head(struct buf *out, const struct http_response *response,
     to = put(to, CRLF);
     out->len += (size_t)(to - begin);
     return 0;
+}
+
+size_t http_chunk_head(char out[HTTP_CHUNK_HEAD_MAX], size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned n = 1;
+
+    while (n < 2 * sizeof len && len >> (4 * n) != 0)
+        n++;
+    for (unsigned i = 0; i < n; i++)
+        out[i] = digits[len >> (4 * (n - 1 - i)) & 15];
+    memcpy(out + n, "\r\n", 2);
+    return n + 2;
 }

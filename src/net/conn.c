@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -375,6 +376,27 @@ void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t
         timer_stop(&conn->timer);
     else
         timer_start(conn->net->loop, &conn->timer, ms);
+}
+
+void conn_watch(struct conn *conn, unsigned seconds)
+{
+    int on = 1, probes = 3, idle = seconds > 0 ? (int)seconds : 1, between = idle > 3 ? idle / 3 : 1;
+    int fd = descriptor(conn);
+
+    /* These fail on sockets that are dead already, whose end is on its way. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between, sizeof between);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+bool conn_dead(const struct conn *conn)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    return getsockopt(descriptor(conn), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           info.tcpi_state == TCP_CLOSE;
 }
 
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)

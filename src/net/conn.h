@@ -117,6 +117,13 @@ void conn_resume(struct conn *conn);
 /* Calls on_timer once, ms from now; 0 stops it. Nothing happens unless it is CONN_OPEN. */
 void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t ms);
 
+/* Has the kernel ask the peer for a sign of life when nothing was heard of it for so many seconds; one that gives
+ * none for as long again is gone (on_error). For connections on which nothing may be sent for long. */
+void conn_watch(struct conn *conn, unsigned seconds);
+
+/* Is the peer known to be gone? For one whose FIN came: nothing is read from it any more, so nobody is told. */
+bool conn_dead(const struct conn *conn);
+
 /* Hands the connection to another owner (an upgrade). Inside on_read the rest of the bytes
  * goes to the new owner; elsewhere what was left goes to it later in this turn. */
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user);

@@ -1,7 +1,7 @@
-/* Who a room talks to: a WebSocket today; an event stream, another room or a remote node
+/* Who a room talks to: a WebSocket, a client of Server-Sent Events (events.h); another room or a remote node
  * through the same interface later.
  *
- * A peer is made and owned by its transport (edge). The room counts references to it, since events
+ * A peer is made and owned by its transport (edge, or events.c). The room counts references to it, since events
  * and output that name a peer may outlive its transport; the last one frees it. */
 #pragma once
 
@@ -22,6 +22,7 @@ struct room;
  * order in which the script asked for it. */
 struct peer_kind {
     const char *name; /* connection.kind: "websocket" */
+    bool text_only;   /* binary messages can't be sent to it, and are left out */
     /* Makes what sends to all peers of this kind in a room at once. NULL: no memory. */
     struct peer_group *(*group_open)(struct room *room);
     void (*group_close)(struct peer_group *group);

@@ -34,7 +34,8 @@ struct bind_members {
     const struct bind_field *fields;
 };
 extern const struct bind_members connection_members, request_members, response_members, timer_members,
-    storage_members, transaction_members, fetched_members;
+    storage_members, transaction_members, fetched_members, party_members, stub_members, socket_members,
+    reply_members;
 
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
@@ -46,7 +47,7 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
-/* The room of the handler that runs; raises in the file scope. */
+/* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 
 /* ---- storage ---- */
@@ -72,12 +73,35 @@ extern const char request_type[], headers_type[];
 /* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
  * stashed request stays readable. */
 void request_push(lua_State *L, struct event *event);
+/* Takes the request of a hook out of its object at index again, with the headers as the hook has left them; the
+ * object leads nowhere from here on. Raises when there is no memory; then nothing has changed. */
+struct http_request *request_take(lua_State *L, int index);
+
+/* The request at arg, which its object owns; raises for another type. */
+struct http_request *request_of(lua_State *L, int arg);
+/* Pushes its absolute URL. */
+void request_push_url(lua_State *L, const struct http_request *request);
+/* Pushes the first value of this name in its query, and returns true; or pushes nothing. */
+bool request_push_query(lua_State *L, const struct http_request *request, struct span name);
 /* Pushes an object like request.headers: between headers_begin and headers_end its table is at the top, to which
  * headers_add adds a field (n of them are expected). Names are found in any case; of a name that comes again the values
  * are joined. */
 void headers_begin(lua_State *L, size_t n);
 void headers_add(lua_State *L, struct span name, struct span value);
 void headers_end(lua_State *L);
+
+/* ---- other rooms ---- */
+extern const char party_type[], stub_type[], socket_type[], reply_type[];
+/* Pushes party.parties. */
+void parties_push(lua_State *L);
+/* Pushes the stub of a room: its party's name and its id are strings at these indices. */
+void stub_push(lua_State *L, int party, int id);
+/* stub:connect */
+int stub_connect(lua_State *L);
+/* Pushes what another room has answered; the response stays the caller's. */
+void reply_push(lua_State *L, const struct http_response *response);
+/* The handler of an EVENT_CALL. */
+int method_enter(lua_State *L);
 
 /* ---- Response ---- */
 extern const char response_type[];
@@ -90,6 +114,31 @@ bool header_lines_push(lua_State *L, int index);
 /* What a request handler returned, at index: a Response, a string, a table. Raises for anything else,
  * naming the type. The result is the caller's; NULL: no memory. */
 struct http_response *response_take(lua_State *L, int index);
+/* Why a stream of events can't be an answer elsewhere. */
+#define RESPONSE_EVENTS_ONLY                                                                                 \
+    "Response.events makes its client a connection of the room: onRequest has to return it"
+/* Is it a stream of events, which events_answer is for? Pushes its options then. */
+bool response_events(lua_State *L, int index);
+
+/* ---- streams: bodies that a script writes while they are sent ---- */
+extern const char stream_type[];
+/* Makes the stream that the function at index will write, and its reader's end: the caller's, to be closed by
+ * whoever gets it. Raises; NULL: no memory. */
+struct http_source *stream_open(lua_State *L, int index);
+
+/* ---- Server-Sent Events ---- */
+/* Pushes the options at index, checked, as events_answer wants them. */
+void events_check(lua_State *L, int index);
+/* Answers the event of the handler that runs, whose request's object is at index request, with a stream of events:
+ * the options are at index options. Raises. */
+void events_answer(lua_State *L, int options, int request);
+
+/* ---- what runs later ---- */
+
+/* Something of the script's that an EVENT_TIMER is for: its handle. */
+struct due {
+    enum call_result (*run)(struct vm *vm, struct due *due);
+};
 
 /* ---- fetch ---- */
 extern const char fetched_type[];
@@ -99,8 +148,6 @@ int base_fetch(lua_State *L);
 extern const char timer_type[];
 int party_after(lua_State *L);
 int party_every(lua_State *L);
-/* Runs the function of a timer that is due; handle is the timer's object. */
-enum call_result timer_run(struct vm *vm, void *handle);
 /* Stops all timers of a VM that ends. */
 void timers_stop(struct vm *vm);
 
@@ -131,10 +178,19 @@ int handler_returned(lua_State *L, int status, lua_KContext context);
 extern const luaL_Reg party_functions[];
 extern const luaL_Reg json_functions[];
 extern const luaL_Reg crypto_functions[];
+extern const luaL_Reg jwt_functions[]; /* of crypto.jwt */
+/* The tables of functions inside of crypto, ended by a NULL name. */
+struct bind_table {
+    const char *name;
+    const luaL_Reg *functions;
+};
+extern const struct bind_table crypto_tables[];
 extern const luaL_Reg log_functions[];
 extern const luaL_Reg html_functions[];
 extern const luaL_Reg base_functions[]; /* print, load, require, sleep, now, … */
 bool party_value(lua_State *L, const char *key);
 bool json_value(lua_State *L, const char *key);
+bool crypto_value(lua_State *L, const char *key);
 extern const char *const party_values[];
 extern const char *const json_values[];
+extern const char *const crypto_values[];

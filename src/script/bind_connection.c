@@ -50,7 +50,8 @@ static bool option_binary(lua_State *L, int arg)
     return binary;
 }
 
-/* connection:send(message [, { binary = true }]) → true, or nil and "closed". */
+/* connection:send(message [, { binary = true }]) → true, or nil and "closed"; nil and a message for what its kind
+ * can't be sent. */
 static int connection_send(lua_State *L)
 {
     struct connection_box *box = box_check(L, 1);
@@ -59,6 +60,11 @@ static int connection_send(lua_State *L)
 
     if (!box->peer || !peer_open(box->peer))
         return push_closed(L);
+    if (binary && box->peer->kind->text_only) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "event streams are text: a binary message can't be sent");
+        return 2;
+    }
     luaL_checkany(L, 2);
     const char *text = message_check(L, 2, binary, &len);
     if (!box->peer || !peer_open(box->peer)) /* encoding may have called a metamethod */

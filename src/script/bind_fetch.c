@@ -44,6 +44,8 @@ static void fetching_release(struct vm *vm, struct held *held)
         fetching->sending->fetching = NULL; /* the gate's */
     else
         sending_free(fetching->sending);
+    if (vm->script->fetch_stub)
+        vm->script->fetch_stub->close(vm->script->fetch_stub, &fetching->fetch);
     fetch_close(&fetching->fetch);
     vm_discharge(vm, fetching->charged);
 }
@@ -159,7 +161,11 @@ static void leave(struct departure *departure)
     if (fetching) {
         fetching->sending = NULL;
         fetching->vm->script->counters->fetches++;
-        fetch_start(fetching->vm->script->fetcher, &fetching->fetch, &sending->options);
+        const struct fetch_stub *stub = fetching->vm->script->fetch_stub;
+        if (stub)
+            stub->start(stub, &fetching->fetch, &sending->options);
+        else
+            fetch_start(fetching->vm->script->fetcher, &fetching->fetch, &sending->options);
         fetching_account(fetching);
     }
     sending_free(sending);

@@ -7,9 +7,11 @@
 
 const char response_type[] = "Response";
 
+/* In the place of the body: the function that writes a stream; the options of events (events_check). */
 enum { VALUE_BODY = 1, VALUE_HEADERS, VALUE_REASON, VALUES = 3 };
 
 struct response_box {
+    enum { RESPONSE_WHOLE, RESPONSE_STREAM, RESPONSE_EVENTS } kind;
     int status;
     bool has_type; /* the headers have a Content-Type */
 };
@@ -179,6 +181,40 @@ static int response_html(lua_State *L)
     return response_new(L, 1, 2, 200, html_type);
 }
 
+/* The response at the top has no body yet: the value at index makes it. */
+static int set_source(lua_State *L, int kind, int index)
+{
+    struct response_box *box = bind_check(L, -1, response_type);
+
+    if (http_status_bodyless(box->status))
+        return luaL_error(L, "a response of status %d can't have a body", box->status);
+    box->kind = kind == RESPONSE_STREAM ? RESPONSE_STREAM : RESPONSE_EVENTS;
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, -2, VALUE_BODY);
+    return 1;
+}
+
+/* Response.stream(function(stream) … end [, init]) */
+static int response_stream(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_pushnil(L);
+    response_new(L, 3, 2, 200, "");
+    return set_source(L, RESPONSE_STREAM, 1);
+}
+
+/* Response.events([{ id, tags, retry }]) */
+static int response_events_new(lua_State *L)
+{
+    lua_settop(L, 1);
+    events_check(L, 1);
+    lua_settop(L, 2);
+    lua_pushnil(L);
+    response_new(L, 3, 3, 200, "");
+    return set_source(L, RESPONSE_EVENTS, 2);
+}
+
 /* Response.redirect(url [, status]) */
 static int response_redirect(lua_State *L)
 {
@@ -203,6 +239,8 @@ static int response_redirect(lua_State *L)
 const luaL_Reg response_functions[] = {{"json", response_json},
                                        {"html", response_html},
                                        {"redirect", response_redirect},
+                                       {"stream", response_stream},
+                                       {"events", response_events_new},
                                        {NULL, NULL}};
 
 /* ---- reading one ---- */
@@ -224,7 +262,10 @@ static void push_ok(lua_State *L)
 
 static void push_body(lua_State *L)
 {
-    lua_getiuservalue(L, 1, VALUE_BODY);
+    if (box_at_1(L)->kind == RESPONSE_WHOLE)
+        lua_getiuservalue(L, 1, VALUE_BODY);
+    else
+        lua_pushnil(L);
 }
 
 static const struct bind_field fields[] = {
@@ -272,8 +313,10 @@ static struct http_response *copy_response(lua_State *L, int index, const struct
     if (!response)
         return NULL;
     response->has_type = box->has_type;
-    lua_getiuservalue(L, index, VALUE_BODY);
-    response->body = take_string(L, &failed);
+    if (box->kind == RESPONSE_WHOLE) {
+        lua_getiuservalue(L, index, VALUE_BODY);
+        response->body = take_string(L, &failed);
+    }
     lua_getiuservalue(L, index, VALUE_HEADERS);
     response->headers = take_string(L, &failed);
     lua_getiuservalue(L, index, VALUE_REASON);
@@ -307,7 +350,31 @@ struct http_response *response_take(lua_State *L, int index)
                    luaL_typename(L, index));
         return NULL; /* not reached */
     }
-    struct http_response *response = copy_response(L, lua_gettop(L), box);
-    lua_pop(L, 1);
+    if (box->kind == RESPONSE_EVENTS)
+        luaL_error(L, RESPONSE_EVENTS_ONLY);
+    struct http_source *source = NULL;
+    int self = lua_gettop(L);
+    if (box->kind == RESPONSE_STREAM) {
+        lua_getiuservalue(L, self, VALUE_BODY);
+        source = stream_open(L, self + 1);
+        if (!source)
+            return NULL;
+    }
+    struct http_response *response = copy_response(L, self, box); /* does not raise */
+    lua_settop(L, self - 1);
+    if (response)
+        response->source = source;
+    else if (source)
+        source->close(source);
     return response;
+}
+
+bool response_events(lua_State *L, int index)
+{
+    const struct response_box *box = bind_test(L, index, response_type);
+
+    if (!box || box->kind != RESPONSE_EVENTS)
+        return false;
+    lua_getiuservalue(L, index, VALUE_BODY);
+    return true;
 }

@@ -1,5 +1,4 @@
 /* party.after and party.every: functions that run later, one at a time like every handler. */
-#include "base/clock.h"
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/report.h"
@@ -13,6 +12,7 @@ const char timer_type[] = "timer";
 
 /* Lies in the Lua object. In vm->timers, and anchored in the registry, while it is to run again. */
 struct timer_box {
+    struct due due;
     struct list link;
     struct vm *vm;
     struct timer timer;
@@ -31,7 +31,7 @@ static void timer_due(struct timer *timer)
     struct room *room = box->vm->room;
 
     if (box->interval_ns > 0) { /* from when it was due, so that it does not drift */
-        uint64_t next = timer->due + box->interval_ns, now = clock_monotonic_ns();
+        uint64_t next = timer->due + box->interval_ns, now = loop_time_ns(timer->loop);
         if (next <= now)
             next += (now - next) / box->interval_ns * box->interval_ns + box->interval_ns;
         timer_start_at(timer->loop, timer, next);
@@ -40,7 +40,7 @@ static void timer_due(struct timer *timer)
         return;
     if (!box->queued) {
         box->queued = true;
-        room_timer_due(room, box);
+        room_timer_due(room, &box->due);
     }
 }
 
@@ -62,7 +62,7 @@ static int timer_cancel(lua_State *L)
 {
     struct timer_box *box = bind_check(L, 1, timer_type);
     if (list_linked(&box->link)) {
-        room_forget_handle(box->vm->room, box);
+        room_forget_handle(box->vm->room, &box->due);
         timer_end(L, box);
     }
     return 0;
@@ -81,48 +81,6 @@ static int timer_index(lua_State *L)
 static const luaL_Reg metamethods[] = {{"__index", timer_index},
                                        {"__newindex", bind_read_only},
                                        {NULL, NULL}};
-
-static int timer_new(lua_State *L, bool repeat)
-{
-    bind_skip_self(L);
-    struct vm *vm = vm_of(L);
-    lua_settop(L, 2);
-    double ms = luaL_checknumber(L, 1);
-    (void)duration_check(L, 1);
-    luaL_argcheck(L, !repeat || ms >= 1, 1, "an interval of 1 ms at least expected");
-    luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (!vm->room || vm->room->lobby || !vm->loaded)
-        return luaL_error(L, "timers belong to rooms: start them in onStart or later");
-
-    vm_demand(L, TIMER_COST);
-    struct timer_box *box = lua_newuserdatauv(L, sizeof *box, 1);
-    *box = (struct timer_box){.vm = vm, .timer = {.fn = timer_due}};
-    bind_metatable(L, timer_type, metamethods);
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, -2, 1);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, box); /* the last thing that can raise */
-    uint64_t ns = (uint64_t)(ms * 1e6);
-    box->interval_ns = repeat ? ns : 0;
-    list_push(&vm->timers, &box->link);
-    vm_charge(vm, TIMER_COST);
-    room_hold(vm->room);
-    timer_start_at(vm->script->loop, &box->timer, clock_monotonic_ns() + ns);
-    return 1;
-}
-
-/* party.after(ms, fn) → timer */
-int party_after(lua_State *L)
-{
-    return timer_new(L, false);
-}
-
-/* party.every(ms, fn) → timer */
-int party_every(lua_State *L)
-{
-    return timer_new(L, true);
-}
 
 static int enter_timer(lua_State *L)
 {
@@ -149,9 +107,52 @@ static void timer_done(struct task *task, enum call_result result)
     box->queued = false; /* the object is alive: it lies on the coroutine's stack or in the registry */
 }
 
-enum call_result timer_run(struct vm *vm, void *handle)
+static enum call_result timer_run(struct vm *vm, struct due *due)
 {
-    return call_start(vm, "timer", enter_timer, NULL, handle, timer_done);
+    struct timer_box *box = container_of(due, struct timer_box, due);
+    return call_start(vm, "timer", enter_timer, NULL, box, timer_done);
+}
+
+static int timer_new(lua_State *L, bool repeat)
+{
+    bind_skip_self(L);
+    struct vm *vm = vm_of(L);
+    lua_settop(L, 2);
+    double ms = luaL_checknumber(L, 1);
+    (void)duration_check(L, 1);
+    luaL_argcheck(L, !repeat || ms >= 1, 1, "an interval of 1 ms at least expected");
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (!vm->room || vm->room->lobby || !vm->loaded)
+        return luaL_error(L, "timers belong to rooms: start them in onStart or later");
+
+    vm_demand(L, TIMER_COST);
+    struct timer_box *box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = (struct timer_box){.due = {.run = timer_run}, .vm = vm, .timer = {.fn = timer_due}};
+    bind_metatable(L, timer_type, metamethods);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, -2, 1);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, box); /* the last thing that can raise */
+    uint64_t ns = (uint64_t)(ms * 1e6);
+    box->interval_ns = repeat ? ns : 0;
+    list_push(&vm->timers, &box->link);
+    vm_charge(vm, TIMER_COST);
+    room_hold(vm->room);
+    timer_start_at(vm->script->loop, &box->timer, loop_time_ns(vm->script->loop) + ns);
+    return 1;
+}
+
+/* party.after(ms, fn) → timer */
+int party_after(lua_State *L)
+{
+    return timer_new(L, false);
+}
+
+/* party.every(ms, fn) → timer */
+int party_every(lua_State *L)
+{
+    return timer_new(L, true);
 }
 
 void timers_stop(struct vm *vm)

@@ -326,6 +326,44 @@ static void read_vars(struct reading *r, const char *key)
     r->section = "";
 }
 
+static void read_close(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->reject_with_close);
+}
+
+/* ---- crons ---- */
+
+/* The cron whose name and schedule are at the top. */
+static void read_cron(struct reading *r)
+{
+    struct buf why = {0};
+    size_t len;
+
+    const char *name = lua_type(r->L, -2) == LUA_TSTRING ? lua_tolstring(r->L, -2, &len) : NULL;
+    if (!name || len == 0 || strlen(name) != len) {
+        complain(r, "crons", "has a key that is no name");
+        return;
+    }
+    const char *schedule = lua_type(r->L, -1) == LUA_TSTRING ? lua_tolstring(r->L, -1, &len) : NULL;
+    if (!schedule || strlen(schedule) != len)
+        complain_expected(r, name, "a schedule, like \"*/5 * * * *\"");
+    else if (!config_add_cron(r->config, name, schedule, &why))
+        complain(r, name, "is no schedule, \"%.100s\": %.*s", schedule, (int)why.len, (const char *)why.data);
+    buf_fini(&why);
+}
+
+static void read_crons(struct reading *r, const char *key)
+{
+    if (!lua_istable(r->L, -1)) {
+        complain_expected(r, key, "a table of schedules");
+        return;
+    }
+    r->section = "crons.";
+    for (lua_pushnil(r->L); lua_next(r->L, -2); lua_pop(r->L, 1))
+        read_cron(r);
+    r->section = "";
+}
+
 /* ---- limits ---- */
 
 static void complain_unknown_limit(struct reading *r, const char *key)
@@ -373,23 +411,6 @@ static void read_limits(struct reading *r, const char *key)
     r->section = "";
 }
 
-/* ---- what later versions bring ---- */
-
-static void read_later_flag(struct reading *r, const char *key)
-{
-    bool value;
-    if (read_flag(r, key, &value) && value)
-        complain_later(r, key);
-}
-
-static void read_later_table(struct reading *r, const char *key)
-{
-    if (!lua_istable(r->L, -1))
-        complain_expected(r, key, "a table");
-    else if (count_keys(r->L) > 0)
-        complain_later(r, key);
-}
-
 /* ---- the table ---- */
 
 static const struct key keys[] = {
@@ -408,9 +429,9 @@ static const struct key keys[] = {
     {"fetchCa", read_fetch_ca},
     {"tls", complain_later},
     {"trustedProxies", read_proxies},
-    {"rejectWithClose", read_later_flag},
+    {"rejectWithClose", read_close},
     {"vars", read_vars},
-    {"crons", read_later_table},
+    {"crons", read_crons},
     {"limits", read_limits},
 };
 

@@ -4,11 +4,11 @@
 #include "script/value_json.h"
 
 #include "base/utf8.h"
+#include "crypto/encoding.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <yyjson.h>
 
@@ -21,12 +21,13 @@ static struct span span_in(const struct buf *buf)
 
 static int write_base64(struct buf *out, struct span bytes)
 {
-    int rc = bytes.len > INT_MAX / 2 ? -EINVAL : buf_reserve(out, (bytes.len + 2) / 3 * 4 + 3);
+    size_t len = encoding_text_len(ENCODING_BASE64, bytes.len);
+    int rc = len > INT_MAX ? -EINVAL : buf_reserve(out, len + 2);
     if (rc)
         return rc;
     out->data[out->len++] = '"';
-    out->len +=
-        (size_t)EVP_EncodeBlock(out->data + out->len, (const unsigned char *)bytes.ptr, (int)bytes.len);
+    encoding_write(ENCODING_BASE64, bytes.ptr, bytes.len, (char *)out->data + out->len);
+    out->len += len;
     out->data[out->len++] = '"';
     return 0;
 }
@@ -96,21 +97,16 @@ static int wrong(struct buf *error, const char *what, const char *name)
 
 static int read_base64(struct buf *out, yyjson_val *value, const char *name, struct buf *error)
 {
-    size_t len = yyjson_get_len(value), padding = 0;
+    size_t len = yyjson_get_len(value), n;
     const char *text = yyjson_get_str(value);
 
-    if (!text || len % 4 != 0 || len > INT_MAX / 2)
+    if (!text)
         return wrong(error, "%s is no base64", name);
-    if (buf_reserve(out, len + 1))
+    if (buf_reserve(out, encoding_bytes_max(ENCODING_BASE64, len)))
         return -ENOMEM;
-    while (padding < len && padding < 2 && text[len - 1 - padding] == '=')
-        padding++;
-    if (memchr(text, '=', len - padding))
+    if (encoding_read(ENCODING_BASE64, text, len, out->data, &n))
         return wrong(error, "%s is no base64", name);
-    int n = len > 0 ? EVP_DecodeBlock(out->data, (const unsigned char *)text, (int)len) : 0;
-    if (n < 0 || (size_t)n != len / 4 * 3)
-        return wrong(error, "%s is no base64", name);
-    out->len = (size_t)n - padding;
+    out->len = n;
     return 0;
 }
 

@@ -331,7 +331,7 @@ static void a_project_that_does_not_end(void **state)
     project_files_write(&files, "parties/main.lua", "local n = 0\nwhile true do n = n + 1 end\nreturn {}");
     assert_null(project_open(files.root, &config, NULL, &error));
     assert_int_equal(buf_append(&error, "", 1), 0);
-    assert_non_null(strstr((char *)error.data, "parties/main.lua:2: the handler's time is over"));
+    assert_non_null(strstr((char *)error.data, "parties/main.lua:2: the file scope's time is over"));
     buf_fini(&error);
     config_fini(&config);
     project_files_fini(&files);
