@@ -28,6 +28,10 @@ const CLASSES = {
   Timer: "Timer.",
   Transaction: "Transaction.",
   FetchResponse: "FetchResponse.",
+  Rooms: "Rooms.",
+  Stub: "Stub.",
+  Socket: "Socket.",
+  Reply: "Reply.",
   Party: "Party.",
   "Party.Options": "Party.options.",
 };
@@ -90,6 +94,7 @@ describe("names", () => {
       if (name.startsWith("party.storage.")) return [last];
       if (name.startsWith("Party")) return [last];
       if (owner === undefined) return [name];
+      if (owner === "Rooms") return [`party.parties.NAME${separator}${last}`];
       if (owner === "FetchResponse") return [`response${separator}${last}`];
       return [name, owner.toLowerCase() + separator + last, `${owner === "Transaction" ? "txn" : owner}${separator}${last}`];
     };
