@@ -96,10 +96,12 @@ static void grow(struct fetching *fetching)
     struct fetch *fetch = &fetching->fetch;
     size_t more = fetch->allowed, most = (size_t)vm->script->config->limits.fetch_body;
 
-    if (fetching->stream && fetch->body.len >= most) {
+    if (fetching->stream && fetch->allowed >= most) {
         fetch_fail(fetch, FETCH_TOO_LARGE, "the body is too large");
         return;
     }
+    if (fetching->stream && more > most - fetch->allowed)
+        more = most - fetch->allowed;
     if (vm_memory(vm) + more > vm->limit)
         vm_collect(vm);
     if (vm_memory(vm) + more > vm->limit)
@@ -372,7 +374,8 @@ static int push_result(lua_State *L, struct task *task)
 {
     struct fetching *fetching = task->waited;
 
-    if (fetching->dropped || fetching->fetch.state == FETCH_FAILED) {
+    if (fetching->dropped ||
+        (fetching->fetch.state == FETCH_FAILED && !(fetching->stream && fetching->fetch.has_head))) {
         task->vm->script->counters->fetches_failed++;
         return fetching_failed(L, fetching);
     }
