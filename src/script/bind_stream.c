@@ -121,6 +121,8 @@ static int stream_write(lua_State *L)
 
 static const luaL_Reg methods[] = {{"write", stream_write}, {NULL, NULL}};
 
+const struct bind_members stream_members = {methods, NULL};
+
 static int stream_index(lua_State *L)
 {
     struct stream_held *held = stream_check(L, 1);

@@ -33,13 +33,14 @@ function blocksOf(page) {
   return blocks;
 }
 
-// Projects out of the blocks that are files; a file that comes again begins another one, with the modules so far.
+// Projects out of the blocks that are files; a configuration, or a file that comes again, begins another one, with the
+// modules so far.
 function projectsOf(blocks) {
   const projects = [{}];
   for (const { text } of blocks) {
     const place = PLACE.exec(text)[1];
     let project = projects.at(-1);
-    if (place in project) {
+    if (place in project || place === "festa.lua") {
       project = Object.fromEntries(Object.entries(project).filter(([name]) => name.startsWith("lib/")));
       projects.push(project);
     }
