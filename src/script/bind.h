@@ -33,9 +33,9 @@ struct bind_members {
     const luaL_Reg *methods;
     const struct bind_field *fields;
 };
-extern const struct bind_members connection_members, request_members, response_members, timer_members,
-    storage_members, transaction_members, fetched_members, party_members, stub_members, socket_members,
-    reply_members;
+extern const struct bind_members connection_members, request_members, response_members, stream_members,
+    timer_members, storage_members, transaction_members, fetched_members, party_members, stub_members,
+    socket_members, reply_members;
 
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
