@@ -36,11 +36,6 @@ function json.array(t) end
 ---@return T
 function json.object(t) end
 
-crypto = {}
-
----A version 4 UUID.
----@return string
-function crypto.randomUUID() end
 
 log = {}
 

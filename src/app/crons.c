@@ -128,7 +128,7 @@ void crons_init(struct crons *crons, struct rooms *rooms, int64_t (*clock)(void)
     list_init(&crons->runs);
 }
 
-/* The minute in which one is due that has run in it is not due again. */
+/* One that stays as it is stays due as it was. Others begin with the next minute, so none runs twice in one. */
 static int64_t next_due(const struct crons *crons, const struct config_cron *cron, int64_t now)
 {
     for (size_t i = 0; i < crons->n; i++) {

@@ -30,6 +30,7 @@ void config_init(struct config *config)
         .storage_files = 1,
         .public_folder = xstrdup("public"),
         .io_uring = true,
+        .fetch_private = true,
         .limits =
             {
 #define X(name, field, fallback, least, most, help) .field = fallback,
@@ -45,6 +46,7 @@ void config_fini(struct config *config)
         return;
     free(config->host);
     free(config->public_folder);
+    free(config->fetch_ca);
     free(config->trusted_proxies);
     string_list_fini(&config->allowed_origins);
     string_list_fini(&config->subprotocols);

@@ -40,6 +40,9 @@
       "ms beyond handlerTime until a handler that nothing stops ends the server")                            \
     X("roomMemory", room_memory, 32 * 1024 * 1024, 64 * 1024, 1ull << 40, "bytes of a room's VM")            \
     X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")           \
+    X("fetches", fetches, 64, 1, 1 << 16, "fetches of a room that are under way")                            \
+    X("fetchTimeout", fetch_timeout, 30 * 1000, 1, 86400000, "ms for a fetch that names no other time")      \
+    X("fetchBody", fetch_body, 10 * 1024 * 1024, 0, 1ull << 32, "bytes of a response's body")                \
     X("storageKey", storage_key, 2048, 1, 64 * 1024, "bytes of a key in storage")                            \
     X("storageValue", storage_value, 2 * 1024 * 1024, 16, 1ull << 30, "bytes of a value in storage")
 
@@ -82,6 +85,8 @@ struct config {
     bool allowed_origins_set;
     struct address_range *trusted_proxies; /* owned; whose word counts on the client for whom they speak */
     size_t n_trusted_proxies;
+    bool fetch_private;            /* true: fetch may go to addresses of this machine and its networks */
+    char *fetch_ca;                /* owned; PEM file of authorities besides the system's, absolute once loaded; NULL: none */
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
     struct config_cron *crons;       /* owned; by name */

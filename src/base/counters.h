@@ -28,6 +28,8 @@
     X(handler_errors, "handlers that ended with an error")                                                   \
     X(memory_errors, "handlers that ended because a room's memory was used up")                              \
     X(time_errors, "handlers that ended because they ran for too long")                                      \
+    X(fetches, "fetches that were sent")                                                                     \
+    X(fetches_failed, "fetches without a response")                                                          \
     X(reloads, "versions of the project taken over")                                                         \
     X(reloads_failed, "versions of the project that did not load")
 

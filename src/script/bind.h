@@ -34,7 +34,7 @@ struct bind_members {
     const struct bind_field *fields;
 };
 extern const struct bind_members connection_members, request_members, response_members, timer_members,
-    storage_members, transaction_members;
+    storage_members, transaction_members, fetched_members;
 
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
@@ -82,12 +82,21 @@ struct http_request *request_of(lua_State *L, int arg);
 void request_push_url(lua_State *L, const struct http_request *request);
 /* Pushes the first value of this name in its query, and returns true; or pushes nothing. */
 bool request_push_query(lua_State *L, const struct http_request *request, struct span name);
+/* Pushes an object like request.headers: between headers_begin and headers_end its table is at the top, to which
+ * headers_add adds a field (n of them are expected). Names are found in any case; of a name that comes again the values
+ * are joined. */
+void headers_begin(lua_State *L, size_t n);
+void headers_add(lua_State *L, struct span name, struct span value);
+void headers_end(lua_State *L);
 
 /* ---- Response ---- */
 extern const char response_type[];
 extern const luaL_Reg response_functions[];
 /* Response(body [, init]): the global is called; it is the first argument. */
 int response_call(lua_State *L);
+/* Pushes the lines of the table of headers at index, each ended by CR LF, as one string, and says if a Content-Type is
+ * among them. Raises for what can't be sent, and for fields that frame a message. */
+bool header_lines_push(lua_State *L, int index);
 /* What a request handler returned, at index: a Response, a string, a table. Raises for anything else,
  * naming the type. The result is the caller's; NULL: no memory. */
 struct http_response *response_take(lua_State *L, int index);
@@ -113,6 +122,10 @@ void events_answer(lua_State *L, int options, int request);
 struct due {
     enum call_result (*run)(struct vm *vm, struct due *due);
 };
+
+/* ---- fetch ---- */
+extern const char fetched_type[];
+int base_fetch(lua_State *L);
 
 /* ---- timers ---- */
 extern const char timer_type[];
@@ -149,6 +162,12 @@ extern const luaL_Reg party_functions[];
 extern const luaL_Reg json_functions[];
 extern const luaL_Reg crypto_functions[];
 extern const luaL_Reg jwt_functions[]; /* of crypto.jwt */
+/* The tables of functions inside of crypto, ended by a NULL name. */
+struct bind_table {
+    const char *name;
+    const luaL_Reg *functions;
+};
+extern const struct bind_table crypto_tables[];
 extern const luaL_Reg log_functions[];
 extern const luaL_Reg html_functions[];
 extern const luaL_Reg base_functions[]; /* print, load, require, sleep, now, … */

@@ -232,6 +232,7 @@ static int base_now(lua_State *L)
 
 const luaL_Reg base_functions[] = {
     {"collectgarbage", base_collectgarbage},
+    {"fetch", base_fetch},
     {"getmetatable", base_getmetatable},
     {"load", base_load},
     {"next", base_next},

@@ -252,23 +252,18 @@ static const luaL_Reg ed25519_functions[] = {{"sign", ed25519_sign},
                                              {"verify", ed25519_verify},
                                              {NULL, NULL}};
 
-static const struct {
-    const char *name;
-    const luaL_Reg *functions;
-} tables[] = {{"base64", base64_functions},
-              {"base64url", base64url_functions},
-              {"hex", hex_functions},
-              {"ed25519", ed25519_functions},
-              {"jwt", jwt_functions}};
+const struct bind_table crypto_tables[] = {{"base64", base64_functions}, {"base64url", base64url_functions},
+                                           {"hex", hex_functions},       {"ed25519", ed25519_functions},
+                                           {"jwt", jwt_functions},       {NULL, NULL}};
 
 const char *const crypto_values[] = {"base64", "base64url", "hex", "ed25519", "jwt", NULL};
 
 bool crypto_value(lua_State *L, const char *key)
 {
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (strcmp(tables[i].name, key) == 0) {
+    for (const struct bind_table *table = crypto_tables; table->name; table++) {
+        if (strcmp(table->name, key) == 0) {
             lua_createtable(L, 0, 2);
-            luaL_setfuncs(L, tables[i].functions, 0);
+            luaL_setfuncs(L, table->functions, 0);
             return true;
         }
     }

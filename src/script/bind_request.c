@@ -324,28 +324,41 @@ static const luaL_Reg headers_metamethods[4] = {{"__index", headers_index},
                                                 {"__pairs", headers_pairs},
                                                 {NULL, NULL}};
 
-static void push_headers(lua_State *L, const struct http_request *request)
+void headers_begin(lua_State *L, size_t n)
 {
     struct headers_box *box = lua_newuserdatauv(L, sizeof *box, HEADERS_USER_VALUES);
     *box = (struct headers_box){0};
-    lua_createtable(L, 0, (int)request->n_headers);
-    for (size_t i = 0; i < request->n_headers; i++) {
-        const struct http_header *header = &request->headers[i];
-        push_lower(L, header->name);
-        lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TNIL) {
-            lua_pop(L, 1);
-            lua_pushlstring(L, header->value.ptr, header->value.len);
-        } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
-            lua_pushstring(L, span_equal_nocase(header->name, SPAN("cookie")) ? "; " : ", ");
-            lua_pushlstring(L, header->value.ptr, header->value.len);
-            lua_concat(L, 3);
-        }
-        lua_rawset(L, -3);
+    lua_createtable(L, 0, (int)n);
+}
+
+void headers_add(lua_State *L, struct span name, struct span value)
+{
+    push_lower(L, name);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushlstring(L, value.ptr, value.len);
+    } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
+        lua_pushstring(L, span_equal_nocase(name, SPAN("cookie")) ? "; " : ", ");
+        lua_pushlstring(L, value.ptr, value.len);
+        lua_concat(L, 3);
     }
+    lua_rawset(L, -3);
+}
+
+void headers_end(lua_State *L)
+{
     lua_setiuservalue(L, -2, HEADERS_VALUES);
     bind_metatable(L, headers_type, headers_metamethods);
     lua_setmetatable(L, -2);
+}
+
+static void push_headers(lua_State *L, const struct http_request *request)
+{
+    headers_begin(L, request->n_headers);
+    for (size_t i = 0; i < request->n_headers; i++)
+        headers_add(L, request->headers[i].name, request->headers[i].value);
+    headers_end(L);
 }
 
 /* ---- fields ---- */

@@ -212,6 +212,18 @@ static void read_io_uring(struct reading *r, const char *key)
     read_flag(r, key, &r->config->io_uring);
 }
 
+static void read_fetch_private(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->fetch_private);
+}
+
+static void read_fetch_ca(struct reading *r, const char *key)
+{
+    const char *file = read_text(r, key);
+    if (file)
+        replace_text(&r->config->fetch_ca, file);
+}
+
 static void read_deflate(struct reading *r, const char *key)
 {
     read_flag(r, key, &r->config->deflate);
@@ -413,6 +425,8 @@ static const struct key keys[] = {
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
     {"deflate", read_deflate},
+    {"fetchPrivate", read_fetch_private},
+    {"fetchCa", read_fetch_ca},
     {"tls", complain_later},
     {"trustedProxies", read_proxies},
     {"rejectWithClose", read_close},

@@ -3,6 +3,10 @@
 #include "script/bind.h"
 #include "script/library.h"
 
+#include "base/check.h"
+
+#include <stdio.h>
+
 static int add(struct buf *out, const char *owner, const char *separator, const char *name)
 {
     return buf_printf(out, "%s%s%s\n", owner, separator, name);
@@ -51,13 +55,25 @@ static int add_members(struct buf *out, const char *class, const struct bind_mem
     return rc;
 }
 
+static int add_tables(struct buf *out, const char *owner, const struct bind_table *tables)
+{
+    char name[64];
+    int rc = 0;
+
+    for (const struct bind_table *table = tables; rc == 0 && table->name; table++) {
+        CHECK(snprintf(name, sizeof name, "%s.%s", owner, table->name) < (int)sizeof name);
+        rc = add_functions(out, name, ".", table->functions);
+    }
+    return rc;
+}
+
 static const struct {
     const char *class;
     const struct bind_members *members;
 } classes[] = {
     {"Connection", &connection_members},   {"Request", &request_members},
     {"Response", &response_members},       {"Timer", &timer_members},
-    {"Transaction", &transaction_members},
+    {"Transaction", &transaction_members}, {"FetchResponse", &fetched_members},
 };
 
 int names_list(struct buf *out)
@@ -66,6 +82,8 @@ int names_list(struct buf *out)
 
     for (size_t i = 0; rc == 0 && i < LIBRARIES; i++)
         rc = add_library(out, &libraries[i]);
+    if (rc == 0)
+        rc = add_tables(out, "crypto", crypto_tables);
     if (rc == 0)
         rc = add_functions(out, "party.storage", ".", storage_members.methods);
     for (size_t i = 0; rc == 0 && i < sizeof classes / sizeof *classes; i++)

@@ -3,6 +3,7 @@
 #include "script/script.h"
 
 #include "base/log.h"
+#include "fetch/fetch.h"
 #include "room/data.h"
 #include "script/bind.h"
 #include "script/bind_storage.h"
@@ -488,6 +489,8 @@ struct party *script_find_party(void *script, struct span name)
 
 void script_fini(struct script *script)
 {
+    fetcher_free(script->fetcher);
+    script->fetcher = NULL;
     pool_free(script->pool);
     script->pool = NULL;
     buf_fini(&script->encoded);

@@ -16,6 +16,7 @@ struct script {
     struct list warm;  /* of struct vm: those that ran last, the latest at the end */
     size_t n_warm;
     struct buf encoded; /* the last value (value.h) */
+    struct fetcher *fetcher; /* NULL: nothing was fetched so far */
 };
 
 extern const struct script_ops script_ops; /* its user is a struct script */

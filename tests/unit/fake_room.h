@@ -224,6 +224,13 @@ static inline enum duplicate_id fake_duplicate_id(const struct party *party)
     return party->duplicate;
 }
 
+static inline bool fake_has_hook(const struct party *party, enum hook_kind hook)
+{
+    (void)party;
+    (void)hook;
+    return true;
+}
+
 static const struct script_ops fake_ops = {
     .open = fake_open,
     .run = fake_run_event,
@@ -234,6 +241,7 @@ static const struct script_ops fake_ops = {
     .party_unref = fake_party_unref,
     .party_find = fake_party_find,
     .party_name = fake_party_name,
+    .has_hook = fake_has_hook,
     .duplicate_id = fake_duplicate_id,
 };
 
