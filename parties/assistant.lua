@@ -76,8 +76,8 @@ function Assistant:onRequest(request)
   local text = type(payload) == "table" and check.text(payload.ask, SENT)
   if not text then return Response("a question has 1 to 2000 characters", { status = 400 }) end
   if self.busy then return Response("one question at a time", { status = 409 }) end
-  self.busy = true -- from now on, not only when the first byte is wanted
-  return Response.stream(function(stream)
+  return Response.stream(function(stream) -- runs when the client wants the first byte, which may be never
+    if self.busy then return stream:write("one question at a time") end
     self:ask(text, function(piece) pcall(stream.write, stream, piece) end) -- the room hears it to its end
   end)
 end

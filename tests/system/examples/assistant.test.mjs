@@ -64,6 +64,18 @@ describe("assistant", () => {
     assert.equal((await answer(client)).text, text);
   });
 
+  it("goes on for the room when who has asked is gone", async (t) => {
+    const room = `assistant/${server.room()}`;
+    const client = await Client.join(t, server, room);
+    const gone = new AbortController();
+    const response = await fetch(`${server.url}/parties/${room}`, { method: "POST", body: '{"ask":"Who is there?"}', signal: gone.signal });
+    await response.body.getReader().read();
+    gone.abort();
+    assert.equal((await answer(client)).done, true);
+    client.send({ ask: "Still here?" });
+    assert.equal((await answer(client)).done, true);
+  });
+
   it("says what it does not understand", async (t) => {
     const room = `assistant/${server.room()}`;
     const client = await Client.join(t, server, room);
