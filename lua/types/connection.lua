@@ -7,7 +7,7 @@
 ---@field tags string[] the id first, then those of getConnectionTags or setTags
 ---@field state any nil at first; the script's to set
 ---@field isOpen boolean
----@field kind "websocket"
+---@field kind "websocket"|"room"
 ---@field remoteAddress string
 ---@field bufferedAmount integer bytes not yet written
 local Connection = {}

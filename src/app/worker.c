@@ -33,7 +33,8 @@ static bool watch_end(struct loop_hook *hook)
     struct worker *worker = container_of(hook, struct worker, watch);
     struct workers *all = worker->all;
 
-    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0)
+    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0 ||
+        all->rooms_team.away > 0)
         return false;
     if (atomic_exchange(&all->finished, true))
         return false;
@@ -85,6 +86,7 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .output = limits->room_memory,
                                 .inbox = limits->room_memory,
                                 .queue = limits->queue,
+                                .call_ms = limits->call_timeout,
                                 .ping_ms = limits->ping_interval};
 }
 
@@ -166,6 +168,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     }
     rooms_init(&worker->rooms, &worker->loop, &script_ops, &worker->script, &room_limits, &worker->counters);
     worker->rooms.store = store;
+    worker->rooms.team = &all->rooms_team;
     worker->rooms.share = all->count;
     worker->rooms.shares = wanted;
     edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
@@ -223,16 +226,19 @@ int workers_init(struct workers *workers, struct project *project, struct store 
     *workers = (struct workers){0};
     workers->items = calloc(wanted, sizeof *workers->items);
     workers->edges = calloc(wanted, sizeof *workers->edges);
-    CHECK(workers->items && workers->edges);
+    workers->rooms = calloc(wanted, sizeof *workers->rooms);
+    CHECK(workers->items && workers->edges && workers->rooms);
     workers->team.edges = workers->edges;
+    workers->rooms_team.rooms = workers->rooms;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
         int rc = worker_init(worker, workers, project, store, wanted);
         if (rc != 0)
             return rc;
+        workers->rooms[workers->count] = &worker->rooms;
         workers->edges[workers->count++] = &worker->edge;
     }
-    workers->team.count = workers->count;
+    workers->team.count = workers->rooms_team.count = workers->count;
     return 0;
 }
 
@@ -307,5 +313,6 @@ void workers_fini(struct workers *workers)
         worker_fini(&workers->items[--workers->count]);
     free(workers->items);
     free(workers->edges);
+    free(workers->rooms);
     *workers = (struct workers){0};
 }

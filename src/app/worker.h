@@ -20,6 +20,8 @@ struct workers {
     unsigned count;
     struct edge **edges; /* owned; of team */
     struct edge_team team;
+    struct rooms **rooms; /* owned; of rooms_team */
+    struct rooms_team rooms_team;
     struct net_total total;
     _Atomic unsigned n_closing; /* threads whose rooms are gone */
     _Atomic bool finished;      /* no connection is left: the loops end */

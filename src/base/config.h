@@ -35,6 +35,7 @@
     X("events", events, 1024, 1, 1 << 20, "events waiting in a room's inbox")                                \
     X("handlers", handlers, 256, 1, 1 << 20, "handlers of a room that wait")                                 \
     X("pingInterval", ping_interval, 30 * 1000, 1, 86400000, "ms between the server's pings")                \
+    X("callTimeout", call_timeout, 30 * 1000, 1, 86400000, "ms for a room's answer to another room")         \
     X("handlerTime", handler_time, 250, 1, 86400000, "ms of Lua without a wait")                             \
     X("stuckTime", stuck_time, 10 * 1000, 1, 86400000,                                                       \
       "ms beyond handlerTime until a handler that nothing stops ends the server")                            \

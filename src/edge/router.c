@@ -1,24 +1,8 @@
 #include "edge/router.h"
 
-#include "base/utf8.h"
 #include "http/field.h"
 
 #include <errno.h>
-
-const char *room_id_problem(struct span id)
-{
-    if (id.len == 0)
-        return "The room id is empty";
-    if (id.len > ROOM_ID_MAX)
-        return "The room id is longer than 256 bytes";
-    if (utf8_has_control(id.ptr, id.len))
-        return "The room id has a control character";
-    if (memchr(id.ptr, '/', id.len))
-        return "The room id has a slash";
-    if (!utf8_valid(id.ptr, id.len))
-        return "The room id is not valid UTF-8";
-    return NULL;
-}
 
 /* Takes "/segment" off the front; false when there is none. */
 static bool next_segment(struct span *rest, struct span *segment)

@@ -3,10 +3,9 @@
 
 #include "base/buf.h"
 #include "http/message.h"
+#include "room/room.h"
 
 #include <stdbool.h>
-
-#define ROOM_ID_MAX 256u /* bytes, decoded */
 
 enum route_kind {
     ROUTE_ROOM,  /* party and room are set */
@@ -34,6 +33,3 @@ static inline struct span route_room(const struct route *route)
 {
     return (struct span){(const char *)route->room.data, route->room.len};
 }
-
-/* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
-const char *room_id_problem(struct span id);

@@ -29,6 +29,55 @@ bool http_request_has_token(const struct http_request *request, const char *name
     return false;
 }
 
+size_t http_request_parts_size(const struct http_request_parts *parts)
+{
+    size_t size = sizeof(struct http_request) + parts->n_headers * sizeof *parts->headers +
+                  parts->method.len + parts->target.len;
+
+    for (size_t i = 0; i < parts->n_headers; i++)
+        size += parts->headers[i].name.len + parts->headers[i].value.len;
+    return size;
+}
+
+/* A copy at *at, which moves behind it. */
+static struct span put_span(char **at, struct span span)
+{
+    struct span copy = {*at, span.len};
+    if (span.len > 0)
+        memcpy(*at, span.ptr, span.len);
+    *at += span.len;
+    return copy;
+}
+
+struct http_request *http_request_make(const struct http_request_parts *parts)
+{
+    size_t size = http_request_parts_size(parts);
+    struct http_request *request = malloc(size);
+
+    if (!request)
+        return NULL;
+    struct http_header *headers = (struct http_header *)(request + 1);
+    char *at = (char *)(headers + parts->n_headers);
+    struct span target, path;
+    *request = (struct http_request){.minor = 1, .keep_alive = true, .size = size, .headers = headers};
+    request->method = put_span(&at, parts->method);
+    request->target = target = path = put_span(&at, parts->target);
+    const char *mark = memchr(target.ptr, '?', target.len);
+    if (mark) {
+        path.len = (size_t)(mark - target.ptr);
+        request->query = (struct span){mark + 1, target.len - path.len - 1};
+    }
+    request->path = path;
+    request->subpath = (struct span){path.ptr + parts->subpath, path.len - parts->subpath};
+    request->n_headers = parts->n_headers;
+    for (size_t i = 0; i < parts->n_headers; i++) {
+        headers[i].name = put_span(&at, parts->headers[i].name);
+        headers[i].value = put_span(&at, parts->headers[i].value);
+    }
+    request->body = parts->body;
+    return request;
+}
+
 /* A copy of the text at *to, which moves behind it. */
 static struct span copy_span(char **to, struct span text)
 {

@@ -34,6 +34,22 @@ struct http_request {
     struct http_header *headers; /* in the order sent; inside this allocation */
 };
 
+/* What a request is made of that no client has sent. */
+struct http_request_parts {
+    struct span method, target; /* as in a request; target in origin-form */
+    size_t subpath;             /* where in the target it begins */
+    const struct http_header *headers;
+    size_t n_headers;
+    struct bytes *body; /* a reference, the request's then; NULL: none */
+};
+
+/* Bytes that it will have (size). */
+size_t http_request_parts_size(const struct http_request_parts *parts);
+
+/* A request of HTTP/1.1 with copies of these. NULL: no memory, and the body is the caller's still. */
+struct http_request *http_request_make(const struct http_request_parts *parts)
+    __attribute__((warn_unused_result));
+
 /* The value of the first field with this name (any case); ptr NULL when there is none. */
 struct span http_request_header(const struct http_request *request, const char *name);
 

@@ -2,6 +2,7 @@
 #include "room/data_private.h"
 #include "room/private.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -127,6 +128,31 @@ int data_clear(struct room *room)
         known_init(&data->known);
     }
     data->cleared = room->written + 1;
+    return 0;
+}
+
+/* Bytes that the three operations of a wipe take at most. */
+#define WIPE_BYTES 64u
+
+int data_wipe(struct room *room)
+{
+    int rc;
+    struct room_data *data = data_of(room, &rc);
+    if (!data)
+        return rc == -ENODEV ? 0 : rc;
+    data_transaction_end(room, false);
+    struct data_batch *batch = open_batch(data);
+    if (!batch || buf_reserve(&batch->base.ops, WIPE_BYTES) != 0)
+        return -ENOMEM;
+    batch->base.ops.len = 0; /* what it held is of no use now; its memory is */
+    batch->base.n_ops = 0;
+    CHECK(store_batch_clear(&batch->base) == 0 && store_batch_alarm(&batch->base, 0, 0) == 0 &&
+          store_batch_self(&batch->base, (struct span){0}) == 0);
+    data_charge(batch, data_cost(0));
+    known_fini(&data->known);
+    known_init(&data->known);
+    data->cleared = room->written + 1;
+    data->alarm = (struct data_alarm){.known = true, .written = true};
     return 0;
 }
 

@@ -42,6 +42,22 @@ void room_post(struct room *room, struct event *event);
 /* Posts the onClose of a peer. */
 void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean);
 
+/* The room of this name on this thread, made when it isn't there, or why there is none, for the one who asks (NULL: no
+ * memory for that). */
+struct room *rooms_enter(struct rooms *rooms, struct span party_name, struct span id,
+                         struct http_response **refusal);
+
+/* A call of another room has arrived; it is answered in any case. */
+struct room_call;
+void room_called(struct room *room, struct room_call *call);
+
+/* As room_connect, for a peer by which the rooms of the chain come; the request is the callee's. */
+void room_connect_from(struct room *room, struct peer *peer, struct http_request *request,
+                       const struct call_chain *chain);
+
+/* An event that waits in the inbox never runs; its peer and its exchange are the caller's to answer before. */
+void room_unpost(struct room *room, struct event *event);
+
 /* May it take in no more of what clients can make at will? Then the answer to a request for it. */
 bool room_full(const struct room *room);
 struct http_response *room_unavailable(struct room *room);

@@ -43,6 +43,8 @@ void room_turn_end(struct room *room)
 {
     struct rooms *rooms = room->rooms;
 
+    if (room->destroying && !room->input_closed)
+        (void)!data_wipe(room); /* what its handler has written since; can't fail the second time */
     if (room->data && !room->input_closed)
         data_turn_end(room);
     if (room->turn_open || room->input_closed) {

@@ -3,7 +3,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "room/data.h"
+#include "room/link.h"
+#include "room/listing.h"
 
 #include <stdlib.h>
 
@@ -109,6 +112,7 @@ static bool rooms_late(struct loop_hook *hook)
         evict(rooms);
         served = true;
     }
+    served |= listing_serve(rooms);
     return served || rooms->evicting || rooms_busy(rooms);
 }
 
@@ -175,6 +179,9 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
         .slice = SLICE_NS,
         .shares = 1,
     };
+    mail_init(rooms);
+    list_init(&rooms->links);
+    list_init(&rooms->listings);
     alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
     list_init(&rooms->all_paces);
@@ -194,6 +201,8 @@ void rooms_fini(struct rooms *rooms)
     alarms_stop(&rooms->alarms);
     loop_hook_remove(&rooms->work);
     loop_hook_remove(&rooms->late);
+    CHECK(list_empty(&rooms->links) && list_empty(&rooms->listings));
+    mail_fini(rooms);
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);
     while (!list_empty(&rooms->all_paces)) {
@@ -216,6 +225,21 @@ struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id
             span_equal(rooms->script->party_name(room->party), party))
             return room;
     }
+    return NULL;
+}
+
+const char *room_id_problem(struct span id)
+{
+    if (id.len == 0)
+        return "The room id is empty";
+    if (id.len > ROOM_ID_MAX)
+        return "The room id is longer than 256 bytes";
+    if (utf8_has_control(id.ptr, id.len))
+        return "The room id has a control character";
+    if (memchr(id.ptr, '/', id.len))
+        return "The room id has a slash";
+    if (!utf8_valid(id.ptr, id.len))
+        return "The room id is not valid UTF-8";
     return NULL;
 }
 
@@ -258,6 +282,7 @@ struct room *rooms_make(struct rooms *rooms, struct party *party, struct span pa
     room->rooms = rooms;
     room->lobby = lobby;
     room->pace = PACE_NEW;
+    room->active = clock_coarse_ns();
     room->party_pace = find_pace(rooms, party_name);
     room->party = rooms->script->party_ref(party);
     list_init(&room->inbox);
@@ -274,6 +299,25 @@ struct room *rooms_make(struct rooms *rooms, struct party *party, struct span pa
 struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
 {
     return rooms_make(rooms, party, party_name, id, false);
+}
+
+struct rooms *rooms_home(struct rooms *rooms, struct span party_name, struct span id)
+{
+    struct rooms_team *team = rooms->team;
+    return team ? team->rooms[rooms_share_of(party_name, id, team->count)] : rooms;
+}
+
+struct room *rooms_enter(struct rooms *rooms, struct span party_name, struct span id,
+                         struct http_response **refusal)
+{
+    struct party *party = rooms->script->party_find(rooms->script_user, party_name);
+    struct room *room = party ? rooms_get(rooms, party, party_name, id) : NULL;
+
+    if (!party)
+        *refusal = http_response_text(404, "There is no such party any more");
+    else if (!room)
+        *refusal = http_response_text(503, rooms->stopping ? "The server is stopping" : "Not enough memory");
+    return room;
 }
 
 void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
@@ -305,6 +349,7 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
     rooms->on_empty_user = user;
     alarms_stop(&rooms->alarms);
     timer_start(rooms->loop, &rooms->evict, grace_ms);
+    links_shut(rooms); /* who reads from one would never be done */
     stop_all(rooms);
 }
 

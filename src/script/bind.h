@@ -34,7 +34,8 @@ struct bind_members {
     const struct bind_field *fields;
 };
 extern const struct bind_members connection_members, request_members, response_members, timer_members,
-    storage_members, transaction_members, fetched_members;
+    storage_members, transaction_members, fetched_members, party_members, stub_members, socket_members,
+    reply_members;
 
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
@@ -46,7 +47,7 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
-/* The room of the handler that runs; raises in the file scope. */
+/* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 
 /* ---- storage ---- */
@@ -88,6 +89,19 @@ bool request_push_query(lua_State *L, const struct http_request *request, struct
 void headers_begin(lua_State *L, size_t n);
 void headers_add(lua_State *L, struct span name, struct span value);
 void headers_end(lua_State *L);
+
+/* ---- other rooms ---- */
+extern const char party_type[], stub_type[], socket_type[], reply_type[];
+/* Pushes party.parties. */
+void parties_push(lua_State *L);
+/* Pushes the stub of a room: its party's name and its id are strings at these indices. */
+void stub_push(lua_State *L, int party, int id);
+/* stub:connect */
+int stub_connect(lua_State *L);
+/* Pushes what another room has answered; the response stays the caller's. */
+void reply_push(lua_State *L, const struct http_response *response);
+/* The handler of an EVENT_CALL. */
+int method_enter(lua_State *L);
 
 /* ---- Response ---- */
 extern const char response_type[];

@@ -136,6 +136,18 @@ static void request_failed(struct task *task, struct failure *failure, enum call
     room_respond(task->vm->room, task->event, response);
 }
 
+/* A room's method, called by another room: that is told what was raised. */
+static void method_failed(struct task *task, const struct failure *failure, enum call_result result)
+{
+    static const char none[] = "the method has failed";
+    bool said = failure->message.len > 0;
+
+    unanswered_error(task, failure, result);
+    room_respond(task->vm->room, task->event,
+                 said ? text_response(500, failure->message.data, failure->message.len)
+                      : text_response(500, none, sizeof none - 1));
+}
+
 /* Before a room: who is not let in learns no more than that. */
 static struct http_response *unauthorized(struct task *task, const struct failure *failure,
                                           enum call_result result)
@@ -193,6 +205,7 @@ void report_event(struct task *task, enum call_result result)
     call_failure(task, result, &failure);
     switch ((enum event_kind)event->kind) {
     case EVENT_REQUEST: request_failed(task, &failure, result); break;
+    case EVENT_CALL: method_failed(task, &failure, result); break;
     case EVENT_HOOK: hook_failed(task, &failure, result); break;
     case EVENT_START: event->failure = internal_error(task, &failure, result); break;
     case EVENT_CONNECT:

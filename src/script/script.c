@@ -336,6 +336,7 @@ static const struct entry {
     [EVENT_ERROR] = {"onError", enter_error, NULL, false},
     [EVENT_CLOSE] = {"onClose", enter_close, NULL, false},
     [EVENT_REQUEST] = {"onRequest", enter_request, NULL, true},
+    [EVENT_CALL] = {"method", method_enter, NULL, true},
     [EVENT_RELOAD] = {"onReload", enter_reload, NULL, false},
     [EVENT_ALARM] = {"onAlarm", enter_alarm, NULL, true},
     [EVENT_HOOK] = {"hook", hook_enter, NULL, true},

@@ -27,7 +27,7 @@ enum vm_slot {
 #define VM_TEXTS (VM_SLOTS - VM_LATE)
 
 #define VM_LIBRARIES 14
-#define VM_TYPES 7
+#define VM_TYPES 11
 
 struct vm {
     struct script *script;

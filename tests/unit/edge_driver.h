@@ -145,6 +145,7 @@ static inline void say_event(struct world *world, const struct event *event)
         break;
     case EVENT_RELOAD:
     case EVENT_ALARM:
+    case EVENT_CALL:
     case EVENT_CHANGE:
     case EVENT_STOP:
     case EVENT_TIMER:

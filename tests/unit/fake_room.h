@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "fake_peer.h"
+#include "room/call.h"
 #include "room/hook.h"
 
 /* How long anything may take that is waited for. */
@@ -47,7 +48,11 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
         break;
     case EVENT_REQUEST:
         fake_say(fake, "%s:request %s", room->id,
-                 container_of(event->exchange, struct fake_exchange, exchange)->name);
+                 event->chain ? "of a room"
+                              : container_of(event->exchange, struct fake_exchange, exchange)->name);
+        break;
+    case EVENT_CALL:
+        fake_say(fake, "%s:call %s", room->id, (const char *)((struct room_call *)event->handle)->args->data);
         break;
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
@@ -62,10 +67,17 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
     }
 }
 
+/* The fake peer that it is about; NULL: none is, or one of another kind. */
+static inline struct fake_peer *fake_peer_in(const struct event *event)
+{
+    bool fake = event->peer && strcmp(event->peer->kind->name, fake_kind.name) == 0;
+    return fake ? fake_peer_of(event->peer) : NULL;
+}
+
 /* Is it the right moment for this event? */
 static inline void fake_check_event(struct fake_vm *vm, const struct event *event)
 {
-    struct fake_peer *peer = event->peer ? fake_peer_of(event->peer) : NULL;
+    struct fake_peer *peer = fake_peer_in(event);
 
     assert_ptr_equal(vm->room->rooms->running, vm->room);
     assert_ptr_equal(vm->room->instance, vm);
@@ -112,10 +124,11 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
         return;
     if (event->kind == EVENT_START)
         vm->started = act == ACT_DONE;
-    if (event->kind == EVENT_CONNECT)
-        fake_peer_of(event->peer)->connect_done = true;
-    if (event->kind == EVENT_CLOSE)
-        fake_peer_of(event->peer)->close_done = true;
+    struct fake_peer *peer = fake_peer_in(event);
+    if (peer && event->kind == EVENT_CONNECT)
+        peer->connect_done = true;
+    if (peer && event->kind == EVENT_CLOSE)
+        peer->close_done = true;
     if (event->kind == EVENT_HOOK && act == ACT_DONE) {
         struct hook_call *call = event->handle;
         call->verdict = HOOK_PASS;
@@ -123,7 +136,7 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
         event->request = NULL;
         room_respond(vm->room, event, NULL);
     }
-    if (event->kind == EVENT_REQUEST && act == ACT_DONE)
+    if ((event->kind == EVENT_REQUEST || event->kind == EVENT_CALL) && act == ACT_DONE)
         room_respond(vm->room, event, http_response_text(200, vm->room->id));
     room_event_done(vm->room, event, act == ACT_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
 }

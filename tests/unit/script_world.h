@@ -502,7 +502,9 @@ static inline void world_begin_rooms(struct world *world)
                                  .handlers = world->project->config.limits.handlers,
                                  .idle_ms = world->project->config.limits.idle_room,
                                  .output = world->project->config.limits.room_memory,
-                                 .inbox = world->project->config.limits.room_memory};
+                                 .inbox = world->project->config.limits.room_memory,
+                                 .queue = world->project->config.limits.queue,
+                                 .call_ms = world->project->config.limits.call_timeout};
     world->empty = false;
     rooms_init(&world->rooms, &world->loop, &world->ops, &world->script, &limits, &world->counters);
     world->rooms.store = world->store;
@@ -524,7 +526,8 @@ static inline void world_open_store(struct world *world)
 static inline void world_end_rooms(struct world *world)
 {
     rooms_drop(&world->rooms);
-    loop_step(&world->loop);
+    for (int i = 0; i < 4; i++) /* what the rooms have sent each other comes to its end */
+        loop_step(&world->loop);
     world_wait(world, world->loop.n_jobs == 0); /* the store is done with them */
     while (!list_empty(&world->peers))
         world_gone(container_of(world->peers.next, struct world_peer, link));

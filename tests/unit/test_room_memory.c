@@ -128,6 +128,7 @@ static enum act act(struct fake *fake, struct room *room, struct event *event)
     case EVENT_TIMER:
     case EVENT_WAKE:
     case EVENT_RELOAD:
+    case EVENT_CALL:
     case EVENT_CHANGE:
     case EVENT_ALARM:
     case EVENT_HOOK:
