@@ -2,7 +2,7 @@
 
 ---The room that the script runs in. Every function works as `party.f()` and as `party:f()`.
 ---@class party
----@field id string the room's id; nil in the file scope
+---@field id string the room's id; nil in the file scope and in hooks
 ---@field name string the party's name
 ---@field env table<string, string> variables: configuration < .env < FESTA_VAR_* < --var
 ---@field storage Storage what is durable

@@ -37,7 +37,7 @@ static void apply_flags(struct config *config, const struct cli *cli)
         config->port = cli->port;
     if (cli->threads >= 0)
         config->threads = cli->threads;
-    config->dev = cli->command == COMMAND_DEV;
+    config->dev = cli->command == COMMAND_DEV || cli->command == COMMAND_TEST;
     config_finish(config);
 }
 
@@ -76,7 +76,8 @@ static int open_public(struct project *project, const struct cli *cli, struct bu
         char *path = config_path(cli);
         const char *name = path && strncmp(path, "./", 2) == 0 ? path + 2 : path;
         if (path)
-            code_complain(error, path, name, code_line_of(path, "public"), "%.*s", (int)why.len, (char *)why.data);
+            code_complain(error, path, name, code_line_of(path, "public"), "%.*s", (int)why.len,
+                          (char *)why.data);
         free(path);
     } else if (rc != 0) {
         (void)!buf_append(error, why.data, why.len);

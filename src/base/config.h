@@ -27,7 +27,7 @@
     X("stopTimeout", stop_timeout, 10 * 1000, 1, 86400000,                                                   \
       "ms for handlers to finish when the server stops")                                                     \
     X("connections", connections, LIMIT_NONE, 1, 1ull << 32, "connections of the process")                   \
-    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32, "WebSockets of one room")       \
+    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32, "WebSockets and event streams of one room")       \
     X("messagesPerSecond", messages_per_second, LIMIT_NONE, 1, 1ull << 32,                                   \
       "messages of one WebSocket in a second")                                                               \
     X("bytesPerSecond", bytes_per_second, LIMIT_NONE, 1, 1ull << 40, "bytes of them in a second")            \

@@ -13,6 +13,8 @@ struct before {
     const struct http_request *asked; /* not to be looked at: is it the one that comes back? */
     struct upgrade_refusal *refusal;  /* owned; NULL: a refusal is a plain answer */
     struct buf path;                  /* of an upgrade, for the log */
+    bool asking, answered;            /* it is answered within the question */
+    struct http_response *response;   /* that answer; owned */
 };
 
 static void before_free(struct before *self)
@@ -87,10 +89,8 @@ static bool is_gone(const struct before *self)
     return self->call.kind == HOOK_CONNECT && (!conn || conn->state != CONN_OPEN);
 }
 
-static void on_answer(struct exchange *exchange, struct http_response *response)
+static void go_on(struct before *self, struct http_response *response)
 {
-    struct before *self =
-        container_of(container_of(exchange, struct hook_call, exchange), struct before, call);
     struct hook_call *call = &self->call;
     struct http_request *request = call->request;
     bool passed = !response && (call->verdict == HOOK_PASS || call->verdict == HOOK_REDIRECT);
@@ -104,6 +104,19 @@ static void on_answer(struct exchange *exchange, struct http_response *response)
         refuse(self, response);
     }
     before_free(self);
+}
+
+static void on_answer(struct exchange *exchange, struct http_response *response)
+{
+    struct before *self =
+        container_of(container_of(exchange, struct hook_call, exchange), struct before, call);
+
+    if (self->asking) {
+        self->answered = true;
+        self->response = response;
+    } else {
+        go_on(self, response);
+    }
 }
 
 void before_ask(struct http_conn *http, struct http_request *request, struct party *party,
@@ -129,5 +142,9 @@ void before_ask(struct http_conn *http, struct http_request *request, struct par
     if (request->upgrade)
         (void)!buf_append(&self->path, request->path.ptr, request->path.len);
     request->subpath = self->route.subpath;
+    self->asking = true;
     room_hook(http->edge->rooms, party, &self->call, request);
+    self->asking = false;
+    if (self->answered) /* the lobby's turn is over: the room's event may run at once */
+        go_on(self, self->response);
 }

@@ -21,8 +21,11 @@
 #define AWAY_RUN 4u
 
 /* Bytes of further requests that may come while an answer of unknown length is being sent. With more, nothing is
- * read, and the client's end is seen only when something is written to it. */
+ * read, and the client's end is seen when something is written to it, or after idleTimeout. */
 #define AHEAD_MAX 65536u
+
+/* ms after a client's FIN until it is looked for the first time whether it has gone; then twice that, and so on. */
+#define LOOK_MS 50u
 
 /* ---- life ---- */
 
@@ -172,6 +175,14 @@ static void on_sent(struct body_sender *sender, bool whole)
     conn_resume(http->conn);
 }
 
+/* The client sends no more, while an answer of unknown length is being sent. */
+static void doubt_client(struct http_conn *http)
+{
+    body_sender_probe(&http->sender);
+    http->look = LOOK_MS;
+    enter_phase(http, HTTP_PHASE_BUSY, http->look);
+}
+
 /* Behind an answer of unknown length: nothing may be sent for long, but that the client goes is to be seen. */
 static void watch_client(struct http_conn *http)
 {
@@ -180,7 +191,7 @@ static void watch_client(struct http_conn *http)
     conn_watch(http->conn, (unsigned)(http->edge->config->limits.ping_interval / 1000));
     conn_resume(http->conn);
     if (http->conn->ended)
-        body_sender_probe(&http->sender);
+        doubt_client(http);
 }
 
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close)
@@ -404,6 +415,30 @@ static void refuse_input(struct http_conn *http, const uint8_t *head, size_t len
     refuse(http, http->parser.status, http->parser.text);
 }
 
+/* An answer is being sent: the client may be slow, but not take nothing. */
+static void look_at_client(struct http_conn *http)
+{
+    uint64_t idle = http->edge->config->limits.idle_timeout;
+
+    if (http->endless && conn_dead(http->conn)) { /* where nothing is read any more nobody is told */
+        conn_reset(http->conn);
+        return;
+    }
+    if (http->endless && http->conn->ended) {
+        http->look *= 2;
+        if (http->look < idle) {
+            enter_phase(http, HTTP_PHASE_BUSY, http->look);
+            return;
+        }
+    }
+    if (body_sender_moves(&http->sender) || body_sender_starves(&http->sender)) {
+        enter_phase(http, HTTP_PHASE_BUSY, idle);
+        return;
+    }
+    http->edge->counters->timeouts++;
+    conn_reset(http->conn);
+}
+
 static void on_deadline(struct conn *conn)
 {
     struct http_conn *http = conn->user;
@@ -428,14 +463,7 @@ static void on_deadline(struct conn *conn)
         break;
     case HTTP_PHASE_NEW:
     case HTTP_PHASE_IDLE: conn_close(conn); break;
-    case HTTP_PHASE_BUSY: /* the client may be slow, but not take nothing */
-        if (body_sender_moves(&http->sender) || body_sender_starves(&http->sender)) {
-            enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
-        } else {
-            http->edge->counters->timeouts++;
-            conn_reset(conn);
-        }
-        break;
+    case HTTP_PHASE_BUSY: look_at_client(http); break;
     }
 }
 
@@ -542,7 +570,7 @@ static void http_on_end(struct conn *conn)
 
     /* It may only have no more to ask (RFC 9112 §9.6): an answer that is being sent goes on. */
     if (http->phase == HTTP_PHASE_BUSY)
-        body_sender_probe(&http->sender);
+        doubt_client(http);
     else
         conn_close(conn);
 }

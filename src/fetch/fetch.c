@@ -60,6 +60,7 @@ void fetch_touch(struct fetch *fetch)
 void fetch_head(struct fetch *fetch)
 {
     fetch->state = FETCH_HEAD;
+    fetch->has_head = true;
     free(fetch->url);
     fetch->url = strdup(fetch->transfer->url); /* NULL: no memory, and then it is not known */
     fetch_touch(fetch);

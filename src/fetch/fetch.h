@@ -41,9 +41,10 @@ const char *fetch_error_code(enum fetch_error error);
 
 #define FETCH_HEAD_MAX ((size_t)64 * 1024) /* bytes of the heads of all responses, those of redirects too */
 #define FETCH_REDIRECTS_MAX 10
-#define FETCH_WINDOW ((size_t)64 * 1024) /* bytes of a body that may wait for the owner, unless it allows more */
-#define FETCH_CONNECTIONS 256            /* of a fetcher; more fetches than that wait for their turn */
-#define FETCH_COST ((size_t)32 * 1024)   /* bytes that one takes in C while it runs, about, besides its body */
+#define FETCH_WINDOW                                                                                         \
+    ((size_t)64 * 1024)       /* bytes of a body that may wait for the owner, unless it allows more */
+#define FETCH_CONNECTIONS 256 /* of a fetcher; more fetches than that wait for their turn */
+#define FETCH_COST ((size_t)32 * 1024) /* bytes that one takes in C while it runs, about, besides its body */
 
 /* How many fetches somebody has under way, those too that were closed while a name was being looked up, which
  * curl can't call back: so nobody gathers threads that wait for a slow name server. */
@@ -85,8 +86,9 @@ struct fetch {
     /* To be read: */
     enum { FETCH_IDLE, FETCH_RUNNING, FETCH_HEAD, FETCH_COMPLETE, FETCH_FAILED } state; /* IDLE: zeroed */
     enum fetch_error error;                                                             /* of FETCH_FAILED */
-    char message[256];  /* of FETCH_FAILED, for people */
-    int status;         /* from FETCH_HEAD on, as are these: */
+    char message[256]; /* of FETCH_FAILED, for people */
+    bool has_head;     /* FETCH_HEAD was reached: these are known, though it may have failed since */
+    int status;
     char reason[64];    /* the phrase beside the status, cut; "" where there is none */
     char *url;          /* owned; where the response came from */
     struct buf headers; /* lines, each ended by CR LF */

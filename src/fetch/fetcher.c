@@ -4,9 +4,11 @@
 
 #include "base/check.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define IDLE_CONNECTIONS 32 /* that are kept for the next fetch */
 
@@ -16,9 +18,36 @@ struct watched {
     struct fetcher *fetcher;
 };
 
+static bool ca_folder;
+
+/* "5ad8a5d6.0": a certificate by the hash of its name (openssl-rehash). */
+static bool is_hashed(const struct dirent *entry)
+{
+    static const char digits[] = "0123456789abcdef";
+    return strspn(entry->d_name, digits) == 8 && strcmp(entry->d_name + 8, ".0") == 0;
+}
+
+static bool has_ca_folder(void)
+{
+    char *path = NULL;
+    bool found = false;
+    CURL *easy = curl_easy_init();
+
+    CHECK(easy != NULL);
+    curl_easy_getinfo(easy, CURLINFO_CAPATH, &path);
+    DIR *folder = path ? opendir(path) : NULL;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder)) != NULL;)
+        found = is_hashed(entry);
+    if (folder)
+        closedir(folder);
+    curl_easy_cleanup(easy);
+    return found;
+}
+
 static void init_curl(void)
 {
     CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    ca_folder = has_ca_folder();
     signal(SIGPIPE, SIG_IGN); /* a connection that its peer has reset is an error */
 }
 
@@ -148,6 +177,7 @@ struct fetcher *fetcher_new(struct loop *loop)
 
     CHECK(pthread_once(&once, init_curl) == 0);
     fetcher->loop = loop;
+    fetcher->ca_folder = ca_folder;
     fetcher->timer.fn = on_timer;
     fetcher->soon.fn = tell;
     list_init(&fetcher->touched);

@@ -9,10 +9,11 @@
 struct fetcher {
     struct loop *loop;
     CURLM *multi;
-    struct timer timer;     /* when curl wants to be called */
-    struct soon soon;       /* tells the owners of those that are touched */
-    struct list touched;    /* of struct fetch */
-    struct list transfers;  /* of struct transfer */
+    struct timer timer;    /* when curl wants to be called */
+    struct soon soon;      /* tells the owners of those that are touched */
+    struct list touched;   /* of struct fetch */
+    struct list transfers; /* of struct transfer */
+    bool ca_folder;        /* the system's authorities lie in a folder where each is found by its hash */
 };
 
 /* A request on its way: what is curl's. It outlives its fetch while a name is being looked up, since ending it
@@ -46,7 +47,8 @@ void fetch_head(struct fetch *fetch);
 void fetch_over(struct fetch *fetch, enum fetch_error error, const char *message);
 
 /* Begins what the options say; 0, or a negative code, with nothing begun. */
-int transfer_start(struct fetch *fetch, const struct fetch_options *options) __attribute__((warn_unused_result));
+int transfer_start(struct fetch *fetch, const struct fetch_options *options)
+    __attribute__((warn_unused_result));
 
 /* curl has come to its end. */
 void transfer_done(struct transfer *transfer, CURLcode result);

@@ -41,7 +41,7 @@ static void parse_ranges(void)
 {
     for (size_t i = 0; i < RANGES; i++)
         CHECK(address_range_parse(span_of(ranges_text[i]), &ranges[i]));
-    CHECK(address_range_parse(SPAN("64:ff9b::/96"), &nat64));   /* RFC 6052 */
+    CHECK(address_range_parse(SPAN("64:ff9b::/96"), &nat64));    /* RFC 6052 */
     CHECK(address_range_parse(SPAN("2002::/16"), &six_to_four)); /* RFC 3056 */
 }
 

@@ -5,7 +5,9 @@
 
 #include "base/version.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +185,29 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
 }
 
+/* A request is about to be sent, maybe on a connection that was made when private addresses were allowed. */
+static int on_request(void *user, char *address, char *local, int port, int local_port)
+{
+    struct transfer *transfer = user;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } peer = {.any.sa_family = AF_UNSPEC};
+
+    (void)local;
+    (void)port;
+    (void)local_port;
+    if (!transfer->public_only)
+        return CURL_PREREQFUNC_OK;
+    if (inet_pton(AF_INET, address, &peer.in.sin_addr) == 1)
+        peer.in.sin_family = AF_INET;
+    else if (inet_pton(AF_INET6, address, &peer.in6.sin6_addr) == 1)
+        peer.in6.sin6_family = AF_INET6;
+    transfer->blocked = private_address(&peer.any);
+    return transfer->blocked ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 /* ---- what curl is to do ---- */
 
 /* The next line of the headers, without its end. */
@@ -274,7 +299,8 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a look-up that is under way is left alone, not waited for */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* a look-up that is under way is left alone, not waited for */
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
@@ -284,16 +310,19 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
     curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
     if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK || /* none, whatever the environment says */
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "") != CURLE_OK || /* all that curl can decode */
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "festa/" FESTA_VERSION) != CURLE_OK)
         return -ENOMEM;
-    if (!options->ca_file) /* the system's bundle alone: read once, and kept for the connections that follow */
-        return curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK ? 0 : -ENOMEM;
-    /* In the bundle's place, while the system's authorities are found in the folder. */
-    return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK ? 0 : -ENOMEM;
+    /* The folder, if there is one, and one's own file in the bundle's place: reading the bundle stops the loop for some
+     * 40 ms. Where it must be read, it is kept for the connections that follow, if it stands alone. */
+    if (transfer->fetcher->ca_folder || options->ca_file)
+        return curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK ? 0 : -ENOMEM;
+    return curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK ? 0 : -ENOMEM;
 }
 
 int transfer_start(struct fetch *fetch, const struct fetch_options *options)
@@ -346,7 +375,8 @@ static bool is_dropped(struct span name, bool elsewhere, bool bodyless)
         if (span_equal_nocase(name, span_of(secret[i])))
             return true;
     }
-    return bodyless && name.len > sizeof content - 1 && strncasecmp(name.ptr, content, sizeof content - 1) == 0;
+    return bodyless && name.len > sizeof content - 1 &&
+           strncasecmp(name.ptr, content, sizeof content - 1) == 0;
 }
 
 static int drop_headers(struct transfer *transfer, bool elsewhere, bool bodyless)
@@ -423,6 +453,7 @@ static enum fetch_error error_of(const struct transfer *transfer, CURLcode resul
     case CURLE_OK: return FETCH_NO_ERROR;
     case CURLE_OPERATION_TIMEDOUT: return FETCH_TIMEOUT;
     case CURLE_COULDNT_RESOLVE_HOST: return FETCH_DNS;
+    case CURLE_ABORTED_BY_CALLBACK: return transfer->blocked ? FETCH_BLOCKED : FETCH_NETWORK;
     case CURLE_COULDNT_CONNECT: return transfer->blocked ? FETCH_BLOCKED : FETCH_CONNECT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_ENGINE_NOTFOUND:

@@ -3,7 +3,6 @@
 #include "room/private.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -210,7 +209,7 @@ bool room_alarm_begin(struct room *room)
 {
     struct data_alarm *alarm = &room->data->alarm;
 
-    if (alarm->time == 0 || alarm->time > clock_wall_ms())
+    if (alarm->time == 0 || alarm->time > loop_wall_ms(room->rooms->loop))
         return false;
     alarm->time = 0;
     alarm->rings = true;
@@ -236,7 +235,7 @@ void room_alarm_end(struct room *room, enum outcome outcome)
     if (outcome == OUTCOME_DONE) {
         rc = set_alarm(room, 0, 0);
     } else if (alarm->attempt < ALARM_RETRIES) {
-        rc = set_alarm(room, clock_wall_ms() + ((int64_t)ALARM_RETRY_MS << alarm->attempt),
+        rc = set_alarm(room, loop_wall_ms(room->rooms->loop) + ((int64_t)ALARM_RETRY_MS << alarm->attempt),
                        alarm->attempt + 1);
     } else {
         log_event(LOG_ERROR, "onAlarm has failed too often: the alarm is dropped",

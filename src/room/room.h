@@ -221,6 +221,10 @@ struct rooms *rooms_home(struct rooms *rooms, struct span party_name, struct spa
 /* Only one that is there. */
 struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id);
 
+/* An idle room leaves memory now, as it would when idle_ms have passed; with peers, as its party allows it, its VM
+ * goes. 0, or -EBUSY: it has a reason to stay. */
+int rooms_evict(struct room *room) __attribute__((warn_unused_result));
+
 /* The parties have other versions: each room whose party find still knows by its name takes it, and one
  * that has a VM gets an EVENT_RELOAD before all that waits in its inbox. Rooms of the other parties stay as
  * they are. The limits count from here on. */

@@ -8,6 +8,7 @@
 #include "room/link.h"
 #include "room/listing.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* Time for queued events of rooms of one pace in one turn of the loop, before sockets are looked at again. */
@@ -72,6 +73,23 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
     return true;
 }
 
+static void evict_room(struct room *room)
+{
+    if (room->n_peers > 0)
+        room_hibernate(room);
+    else
+        room_stop(room);
+}
+
+int rooms_evict(struct room *room)
+{
+    if (!list_linked(&room->in_idle) || room->rooms->running)
+        return -EBUSY;
+    room->rooms->began = clock_monotonic_ns();
+    evict_room(room);
+    return 0;
+}
+
 /* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
 static void evict(struct rooms *rooms)
 {
@@ -90,10 +108,7 @@ static void evict(struct rooms *rooms)
             rooms->evicting = true;
             return;
         }
-        if (room->n_peers > 0)
-            room_hibernate(room);
-        else
-            room_stop(room);
+        evict_room(room);
         room_stepped(room, clock_monotonic_ns());
     }
 }

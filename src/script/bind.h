@@ -114,6 +114,9 @@ bool header_lines_push(lua_State *L, int index);
 /* What a request handler returned, at index: a Response, a string, a table. Raises for anything else,
  * naming the type. The result is the caller's; NULL: no memory. */
 struct http_response *response_take(lua_State *L, int index);
+/* Why a stream of events can't be an answer elsewhere. */
+#define RESPONSE_EVENTS_ONLY                                                                                 \
+    "Response.events makes its client a connection of the room: onRequest has to return it"
 /* Is it a stream of events, which events_answer is for? Pushes its options then. */
 bool response_events(lua_State *L, int index);
 

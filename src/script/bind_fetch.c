@@ -44,6 +44,8 @@ static void fetching_release(struct vm *vm, struct held *held)
         fetching->sending->fetching = NULL; /* the gate's */
     else
         sending_free(fetching->sending);
+    if (vm->script->fetch_stub)
+        vm->script->fetch_stub->close(vm->script->fetch_stub, &fetching->fetch);
     fetch_close(&fetching->fetch);
     vm_discharge(vm, fetching->charged);
 }
@@ -78,9 +80,10 @@ int fetching_failed(lua_State *L, const struct fetching *fetching)
     enum fetch_error error = fetching->dropped ? FETCH_ABORTED : fetching->fetch.error;
 
     lua_pushnil(L);
-    lua_pushstring(L, fetching->dropped
-                          ? "it was not sent: what was written before it could not be stored, or the room has gone"
-                          : fetching->fetch.message);
+    lua_pushstring(
+        L, fetching->dropped
+               ? "it was not sent: what was written before it could not be stored, or the room has gone"
+               : fetching->fetch.message);
     lua_pushstring(L, fetch_error_code(error));
     return 3;
 }
@@ -93,10 +96,12 @@ static void grow(struct fetching *fetching)
     struct fetch *fetch = &fetching->fetch;
     size_t more = fetch->allowed, most = (size_t)vm->script->config->limits.fetch_body;
 
-    if (fetching->stream && fetch->body.len >= most) {
+    if (fetching->stream && fetch->allowed >= most) {
         fetch_fail(fetch, FETCH_TOO_LARGE, "the body is too large");
         return;
     }
+    if (fetching->stream && more > most - fetch->allowed)
+        more = most - fetch->allowed;
     if (vm_memory(vm) + more > vm->limit)
         vm_collect(vm);
     if (vm_memory(vm) + more > vm->limit)
@@ -156,7 +161,11 @@ static void leave(struct departure *departure)
     if (fetching) {
         fetching->sending = NULL;
         fetching->vm->script->counters->fetches++;
-        fetch_start(fetching->vm->script->fetcher, &fetching->fetch, &sending->options);
+        const struct fetch_stub *stub = fetching->vm->script->fetch_stub;
+        if (stub)
+            stub->start(stub, &fetching->fetch, &sending->options);
+        else
+            fetch_start(fetching->vm->script->fetcher, &fetching->fetch, &sending->options);
         fetching_account(fetching);
     }
     sending_free(sending);
@@ -273,7 +282,8 @@ static void take_option(lua_State *L, const char *name, struct call *call)
             luaL_error(L, "stream is true or false");
         call->stream = lua_toboolean(L, -1) != 0;
     } else {
-        luaL_error(L, "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
+        luaL_error(L,
+                   "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
                    name);
     }
 }
@@ -364,7 +374,8 @@ static int push_result(lua_State *L, struct task *task)
 {
     struct fetching *fetching = task->waited;
 
-    if (fetching->dropped || fetching->fetch.state == FETCH_FAILED) {
+    if (fetching->dropped ||
+        (fetching->fetch.state == FETCH_FAILED && !(fetching->stream && fetching->fetch.has_head))) {
         task->vm->script->counters->fetches_failed++;
         return fetching_failed(L, fetching);
     }

@@ -35,7 +35,8 @@ static int push_rest(lua_State *L, int self)
     lua_pop(L, 1);
     if (fetching->fetch.state == FETCH_FAILED)
         return fetching_failed(L, fetching);
-    lua_pushlstring(L, body->data ? (const char *)body->data + fetching->taken : "", body->len - fetching->taken);
+    lua_pushlstring(L, body->data ? (const char *)body->data + fetching->taken : "",
+                    body->len - fetching->taken);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, self, FETCHED_BODY);
     let_go(fetching);
@@ -104,7 +105,8 @@ static void take(struct fetching *fetching, size_t len)
 static struct span rest_of(const struct fetching *fetching)
 {
     const struct buf *body = &fetching->fetch.body;
-    return (struct span){body->data ? (const char *)body->data + fetching->taken : "", body->len - fetching->taken};
+    return (struct span){body->data ? (const char *)body->data + fetching->taken : "",
+                         body->len - fetching->taken};
 }
 
 static bool has_piece(struct fetching *fetching)
@@ -278,6 +280,13 @@ static int fetched_chunks(lua_State *L)
     return iterate(L, next_chunk);
 }
 
+/* response:close(): no more of the body is wanted; the connection ends if it has not come yet */
+static int fetched_close(lua_State *L)
+{
+    fetch_fail(&fetched_check(L, 1)->fetch, FETCH_ABORTED, "the response was closed");
+    return 0;
+}
+
 /* ---- headers ---- */
 
 /* The next field of the lines. */
@@ -376,9 +385,13 @@ static const struct bind_field fields[] = {
     {"url", push_url},       {"headers", push_headers},        {NULL, NULL},
 };
 
-static const luaL_Reg methods[] = {{"text", fetched_text},     {"json", fetched_json},
-                                   {"lines", fetched_lines},   {"chunks", fetched_chunks},
-                                   {"headerAll", fetched_header_all}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"text", fetched_text},
+                                   {"json", fetched_json},
+                                   {"lines", fetched_lines},
+                                   {"chunks", fetched_chunks},
+                                   {"headerAll", fetched_header_all},
+                                   {"close", fetched_close},
+                                   {NULL, NULL}};
 
 const struct bind_members fetched_members = {methods, fields};
 

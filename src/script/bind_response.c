@@ -351,7 +351,7 @@ struct http_response *response_take(lua_State *L, int index)
         return NULL; /* not reached */
     }
     if (box->kind == RESPONSE_EVENTS)
-        luaL_error(L, "Response.events makes its client a connection of the room: onRequest has to return it");
+        luaL_error(L, RESPONSE_EVENTS_ONLY);
     struct http_source *source = NULL;
     int self = lua_gettop(L);
     if (box->kind == RESPONSE_STREAM) {

@@ -53,6 +53,14 @@ static struct http_problem *explain_failure(const struct task *task, const struc
                    text_of(&failure->message), text_of(&failure->traceback));
 }
 
+/* Tells whoever wants to know; true: that is enough. */
+static bool is_told(const struct script *script, const struct room *room, const char *handler,
+                    struct span message, const char *reference)
+{
+    return script->on_failure &&
+           script->on_failure(script->on_failure_user, room, handler, message, reference != NULL);
+}
+
 static void log_failure(struct task *task, const struct failure *failure, enum call_result result,
                         const char *reference, const struct http_problem *problem)
 {
@@ -76,7 +84,8 @@ static void log_failure(struct task *task, const struct failure *failure, enum c
         vm->script->counters->memory_errors++;
     if (result == CALL_TIME)
         vm->script->counters->time_errors++;
-    log_line(LOG_ERROR, "handler failed", fields, n);
+    if (!is_told(vm->script, vm->room, task->handler, text_of(&failure->message), reference))
+        log_line(LOG_ERROR, "handler failed", fields, n);
 }
 
 static struct http_response *text_response(int status, const void *text, size_t len)
@@ -260,7 +269,8 @@ static struct http_problem *report_load(const char *message, struct script *scri
         fields[n++] = log_str("reference", reference);
     if (problem && problem->source)
         fields[n++] = log_str("source", problem->source);
-    log_line(LOG_ERROR, message, fields, n);
+    if (!is_told(script, room, "file scope", first, reference))
+        log_line(LOG_ERROR, message, fields, n);
     return problem;
 }
 

@@ -199,9 +199,9 @@ static void many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(back_pressure),      cmocka_unit_test(pieces_come_as_they_are_sent),
+        cmocka_unit_test(back_pressure),         cmocka_unit_test(pieces_come_as_they_are_sent),
         cmocka_unit_test(the_owner_allows_more), cmocka_unit_test(closing_in_changed),
-        cmocka_unit_test(failing_in_changed), cmocka_unit_test(many_at_once),
+        cmocka_unit_test(failing_in_changed),    cmocka_unit_test(many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* Fetches from a server of the test's own: what is sent, what comes back, redirects, and what goes wrong. */
 #include "fetch_driver.h"
 
+#include "fetch/private.h"
+
 #include <errno.h>
 
 static bool serve_redirect(int fd, const char *path)
@@ -14,7 +16,8 @@ static bool serve_redirect(int fd, const char *path)
         to = path + 13; /* a path, or a URL */
     } else if (strncmp(path, "/times/", 7) == 0 && atoi(path + 7) > 1) {
         snprintf(text, sizeof text,
-                 "HTTP/1.1 302 Found\r\nLocation: ../times/%d\r\nContent-Length: 3\r\n\r\nabc", atoi(path + 7) - 1);
+                 "HTTP/1.1 302 Found\r\nLocation: ../times/%d\r\nContent-Length: 3\r\n\r\nabc",
+                 atoi(path + 7) - 1);
         return say_text(fd, text);
     }
     if (strcmp(to, "/ftp") == 0)
@@ -23,7 +26,8 @@ static bool serve_redirect(int fd, const char *path)
         to = "http://[bad/";
     else if (strcmp(to, "/space") == 0)
         to = "/echo?a b";
-    snprintf(text, sizeof text, "HTTP/1.1 %d Moved\r\nlocation:  %s\r\nContent-Length: 0\r\n\r\n", status, to);
+    snprintf(text, sizeof text, "HTTP/1.1 %d Moved\r\nlocation:  %s\r\nContent-Length: 0\r\n\r\n", status,
+             to);
     return say_text(fd, text);
 }
 
@@ -51,6 +55,13 @@ static bool serve(int fd, const char *path, const char *request)
 {
     char text[4096];
 
+    if (strncmp(path, "/wait/", 6) == 0) { /* /wait/STATUSWHERE */
+        gate_pass(&answers);
+        snprintf(text, sizeof text, "HTTP/1.1 %.3s Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
+                 path + 6, path + 9);
+        return say_text(fd, text);
+    }
+
     if (strcmp(path, "/ok") == 0)
         return say_text(fd, "HTTP/1.1 200 Fine\r\nX-One: 1\r\nx-one: 2\r\nContent-Length: 2\r\n\r\nhi");
     if (strncmp(path, "/echo", 5) == 0) {
@@ -58,8 +69,9 @@ static bool serve(int fd, const char *path, const char *request)
         return say_text(fd, text) && say_text(fd, request);
     }
     if (strcmp(path, "/chunked") == 0)
-        return say_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n"
-                            "Trailer: x\r\n\r\n");
+        return say_text(fd,
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n"
+                        "Trailer: x\r\n\r\n");
     if (strcmp(path, "/interim") == 0)
         return say_text(fd, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Made\r\nContent-Length: "
                             "1\r\n\r\nx");
@@ -77,7 +89,8 @@ static bool serve(int fd, const char *path, const char *request)
         say_text(fd, "this is no HTTP at all\r\n\r\n");
     else if (strcmp(path, "/headers") == 0) {
         say_text(fd, "HTTP/1.1 200 OK\r\n");
-        for (int i = 0; i < 100000 && say_text(fd, "X-Header: 0123456789012345678901234567890123456789\r\n"); i++)
+        for (int i = 0; i < 100000 && say_text(fd, "X-Header: 0123456789012345678901234567890123456789\r\n");
+             i++)
             continue;
     } else if (strcmp(path, "/gate") == 0) {
         say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc");
@@ -131,10 +144,14 @@ static void what_goes_wrong(void **state)
     static const struct {
         const char *path, *wanted;
     } cases[] = {
-        {"/early", "network: "},         {"/garbage", "network: "},
-        {"/nothing", "network: "},       {"/headers", "too_large: the headers are too large"},
-        {"http://127.0.0.1:1/", "connect: "}, {"http://name.gone:%d/", "dns: "},
-        {"https://127.0.0.1:%d/ok", "tls: "}, {"/large/2000000", "too_large: the body is too large"},
+        {"/early", "network: "},
+        {"/garbage", "network: "},
+        {"/nothing", "network: "},
+        {"/headers", "too_large: the headers are too large"},
+        {"http://127.0.0.1:1/", "connect: "},
+        {"http://name.gone:%d/", "dns: "},
+        {"https://127.0.0.1:%d/ok", "tls: "},
+        {"/large/2000000", "too_large: the body is too large"},
         {"/Large/2000000", "too_large: the body is too large"},
         {"/redirect/302/ftp", "redirect: the server redirects to what is no http or https"},
         {"/redirect/302/bad", "redirect: the server redirects to what is no URL"},
@@ -155,10 +172,20 @@ static void urls_are_checked(void **state)
         const char *url;
         int rc;
     } cases[] = {
-        {"http://a/", 0},        {"HTTPS://a:1/b?c#d", 0},         {"http://a b/", -EINVAL}, {"a", -EINVAL},
-        {"", -EINVAL},           {"/path", -EINVAL},               {"http://", -EINVAL},     {"http://a:99999/", -EINVAL},
-        {"http://a/b c", 0},     {"ftp://a/", -EPROTONOSUPPORT},   {"http://[::1]/", 0},     {"http://[::1/", -EINVAL},
-        {"file:///etc/passwd", -EPROTONOSUPPORT}, {"gopher://a/", -EPROTONOSUPPORT},
+        {"http://a/", 0},
+        {"HTTPS://a:1/b?c#d", 0},
+        {"http://a b/", -EINVAL},
+        {"a", -EINVAL},
+        {"", -EINVAL},
+        {"/path", -EINVAL},
+        {"http://", -EINVAL},
+        {"http://a:99999/", -EINVAL},
+        {"http://a/b c", 0},
+        {"ftp://a/", -EPROTONOSUPPORT},
+        {"http://[::1]/", 0},
+        {"http://[::1/", -EINVAL},
+        {"file:///etc/passwd", -EPROTONOSUPPORT},
+        {"gopher://a/", -EPROTONOSUPPORT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (fetch_url_check(cases[i].url) != cases[i].rc)
@@ -275,9 +302,9 @@ static void redirects_change_requests(void **state)
         const char *becomes;
         bool body;
     } cases[] = {
-        {"POST", 301, "GET", false},  {"POST", 302, "GET", false},  {"POST", 303, "GET", false},
-        {"POST", 307, "POST", true},  {"POST", 308, "POST", true},  {"PUT", 301, "PUT", true},
-        {"PUT", 302, "PUT", true},    {"PUT", 303, "GET", false},   {"PUT", 308, "PUT", true},
+        {"POST", 301, "GET", false},   {"POST", 302, "GET", false}, {"POST", 303, "GET", false},
+        {"POST", 307, "POST", true},   {"POST", 308, "POST", true}, {"PUT", 301, "PUT", true},
+        {"PUT", 302, "PUT", true},     {"PUT", 303, "GET", false},  {"PUT", 308, "PUT", true},
         {"DELETE", 303, "GET", false}, {"X", 303, "GET", false},    {"PATCH", 302, "PATCH", true},
     };
     struct world *world = world_begin();
@@ -315,9 +342,10 @@ static void secrets_stay_with_their_origin(void **state)
     struct world *world = world_begin();
     char path[128];
 
-    snprintf(path, sizeof path, "/redirect/307http://other.here:%d/echo", world->port);
+    snprintf(path, sizeof path, "/redirect/307http://other.here:%d/echo", world->server.port);
     struct get *get = get_of(world, path);
-    get->options.headers = SPAN("Authorization: secret\r\nCookie: secret\r\nHost: secret\r\nX-Other: kept\r\n");
+    get->options.headers =
+        SPAN("Authorization: secret\r\nCookie: secret\r\nHost: secret\r\nX-Other: kept\r\n");
     char *text = sent(world, get);
     lacks(text, "secret");
     has(text, "\r\nX-Other: kept\r\n");
@@ -332,8 +360,9 @@ static void private_addresses_are_blocked(void **state)
 {
     (void)state;
     static const char *const urls[] = {
-        "http://127.0.0.1:%d/ok", "http://name.here:%d/ok",         "http://[::1]:%d/ok", "http://2130706433:%d/ok",
-        "http://0x7f.1:%d/ok",    "http://[::ffff:127.0.0.1]:%d/ok", "http://0:%d/ok",
+        "http://127.0.0.1:%d/ok",  "http://name.here:%d/ok", "http://[::1]:%d/ok",
+        "http://2130706433:%d/ok", "http://0x7f.1:%d/ok",    "http://[::ffff:127.0.0.1]:%d/ok",
+        "http://0:%d/ok",
     };
     struct world *world = world_begin();
 
@@ -343,6 +372,33 @@ static void private_addresses_are_blocked(void **state)
         expect(world, get, "blocked: the address is a private one");
     }
     assert_int_equal(n_connections, 0);
+    world_end(world);
+}
+
+/* Redirects too, be it on a connection that is there already. What was allowed before the first answer is not any
+ * more behind it. */
+static void redirects_to_private_addresses_are_blocked(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"127.0.0.1", "other.here"};
+    struct world *world = world_begin();
+
+    for (size_t i = 0; i < 2; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "/wait/302http://%s:%d/ok", hosts[i], world->server.port);
+        struct get *get = get_of(world, path);
+        int before = n_requests;
+        gate_set(&answers, true);
+        get_start(world, get);
+        WAIT(world, n_requests == before + 1);
+        get->fetch.transfer->public_only = true;
+        gate_set(&answers, false);
+        WAIT(world, is_over(get));
+        assert_int_equal(get->fetch.state, FETCH_FAILED);
+        assert_string_equal(fetch_error_code(get->fetch.error), "blocked");
+        assert_int_equal(n_requests, before + 1);
+        get_end(get);
+    }
     world_end(world);
 }
 
@@ -377,21 +433,21 @@ static void names_that_take_too_long(void **state)
     struct fetch_share *share = fetch_share_new();
     struct get *gets[3];
 
-    gate_set(&names, true);
+    gate_set(&lookups, true);
     for (int i = 0; i < 3; i++) {
         gets[i] = get_of(world, "http://slow.here:%d/ok");
         gets[i]->options.share = share;
         gets[i]->options.timeout_ms = i == 0 ? 20 : TEST_SECONDS * 1000;
         get_start(world, gets[i]);
     }
-    WAIT(world, gate_waiting(&names) == 3);
+    WAIT(world, gate_waiting(&lookups) == 3);
     WAIT(world, is_over(gets[0]));
     assert_int_equal(gets[0]->fetch.error, FETCH_TIMEOUT);
     get_end(gets[0]);
     get_end(gets[1]);
     assert_int_equal(share->count, 3);
-    assert_int_equal(gate_waiting(&names), 3);
-    gate_set(&names, false);
+    assert_int_equal(gate_waiting(&lookups), 3);
+    gate_set(&lookups, false);
     WAIT(world, is_over(gets[2]));
     assert_int_equal(gets[2]->fetch.state, FETCH_COMPLETE);
     get_end(gets[2]);
@@ -399,20 +455,20 @@ static void names_that_take_too_long(void **state)
     assert_int_equal(n_requests, 1); /* the others did not connect */
 
     /* The fetcher ends without waiting. */
-    gate_set(&names, true);
+    gate_set(&lookups, true);
     struct get *get = get_of(world, "http://slow2.here:%d/ok");
     get->options.share = share;
     get_start(world, get);
-    WAIT(world, gate_waiting(&names) == 1);
+    WAIT(world, gate_waiting(&lookups) == 1);
     get_end(get);
     assert_int_equal(share->count, 1);
     fetcher_free(world->fetcher);
     assert_int_equal(share->count, 0);
-    assert_int_equal(gate_waiting(&names), 1);
+    assert_int_equal(gate_waiting(&lookups), 1);
     world->fetcher = NULL;
     fetch_share_unref(share);
-    gate_set(&names, false);
-    while (gate_waiting(&names) > 0)
+    gate_set(&lookups, false);
+    while (gate_waiting(&lookups) > 0)
         usleep(1000);
     world_end(world);
 }
@@ -428,6 +484,7 @@ int main(void)
         cmocka_unit_test(redirects_change_requests),
         cmocka_unit_test(secrets_stay_with_their_origin),
         cmocka_unit_test(private_addresses_are_blocked),
+        cmocka_unit_test(redirects_to_private_addresses_are_blocked),
         cmocka_unit_test(what_takes_too_long),
         cmocka_unit_test(names_that_take_too_long),
     };

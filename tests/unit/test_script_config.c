@@ -42,7 +42,7 @@ static void every_key(void **state)
         "return {\n"
         "  port = port, host = '::1', threads = 3, storageFiles = 4, public = 'www', singlePageApp = true,\n"
         "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
-        "  ioUring = false,\n"
+        "  ioUring = false, fetchPrivate = false, fetchCa = 'ca.pem',\n"
         "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = true, tls = nil,\n"
         "  trustedProxies = { '10.0.0.0/8', '2001:db8::1', 'loopback' },\n"
         "  rejectWithClose = true, crons = { sweep = '*/5 * * * *', hourly = '@hourly' },\n"
@@ -60,7 +60,8 @@ static void every_key(void **state)
     assert_true(config.public_set && config.single_page_app);
     assert_true(config.cors);
     assert_true(config.deflate);
-    assert_false(config.io_uring);
+    assert_false(config.io_uring || config.fetch_private);
+    assert_string_equal(config.fetch_ca, "ca.pem");
     assert_true(config.reject_with_close);
     assert_int_equal(config.n_crons, 2); /* by name */
     assert_string_equal(config.crons[0].name, "hourly");
@@ -101,6 +102,7 @@ static void an_empty_table_changes_nothing(void **state)
     assert_int_equal(config.port, defaults.port);
     assert_string_equal(config.host, defaults.host);
     assert_string_equal(config.public_folder, defaults.public_folder);
+    assert_true(config.fetch_private && !config.fetch_ca);
     assert_false(config.allowed_origins_set || config.public_set || config.single_page_app);
     assert_memory_equal(&config.limits, &defaults.limits, sizeof config.limits);
     config_fini(&config);

@@ -122,6 +122,23 @@ static const struct life lives[] = {
      "    headers = { ['Set-Cookie'] = { 'a', 'b' }, X = 1 } })\n"
      "end\n"
      "return P\n"},
+    {"streams",
+     "local P = {}\n"
+     "function P:onStart() self.kept = {} end\n"
+     "function P:onRequest(request)\n" PING
+     "  assert(not pcall(Response.stream, 1) and not pcall(Response.events, { id = '' }))\n"
+     "  if request.method == 'POST' then return Response.events({ tags = { 'a' }, retry = 1 }) end\n"
+     "  return Response.stream(function(stream)\n"
+     "    self.kept[#self.kept + 1] = stream\n"
+     "    stream:write('one')\n"
+     "    sleep(0)\n"
+     "    stream:write('two' .. tostring(stream.isOpen))\n"
+     "  end, { headers = { X = 1 } })\n"
+     "end\n"
+     "function P:onConnect(c, context) c:send(context.request.url .. c.kind) end\n"
+     "function P:onMessage(m) party.broadcast(m) end\n"
+     "function P:onClose(c) self.kept = {} end\n"
+     "return P\n"},
     {"errors",
      "local P = {}\n"
      "function P:onConnect(c) if c.id == 'ben' then error({ close = 4001, reason = 'no' }) end end\n"
