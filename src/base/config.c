@@ -49,6 +49,8 @@ void config_fini(struct config *config)
     string_list_fini(&config->allowed_origins);
     string_list_fini(&config->subprotocols);
     string_list_fini(&config->vars);
+    string_list_fini(&config->tls_certs);
+    string_list_fini(&config->tls_keys);
     *config = (struct config){0};
 }
 

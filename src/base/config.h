@@ -78,6 +78,9 @@ struct config {
     size_t n_trusted_proxies;
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
+    struct string_list tls_certs,
+        tls_keys; /* files of the pairs, as many of each; none: no TLS. The first pair is for
+                                             * clients that name no host, or one that no certificate has */
     struct limits limits;
 };
 

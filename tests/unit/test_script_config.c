@@ -197,7 +197,12 @@ static void mistakes(void **state)
         {"return { deflate = 1 }", "deflate is true or false"},
         {"return { singlePageApp = 'yes' }", "singlePageApp is true or false, not \"yes\""},
         {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},
-        {"return { tls = {} }", "tls is not available yet"},
+        {"return { tls = {} }", "tls has to have both cert and key"},
+        {"return { tls = { cert = 'a' } }", "tls has to have both cert and key"},
+        {"return { tls = { cert = 'a', kye = 'b' } }", "tls.kye is not known; did you mean key?"},
+        {"return { tls = { cert = 'a', key = 1 } }", "tls.key is a text"},
+        {"return { tls = true }", "tls is { cert = "},
+        {"return { tls = { { cert = 'a', key = 'b' }, 7 } }", "tls is { cert = "},
         {"return { crons = { cleanup = '*/5 * * * *' } }", "crons is not available yet"},
         {"return { limits = { storageValue = 10 } }", "limits.storageValue is a whole number from 16"},
         /* the file as a whole */
