@@ -352,8 +352,8 @@ static void a_reader_that_pauses_misses_nothing(void **state)
         WAIT(&world, side->got.len == i);
         conn_resume(side->conn);
     }
-    side->on_read = NULL;
     WAIT(&world, side->got.len == 200);
+    side->on_read = NULL;
     conn_resume(side->conn);
     WAIT(&world, side->got.len == sizeof text);
     assert_memory_equal(side->got.data, text, sizeof text);
