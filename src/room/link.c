@@ -105,6 +105,7 @@ static void say_close(struct link *link)
     if (link->said || !link->left || link->at_gate > 0)
         return;
     struct link_mail *mail = link->closing;
+    CHECK(mail != NULL);
     link->closing = NULL;
     link->said = true;
     link_mail_to_far(mail);
@@ -321,6 +322,7 @@ void link_take(struct link *link)
 {
     struct link_mail *mail = container_of(list_pop(&link->received), struct link_mail, link);
 
+    CHECK(link->room != NULL);
     link->room->unread -= unread_size(mail);
     link->room->held -= unread_size(mail);
     give_back(link, mail);
@@ -364,6 +366,7 @@ static void get_close(struct link *link, struct link_mail *mail)
     }
     if (!link->said) { /* what waits at the gate leads nowhere now */
         struct link_mail *last = link->closing;
+        CHECK(last != NULL);
         last->code = mail->code;
         last->clean = true;
         link->closing = NULL;
