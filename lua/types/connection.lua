@@ -7,7 +7,7 @@
 ---@field tags string[] the id first, then those of getConnectionTags or setTags
 ---@field state any nil at first; the script's to set
 ---@field isOpen boolean
----@field kind "websocket"
+---@field kind "websocket"|"events"|"room"
 ---@field remoteAddress string
 ---@field bufferedAmount integer bytes not yet written
 local Connection = {}
@@ -16,7 +16,7 @@ local Connection = {}
 ---@param message string|number|table
 ---@param options? { binary?: boolean }
 ---@return true? sent
----@return "closed"? error
+---@return string? error "closed", or that a stream of events can't carry it
 function Connection:send(message, options) end
 
 ---Replaces the tags; the id stays the first one.

@@ -12,6 +12,24 @@
 
 ---@alias Party.Answer Response|string|table
 
+---`self` in hooks: made for each call, and everything else is looked for in the party.
+---@class Party.Lobby: Party
+---@field name string the party's name
+---@field id? string the room that is asked for; nil in onFetch and onCron
+
+---Where a hook sends a request: what is left out stays as it is.
+---@class Party.Place
+---@field party? string
+---@field room? string|number
+
+---@alias Party.Decision Response|Party.Place|nil
+
+---What onCron is called for.
+---@class Party.Cron
+---@field name string
+---@field schedule string as configured
+---@field scheduledTime integer when it was due, in milliseconds since 1970
+
 ---What a party's script returns: its handlers, all of them optional, and whatever else is the script's own. Say
 ---which table is one, and handlers and their arguments are known:
 ---
@@ -69,3 +87,24 @@ function Party:onReload() end
 
 ---The room is about to leave memory.
 function Party:onStop() end
+
+---Before a WebSocket reaches its room: nil lets it go on, a Response is its answer. `self` is a lobby. The headers of
+---the request may be changed. Raising answers 401.
+---@param request Request
+---@return Party.Decision
+function Party:onBeforeConnect(request) end
+
+---Before an HTTP request reaches its room: nil lets it go on, a Response is its answer. `self` is a lobby. The headers
+---of the request may be changed. Raising answers 401.
+---@param request Request
+---@return Party.Decision
+function Party:onBeforeRequest(request) end
+
+---A URL that is no room and no static file, in the party main alone; nil: 404. `self` is a lobby.
+---@param request Request
+---@return Response?
+function Party:onFetch(request) end
+
+---A schedule of the configuration is due, in the party main alone. `self` is a lobby.
+---@param cron Party.Cron
+function Party:onCron(cron) end

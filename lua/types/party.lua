@@ -2,10 +2,11 @@
 
 ---The room that the script runs in. Every function works as `party.f()` and as `party:f()`.
 ---@class party
----@field id string the room's id; nil in the file scope
+---@field id string the room's id; nil in the file scope and in hooks
 ---@field name string the party's name
 ---@field env table<string, string> variables: configuration < .env < FESTA_VAR_* < --var
 ---@field storage Storage what is durable
+---@field parties Parties other rooms
 party = {}
 
 ---@class party.BroadcastOptions
@@ -45,6 +46,10 @@ function party.after(ms, fn) end
 ---@param fn fun()
 ---@return Timer
 function party.every(ms, fn) end
+
+---Ends the room: closes every connection, deletes what it has stored and its alarm, and forgets it. The handler goes on,
+---but can't wait any more.
+function party.destroy() end
 
 ---@class Timer
 local Timer = {}

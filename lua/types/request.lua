@@ -1,6 +1,6 @@
 ---@meta
 
----An HTTP request, read-only.
+---An HTTP request, read-only; but for its headers in hooks.
 ---@class Request
 ---@field method string
 ---@field url string absolute

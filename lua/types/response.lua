@@ -28,6 +28,32 @@ function Response.html(text, init) end
 ---@return Response
 function Response.redirect(url, status) end
 
+---The body of an answer, while it is being written.
+---@class Stream
+---@field isOpen boolean false once the client has gone or the function is over
+local Stream = {}
+
+---Waits while much waits for the client; raises when it has gone.
+---@param data string|number
+function Stream:write(data) end
+
+---An answer whose body the function writes, after onRequest has returned. Its end ends the answer; if it raises, the
+---answer is cut.
+---@param write fun(stream: Stream)
+---@param init? ResponseInit
+---@return Response
+function Response.stream(write, init) end
+
+---@class EventsOptions
+---@field id? string the connection's id; else `_pk`, else a random UUID
+---@field tags? string[] up to 9 of 1 to 256 bytes
+---@field retry? integer ms after which a browser that lost the stream comes again
+
+---Server-Sent Events: the client becomes a connection of the room that can only listen. For onRequest to return.
+---@param options? EventsOptions
+---@return Response
+function Response.events(options) end
+
 html = {}
 
 ---Escapes &, <, >, " and '.

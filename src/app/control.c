@@ -204,8 +204,9 @@ static void list_memory(struct loop_message *message)
     int rc = control_put_u32(&operation->answer, operation->control->workers->count);
 
     list_each(link, &operation->worker->rooms.all) {
-        if (rc == 0)
-            rc = add_room(&operation->answer, container_of(link, struct room, in_all));
+        const struct room *room = container_of(link, struct room, in_all);
+        if (rc == 0 && !room->lobby)
+            rc = add_room(&operation->answer, room);
     }
     if (rc != 0)
         control_refuse(&operation->answer, "not enough memory");

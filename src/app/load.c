@@ -38,7 +38,7 @@ static void apply_flags(struct config *config, const struct cli *cli)
         config->port = cli->port;
     if (cli->threads >= 0)
         config->threads = cli->threads;
-    config->dev = cli->command == COMMAND_DEV;
+    config->dev = cli->command == COMMAND_DEV || cli->command == COMMAND_TEST;
     config_finish(config);
 }
 
@@ -101,6 +101,56 @@ static int check_certificates(const struct project *project, const struct cli *c
     return rc;
 }
 
+/* Has the file a certificate, as PEM (RFC 7468)? */
+static bool has_certificate(FILE *file)
+{
+    char line[256];
+    bool found = false;
+
+    while (!found && fgets(line, sizeof line, file))
+        found = strncmp(line, "-----BEGIN CERTIFICATE-----", 27) == 0 ||
+                strncmp(line, "-----BEGIN TRUSTED CERTIFICATE-----", 35) == 0;
+    return found;
+}
+
+/* The file of authorities that fetch trusts: it must be there, and its name becomes absolute. */
+static int find_fetch_ca(struct project *project, const struct cli *cli, struct buf *error)
+{
+    struct config *config = &project->config;
+    struct buf full = {0};
+    int rc = 0;
+
+    if (!config->fetch_ca)
+        return 0;
+    if (buf_printf(&full, "%s%s%s", config->fetch_ca[0] == '/' ? "" : project->root,
+                   config->fetch_ca[0] == '/' ? "" : "/", config->fetch_ca) != 0 ||
+        buf_append(&full, "", 1) != 0) {
+        buf_fini(&full);
+        return -ENOMEM;
+    }
+    FILE *file = fopen((const char *)full.data, "re");
+    if (!file)
+        rc = -errno;
+    else if (!has_certificate(file))
+        rc = -EINVAL;
+    if (file)
+        fclose(file);
+    if (rc != 0) {
+        char *path = config_path(cli);
+        const char *name = path && strncmp(path, "./", 2) == 0 ? path + 2 : path;
+        if (path)
+            code_complain(error, path, name, code_line_of(path, "fetchCa"), "fetchCa = \"%.200s\" %s%s",
+                          config->fetch_ca, rc == -EINVAL ? "has no certificate in it" : "can't be read: ",
+                          rc == -EINVAL ? "" : strerror(-rc));
+        free(path);
+        buf_fini(&full);
+        return rc;
+    }
+    free(config->fetch_ca);
+    config->fetch_ca = (char *)full.data;
+    return 0;
+}
+
 struct project *load_project(const struct cli *cli, struct buf *error)
 {
     struct project *project = NULL;
@@ -111,7 +161,8 @@ struct project *load_project(const struct cli *cli, struct buf *error)
     if (check_folder(cli->directory, error) == 0 && read_config(&config, cli, error) == 0 &&
         environment_collect(&env, &config, cli->directory, cli, error) == 0)
         project = project_open(cli->directory, &config, &env, error);
-    if (project && (open_public(project, cli, error) != 0 || check_certificates(project, cli, error) != 0)) {
+    if (project && (open_public(project, cli, error) != 0 || find_fetch_ca(project, cli, error) != 0 ||
+                    check_certificates(project, cli, error) != 0)) {
         project_unref(project);
         project = NULL;
     }

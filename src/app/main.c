@@ -4,6 +4,7 @@
 #include "app/load.h"
 #include "app/server.h"
 #include "app/storage_command.h"
+#include "app/test_command.h"
 #include "app/types_command.h"
 #include "base/version.h"
 
@@ -67,6 +68,8 @@ int main(int argc, char **argv)
         fputs(cli_help, stdout);
     } else if (cli.command == COMMAND_VERSION) {
         printf("festa %s\n", FESTA_VERSION);
+    } else if (cli.command == COMMAND_TEST) {
+        exit_code = test_command(&cli);
     } else if (cli.command == COMMAND_INIT) {
         exit_code = init_command(&cli);
     } else if (cli.command == COMMAND_TYPES) {

@@ -61,6 +61,7 @@ struct watch {
     struct found_list found;
     uint64_t seen;        /* fingerprint of all files as they are now */
     uint64_t fingerprint; /* as they were when they were looked at last */
+    bool tests;           /* tests/ too */
     bool warned;          /* that a folder can't be watched */
 };
 
@@ -69,9 +70,10 @@ struct watch {
 /* Of the project's root and the configuration's folder: names that mean something to us. */
 static bool matters(const struct watch *watch, const char *name)
 {
-    static const char *const names[] = {"festa.lua", ".env", "parties", "lib"};
+    static const char *const names[] = {"festa.lua", ".env", "parties", "lib", "tests"};
+    size_t n = sizeof names / sizeof *names - (watch->tests ? 0 : 1);
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (strcmp(name, names[i]) == 0)
             return true;
     }
@@ -267,6 +269,10 @@ static void look(struct watch *watch)
     add_scripts(watch, &hash, path, 0);
     snprintf(path, sizeof path, "%s/lib", watch->root);
     add_scripts(watch, &hash, path, 0);
+    if (watch->tests) {
+        snprintf(path, sizeof path, "%s/tests", watch->root);
+        add_scripts(watch, &hash, path, 0);
+    }
     watch->seen = siphash_finish(&hash);
 }
 
@@ -311,12 +317,13 @@ static void on_quiet(struct timer *timer)
     job_start(watch->loop, &watch->job);
 }
 
-struct watch *watch_open(struct loop *loop, const char *root, const char *config_path,
-                         void (*changed)(void *user), void *user)
+static struct watch *open_watch(struct loop *loop, const char *root, const char *config_path, bool tests,
+                                void (*changed)(void *user), void *user)
 {
     struct watch *watch = xcalloc(sizeof *watch);
 
     *watch = (struct watch){.loop = loop,
+                            .tests = tests,
                             .root = root,
                             .config_path = config_path,
                             .changed = changed,
@@ -330,6 +337,18 @@ struct watch *watch_open(struct loop *loop, const char *root, const char *config
         look(watch);
     watch->fingerprint = watch->seen;
     return watch;
+}
+
+struct watch *watch_open(struct loop *loop, const char *root, const char *config_path,
+                         void (*changed)(void *user), void *user)
+{
+    return open_watch(loop, root, config_path, false, changed, user);
+}
+
+struct watch *watch_open_tests(struct loop *loop, const char *root, const char *config_path,
+                               void (*changed)(void *user), void *user)
+{
+    return open_watch(loop, root, config_path, true, changed, user);
 }
 
 void watch_close(struct watch *watch)

@@ -16,5 +16,9 @@ struct watch;
 struct watch *watch_open(struct loop *loop, const char *root, const char *config_path,
                          void (*changed)(void *user), void *user);
 
+/* The same, and the scripts below tests/. */
+struct watch *watch_open_tests(struct loop *loop, const char *root, const char *config_path,
+                               void (*changed)(void *user), void *user);
+
 /* No call follows; its memory goes with the loop's next turns. Accepts NULL. */
 void watch_close(struct watch *watch);

@@ -1,6 +1,7 @@
 #include "app/worker.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "ws/session.h"
 
@@ -32,7 +33,8 @@ static bool watch_end(struct loop_hook *hook)
     struct worker *worker = container_of(hook, struct worker, watch);
     struct workers *all = worker->all;
 
-    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0)
+    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0 ||
+        all->rooms_team.away > 0)
         return false;
     if (atomic_exchange(&all->finished, true))
         return false;
@@ -63,6 +65,7 @@ static void on_stop(struct loop_message *message)
     listener_close(worker->listener);
     worker->listener = NULL;
     edge_stop_http(&worker->edge);
+    crons_stop(&worker->crons);
     rooms_stop(&worker->rooms, worker->edge.config->limits.stop_timeout, on_rooms_empty, worker);
 }
 
@@ -83,6 +86,7 @@ static struct room_limits room_limits_of(const struct limits *limits)
                                 .output = limits->room_memory,
                                 .inbox = limits->room_memory,
                                 .queue = limits->queue,
+                                .call_ms = limits->call_timeout,
                                 .ping_ms = limits->ping_interval};
 }
 
@@ -113,6 +117,8 @@ static void on_adopt(struct loop_message *message)
     rooms_reload(&worker->rooms, &limits, script_find_party, &worker->script);
     net_set_tls(&worker->net, adoption->tls);
     tls_server_unref(adoption->tls);
+    if (worker->crons.rooms && !worker->rooms.stopping)
+        crons_adopt(&worker->crons, &project->config);
     project_unref(before);
     project_unref(project);
     free(adoption);
@@ -175,6 +181,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     }
     rooms_init(&worker->rooms, &worker->loop, &script_ops, &worker->script, &room_limits, &worker->counters);
     worker->rooms.store = store;
+    worker->rooms.team = &all->rooms_team;
     worker->rooms.share = all->count;
     worker->rooms.shares = wanted;
     edge_init(&worker->edge, &worker->net, &worker->rooms, config, &worker->counters, script_find_party,
@@ -182,6 +189,8 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     edge_adopt(&worker->edge, config, project->broken);
     serve_files(worker, project);
     worker->edge.team = &all->team;
+    if (all->count == 0)
+        crons_init(&worker->crons, &worker->rooms, clock_wall_ms);
     loop_hook_add(&worker->loop.work, &worker->watch);
     return 0;
 }
@@ -193,6 +202,7 @@ static void worker_fini(struct worker *worker)
     timer_stop(&worker->deadline);
     loop_hook_remove(&worker->watch);
     edge_fini(&worker->edge);
+    crons_fini(&worker->crons);
     rooms_fini(&worker->rooms);
     script_fini(&worker->script);
     ws_thread_fini();
@@ -230,16 +240,19 @@ int workers_init(struct workers *workers, struct project *project, struct store 
     *workers = (struct workers){0};
     workers->items = calloc(wanted, sizeof *workers->items);
     workers->edges = calloc(wanted, sizeof *workers->edges);
-    CHECK(workers->items && workers->edges);
+    workers->rooms = calloc(wanted, sizeof *workers->rooms);
+    CHECK(workers->items && workers->edges && workers->rooms);
     workers->team.edges = workers->edges;
+    workers->rooms_team.rooms = workers->rooms;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
         int rc = worker_init(worker, workers, project, store, tls, wanted);
         if (rc != 0)
             return rc;
+        workers->rooms[workers->count] = &worker->rooms;
         workers->edges[workers->count++] = &worker->edge;
     }
-    workers->team.count = workers->count;
+    workers->team.count = workers->rooms_team.count = workers->count;
     return 0;
 }
 
@@ -293,6 +306,7 @@ void workers_run(struct workers *workers)
         loop_hold(&workers->items[i].loop); /* until on_finish: others may send it something */
         alarms_begin(&workers->items[i].rooms.alarms);
     }
+    crons_adopt(&workers->items[0].crons, workers->items[0].edge.config);
     for (unsigned i = 1; i < workers->count; i++) {
         int rc = pthread_create(&workers->items[i].thread, NULL, thread_main, &workers->items[i]);
         if (rc != 0) {
@@ -313,5 +327,6 @@ void workers_fini(struct workers *workers)
         worker_fini(&workers->items[--workers->count]);
     free(workers->items);
     free(workers->edges);
+    free(workers->rooms);
     *workers = (struct workers){0};
 }

@@ -2,6 +2,7 @@
  * immutable (a version of the project) and meet in their loops' inboxes alone. */
 #pragma once
 
+#include "app/crons.h"
 #include "base/config.h"
 #include "edge/edge.h"
 #include "loop/timer.h"
@@ -20,6 +21,8 @@ struct workers {
     unsigned count;
     struct edge **edges; /* owned; of team */
     struct edge_team team;
+    struct rooms **rooms; /* owned; of rooms_team */
+    struct rooms_team rooms_team;
     struct net_total total;
     _Atomic unsigned n_closing; /* threads whose rooms are gone */
     _Atomic bool finished;      /* no connection is left: the loops end */
@@ -34,6 +37,7 @@ struct worker {
     struct script script;
     struct rooms rooms;
     struct edge edge;
+    struct crons crons; /* the first one's */
     struct listener *listener;
     struct loop_hook watch;           /* waits for the last connection while the server stops */
     struct timer deadline;            /* of the connections' end */

@@ -30,6 +30,7 @@ void config_init(struct config *config)
         .storage_files = 1,
         .public_folder = xstrdup("public"),
         .io_uring = true,
+        .fetch_private = true,
         .limits =
             {
 #define X(name, field, fallback, least, most, help) .field = fallback,
@@ -45,12 +46,18 @@ void config_fini(struct config *config)
         return;
     free(config->host);
     free(config->public_folder);
+    free(config->fetch_ca);
     free(config->trusted_proxies);
     string_list_fini(&config->allowed_origins);
     string_list_fini(&config->subprotocols);
     string_list_fini(&config->vars);
     string_list_fini(&config->tls_certs);
     string_list_fini(&config->tls_keys);
+    for (size_t i = 0; i < config->n_crons; i++) {
+        free(config->crons[i].name);
+        free(config->crons[i].schedule);
+    }
+    free(config->crons);
     *config = (struct config){0};
 }
 
@@ -76,6 +83,23 @@ bool config_trust(struct config *config, const char *text)
     CHECK(ranges != NULL);
     ranges[config->n_trusted_proxies++] = range;
     config->trusted_proxies = ranges;
+    return true;
+}
+
+bool config_add_cron(struct config *config, const char *name, const char *schedule, struct buf *why)
+{
+    struct cron_schedule times;
+    size_t at = 0;
+
+    if (!cron_parse(&times, schedule, why))
+        return false;
+    struct config_cron *crons = reallocarray(config->crons, config->n_crons + 1, sizeof *crons);
+    CHECK(crons != NULL);
+    config->crons = crons;
+    while (at < config->n_crons && strcmp(crons[at].name, name) < 0)
+        at++;
+    memmove(&crons[at + 1], &crons[at], (config->n_crons++ - at) * sizeof *crons);
+    crons[at] = (struct config_cron){.name = xstrdup(name), .schedule = xstrdup(schedule), .times = times};
     return true;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "base/cron.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,7 +27,8 @@
     X("stopTimeout", stop_timeout, 10 * 1000, 1, 86400000,                                                   \
       "ms for handlers to finish when the server stops")                                                     \
     X("connections", connections, LIMIT_NONE, 1, 1ull << 32, "connections of the process")                   \
-    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32, "WebSockets of one room")       \
+    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32,                                 \
+      "WebSockets and event streams of one room")                                                            \
     X("messagesPerSecond", messages_per_second, LIMIT_NONE, 1, 1ull << 32,                                   \
       "messages of one WebSocket in a second")                                                               \
     X("bytesPerSecond", bytes_per_second, LIMIT_NONE, 1, 1ull << 40, "bytes of them in a second")            \
@@ -34,11 +36,15 @@
     X("events", events, 1024, 1, 1 << 20, "events waiting in a room's inbox")                                \
     X("handlers", handlers, 256, 1, 1 << 20, "handlers of a room that wait")                                 \
     X("pingInterval", ping_interval, 30 * 1000, 1, 86400000, "ms between the server's pings")                \
+    X("callTimeout", call_timeout, 30 * 1000, 1, 86400000, "ms for a room's answer to another room")         \
     X("handlerTime", handler_time, 250, 1, 86400000, "ms of Lua without a wait")                             \
     X("stuckTime", stuck_time, 10 * 1000, 1, 86400000,                                                       \
       "ms beyond handlerTime until a handler that nothing stops ends the server")                            \
     X("roomMemory", room_memory, 32 * 1024 * 1024, 64 * 1024, 1ull << 40, "bytes of a room's VM")            \
     X("idleRoom", idle_room, 10 * 60 * 1000, 1, 1ull << 40, "ms until an idle room leaves memory")           \
+    X("fetches", fetches, 64, 1, 1 << 16, "fetches of a room that are under way")                            \
+    X("fetchTimeout", fetch_timeout, 30 * 1000, 1, 86400000, "ms for a fetch that names no other time")      \
+    X("fetchBody", fetch_body, 10 * 1024 * 1024, 0, 1ull << 32, "bytes of a response's body")                \
     X("storageKey", storage_key, 2048, 1, 64 * 1024, "bytes of a key in storage")                            \
     X("storageValue", storage_value, 2 * 1024 * 1024, 16, 1ull << 30, "bytes of a value in storage")
 
@@ -61,6 +67,11 @@ struct string_list {
     size_t count;
 };
 
+struct config_cron {
+    char *name, *schedule; /* owned */
+    struct cron_schedule times;
+};
+
 struct config {
     char *host;          /* owned; an address or a name; "127.0.0.1" */
     int port;            /* 1999; 0: any free one */
@@ -76,11 +87,17 @@ struct config {
     bool allowed_origins_set;
     struct address_range *trusted_proxies; /* owned; whose word counts on the client for whom they speak */
     size_t n_trusted_proxies;
+    bool fetch_private; /* true: fetch may go to addresses of this machine and its networks */
+    char
+        *fetch_ca; /* owned; PEM file of authorities besides the system's, absolute once loaded; NULL: none */
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
-    struct string_list tls_certs,
-        tls_keys; /* files of the pairs, as many of each; none: no TLS. The first pair is for
-                                             * clients that name no host, or one that no certificate has */
+    struct config_cron *crons;       /* owned; by name */
+    size_t n_crons;
+    struct string_list
+        tls_certs; /* files, as many as keys; none: no TLS. The first pair is for clients that name no
+                                   * host, or one that no certificate has */
+    struct string_list tls_keys;
     struct limits limits;
 };
 
@@ -93,6 +110,9 @@ void config_fini(struct config *config);
 /* Adds to the trusted proxies: an address, a range in the form of address_range_parse, "loopback" (127.0.0.0/8 and
  * ::1) or "private" (RFC 1918, and fc00::/7 of RFC 4193). False: it is none of these. */
 bool config_trust(struct config *config, const char *text);
+
+/* Adds a cron, in its place by name. false: the schedule is none, and why (appended) says so. */
+bool config_add_cron(struct config *config, const char *name, const char *schedule, struct buf *why);
 
 /* Adds a copy. */
 void string_list_add(struct string_list *list, const char *item);

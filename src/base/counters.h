@@ -14,8 +14,8 @@
     X(requests_refused, "requests refused before a room: malformed, too large, too slow")                    \
     X(requests_overload, "requests refused with 503 because a room had too much waiting")                    \
     X(requests_failed, "requests that ended as a 500")                                                       \
-    X(sockets_opened, "WebSockets opened")                                                                   \
-    X(sockets_closed, "WebSockets closed, for any reason")                                                   \
+    X(sockets_opened, "WebSockets and event streams opened")                                                                   \
+    X(sockets_closed, "WebSockets and event streams closed, for any reason")                                                   \
     X(sockets_refused, "upgrades refused")                                                                   \
     X(sockets_protocol_errors, "WebSockets closed because the client broke RFC 6455")                        \
     X(sockets_over_rate, "WebSockets closed because they sent too much in a second")                         \
@@ -30,6 +30,8 @@
     X(handler_errors, "handlers that ended with an error")                                                   \
     X(memory_errors, "handlers that ended because a room's memory was used up")                              \
     X(time_errors, "handlers that ended because they ran for too long")                                      \
+    X(fetches, "fetches that were sent")                                                                     \
+    X(fetches_failed, "fetches without a response")                                                          \
     X(reloads, "versions of the project taken over")                                                         \
     X(reloads_failed, "versions of the project that did not load")
 

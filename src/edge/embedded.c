@@ -19,16 +19,14 @@
 bool embedded_owns(struct span path)
 {
     size_t len = sizeof FOLDER - 1;
-    return path.len >= len && memcmp(path.ptr, FOLDER, len) == 0 &&
-           (path.len == len || path.ptr[len] == '/');
+    return path.len >= len && memcmp(path.ptr, FOLDER, len) == 0 && (path.len == len || path.ptr[len] == '/');
 }
 
 static const struct client_file *find(struct span path)
 {
     for (const struct client_file *file = client_files; file->name; file++) {
         struct span name = span_of(file->name);
-        if (path.len == sizeof FOLDER + name.len &&
-            memcmp(path.ptr + sizeof FOLDER, name.ptr, name.len) == 0)
+        if (path.len == sizeof FOLDER + name.len && memcmp(path.ptr + sizeof FOLDER, name.ptr, name.len) == 0)
             return file;
     }
     return NULL;

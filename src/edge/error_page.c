@@ -96,7 +96,7 @@ static const char head[] =
     "<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width\">\n"
     "<meta name=\"color-scheme\" content=\"light dark\">\n"
-    "<title>500</title>\n"
+    "<title>Error</title>\n"
     "<style>\n"
     ":root { --ground: #fbfaf8; --text: #24211d; --faint: #6f6a62; --line: #e4e0d8; --error: #b3261e; "
     "--mark: #fdecea }\n"

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "edge/before.h"
 #include "edge/error_page.h"
 #include "edge/origin.h"
 #include "edge/proxy.h"
@@ -20,8 +21,11 @@
 #define AWAY_RUN 4u
 
 /* Bytes of further requests that may come while an answer of unknown length is being sent. With more, nothing is
- * read, and the client's end is seen only when something is written to it. */
+ * read, and the client's end is seen when something is written to it, or after idleTimeout. */
 #define AHEAD_MAX 65536u
+
+/* ms after a client's FIN until it is looked for the first time whether it has gone; then twice that, and so on. */
+#define LOOK_MS 50u
 
 /* ---- life ---- */
 
@@ -171,6 +175,14 @@ static void on_sent(struct body_sender *sender, bool whole)
     conn_resume(http->conn);
 }
 
+/* The client sends no more, while an answer of unknown length is being sent. */
+static void doubt_client(struct http_conn *http)
+{
+    body_sender_probe(&http->sender);
+    http->look = LOOK_MS;
+    enter_phase(http, HTTP_PHASE_BUSY, http->look);
+}
+
 /* Behind an answer of unknown length: nothing may be sent for long, but that the client goes is to be seen. */
 static void watch_client(struct http_conn *http)
 {
@@ -179,7 +191,7 @@ static void watch_client(struct http_conn *http)
     conn_watch(http->conn, (unsigned)(http->edge->config->limits.ping_interval / 1000));
     conn_resume(http->conn);
     if (http->conn->ended)
-        body_sender_probe(&http->sender);
+        doubt_client(http);
 }
 
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close)
@@ -215,17 +227,21 @@ void http_conn_answer_text(struct http_conn *http, int status, const char *text,
     http_conn_answer(http, response, close);
 }
 
-/* The room has answered. */
-static void on_respond(struct exchange *exchange, struct http_response *response)
+void http_conn_respond(struct http_conn *http, struct http_response *response, bool close)
 {
-    struct http_conn *http = container_of(exchange, struct http_conn, exchange);
-
     http->phase = HTTP_PHASE_IDLE;
-    http_conn_answer(http, response, !http->keep_alive);
+    http_conn_answer(http, response, close);
     if (!http->conn)
         http_conn_free(http);
     else if (!http->reading && http->phase != HTTP_PHASE_BUSY)
         conn_resume(http->conn);
+}
+
+/* The room has answered. */
+static void on_respond(struct exchange *exchange, struct http_response *response)
+{
+    struct http_conn *http = container_of(exchange, struct http_conn, exchange);
+    http_conn_respond(http, response, !http->keep_alive);
 }
 
 /* ---- requests ---- */
@@ -285,24 +301,50 @@ static void send_away(struct http_conn *http, struct http_request *request, stru
     if (http->away != home)
         http->away_run = 0;
     http->away = home;
-    if (++http->away_run > AWAY_RUN && relay_connection(http, request, home) == 0)
+    bool may_move = http->conn && http->conn->state == CONN_OPEN;
+    if (++http->away_run > AWAY_RUN && may_move && relay_connection(http, request, home, route) == 0)
         return;
     relay_request(http, request, home, route);
 }
 
-/* The route is known, and (once there are hooks) allowed: the room gets the request. */
-static void admit(struct http_conn *http, struct http_request *request, struct party *party,
-                  struct route *route)
+void http_conn_admit(struct http_conn *http, struct http_request *request, struct route *route)
 {
     struct edge *edge = http->edge;
     struct edge *home = edge_home(edge, route->party, route_room(route));
+    struct party *party;
 
-    if (home != edge) {
+    struct http_response *refusal = route_refusal(edge, ROUTE_ROOM, route, &party);
+    if (request->upgrade) {
+        if (party && !refusal) {
+            upgrade_admit(http, request, party, route);
+            return;
+        }
+        upgrade_refuse(http, request->path, refusal);
+        http_request_free(request);
+    } else if (!party || refusal) {
+        http_request_free(request);
+        on_respond(&http->exchange, refusal);
+    } else if (home != edge) {
         send_away(http, request, home, route);
-        return;
+    } else {
+        http->away = NULL;
+        edge_request(edge, party, route, request, &http->exchange);
     }
-    http->away = NULL;
-    edge_request(edge, party, route, request, &http->exchange);
+}
+
+/* The request is complete: what its answer will have to know of it. */
+static void begin_request(struct http_conn *http, const struct http_request *request,
+                          const struct route *route)
+{
+    http->started = clock_monotonic_ns();
+    http->phase = HTTP_PHASE_BUSY;
+    http->deadline = UINT64_MAX;
+    http->head_only = span_equal(request->method, SPAN("HEAD"));
+    http->keep_alive = request->keep_alive;
+    http->old = request->minor == 0;
+    http->html = http->edge->config->dev && !request->upgrade && error_page_wants_html(request);
+    if (!request->upgrade)
+        label_request(http, request, route);
 }
 
 static void dispatch(struct http_conn *http, struct http_request *request)
@@ -313,16 +355,8 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     struct route route;
     bool outside = false; /* of the rooms */
 
-    http->started = clock_monotonic_ns();
-    http->phase = HTTP_PHASE_BUSY;
-    http->deadline = UINT64_MAX;
-    http->head_only = span_equal(request->method, SPAN("HEAD"));
-    http->keep_alive = request->keep_alive;
-    http->old = request->minor == 0;
-    http->html = edge->config->dev && error_page_wants_html(request);
-
     enum route_kind kind = route_path(request->path, &route);
-    label_request(http, request, &route);
+    begin_request(http, request, &route);
     if (span_equal(request->target, SPAN("*")))
         refusal = options_response();
     else if (edge->config->cors && cors_is_preflight(request))
@@ -337,8 +371,10 @@ static void dispatch(struct http_conn *http, struct http_request *request)
     } else if (refusal || !party) {
         http_request_free(request);
         on_respond(&http->exchange, refusal);
+    } else if (before_wanted(edge, party, HOOK_REQUEST)) {
+        before_ask(http, request, party, &route, NULL);
     } else {
-        admit(http, request, party, &route);
+        http_conn_admit(http, request, &route);
     }
     route_fini(&route);
 }
@@ -379,6 +415,30 @@ static void refuse_input(struct http_conn *http, const uint8_t *head, size_t len
     refuse(http, http->parser.status, http->parser.text);
 }
 
+/* An answer is being sent: the client may be slow, but not take nothing. */
+static void look_at_client(struct http_conn *http)
+{
+    uint64_t idle = http->edge->config->limits.idle_timeout;
+
+    if (http->endless && conn_dead(http->conn)) { /* where nothing is read any more nobody is told */
+        conn_reset(http->conn);
+        return;
+    }
+    if (http->endless && http->conn->ended) {
+        http->look *= 2;
+        if (http->look < idle) {
+            enter_phase(http, HTTP_PHASE_BUSY, http->look);
+            return;
+        }
+    }
+    if (body_sender_moves(&http->sender) || body_sender_starves(&http->sender)) {
+        enter_phase(http, HTTP_PHASE_BUSY, idle);
+        return;
+    }
+    http->edge->counters->timeouts++;
+    conn_reset(http->conn);
+}
+
 static void on_deadline(struct conn *conn)
 {
     struct http_conn *http = conn->user;
@@ -403,14 +463,7 @@ static void on_deadline(struct conn *conn)
         break;
     case HTTP_PHASE_NEW:
     case HTTP_PHASE_IDLE: conn_close(conn); break;
-    case HTTP_PHASE_BUSY: /* the client may be slow, but not take nothing */
-        if (body_sender_moves(&http->sender) || body_sender_starves(&http->sender)) {
-            enter_phase(http, HTTP_PHASE_BUSY, http->edge->config->limits.idle_timeout);
-        } else {
-            http->edge->counters->timeouts++;
-            conn_reset(conn);
-        }
-        break;
+    case HTTP_PHASE_BUSY: look_at_client(http); break;
     }
 }
 
@@ -431,12 +484,10 @@ static void on_head(struct http_conn *http, size_t rest)
         conn_write(http->conn, HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
 }
 
-void http_conn_take(struct http_conn *http, struct http_request *request)
+void http_conn_take(struct http_conn *http, struct http_request *request, struct route *route)
 {
-    if (request->upgrade)
-        upgrade(http, request);
-    else
-        dispatch(http, request);
+    begin_request(http, request, route);
+    http_conn_admit(http, request, route);
 }
 
 static void on_request(struct http_conn *http, struct http_request *request)
@@ -448,7 +499,10 @@ static void on_request(struct http_conn *http, struct http_request *request)
     memcpy(request->remote, http->remote, sizeof request->remote);
     request->secure = http->conn->secure;
     proxy_apply(http->edge->config, request);
-    http_conn_take(http, request);
+    if (request->upgrade)
+        upgrade(http, request);
+    else
+        dispatch(http, request);
 }
 
 /* Is there more that waits for the client to take it than may? Then it has to, before it is given
@@ -517,7 +571,7 @@ static void http_on_end(struct conn *conn)
 
     /* It may only have no more to ask (RFC 9112 §9.6): an answer that is being sent goes on. */
     if (http->phase == HTTP_PHASE_BUSY)
-        body_sender_probe(&http->sender);
+        doubt_client(http);
     else
         conn_close(conn);
 }

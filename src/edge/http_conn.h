@@ -34,14 +34,23 @@ struct http_conn {
     struct body_sender sender;       /* of an answer whose body comes in pieces */
     int status;                      /* of that answer */
     bool endless;                    /* it is of unknown length: it is read on, to notice when the client goes */
+    uint64_t look;                   /* ms until it is looked again whether a client that sends no more has gone */
     struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
 };
 
 /* Takes the connection over. NULL: no memory, and the connection was reset. */
 struct http_conn *http_conn_new(struct edge *edge, struct conn *conn);
 
-/* A request that was read already, on another thread; the request is the callee's. */
-void http_conn_take(struct http_conn *http, struct http_request *request);
+/* A request that was read already, on another thread, and may go to its room; it is the callee's, the route is not. */
+void http_conn_take(struct http_conn *http, struct http_request *request, struct route *route);
+
+/* The request that waits may go to its room, on whichever thread that lives: the request, and what the route holds,
+ * is the callee's. */
+void http_conn_admit(struct http_conn *http, struct http_request *request, struct route *route);
+
+/* Answers the request that waits, and goes on with the next one; close: there is none. Called once for each; http may
+ * be gone after it. */
+void http_conn_respond(struct http_conn *http, struct http_response *response, bool close);
 
 /* Answers the request (or what was refused before it became one) and owns the response. With
  * close the connection ends with it. */
@@ -60,8 +69,31 @@ char *http_absolute_url(const struct http_request *request);
 /* ---- upgrade.c ---- */
 
 /* A request for a WebSocket, without a body: refuses it with an answer, or makes a peer of the
- * connection and hands it to its room. The request is this function's. */
+ * connection and hands it to its room, if the party's hook lets it. The request is this function's. */
 void upgrade(struct http_conn *http, struct http_request *request);
+
+/* The same when its room has been decided on; the request, and what the route holds, is this function's. */
+void upgrade_admit(struct http_conn *http, struct http_request *request, struct party *party,
+                   struct route *route);
+
+/* Refuses it; path is for the log. */
+void upgrade_refuse(struct http_conn *http, struct span path, struct http_response *response);
+
+/* What is needed to refuse a WebSocket by opening and closing it (rejectWithClose); all is owned. */
+struct upgrade_refusal {
+    char *id, *uri, *answer;
+    uint8_t deflate;
+    char remote[46];
+};
+
+/* Made of the request, before it is given to the hook. false: no memory. */
+bool upgrade_refusal_init(struct upgrade_refusal *refusal, const struct config *config,
+                          const struct http_request *request);
+void upgrade_refusal_fini(struct upgrade_refusal *refusal);
+
+/* Refuses it with a close: 4401 for the status 401, else 4403, and the response's text. */
+void upgrade_refuse_closing(struct http_conn *http, struct span path, struct http_response *response,
+                            const struct upgrade_refusal *refusal);
 
 /* The answer to a path that names no room that there is; NULL when it does, and *party is set. */
 struct http_response *route_refusal(struct edge *edge, enum route_kind kind, const struct route *route,

@@ -102,10 +102,12 @@ struct removal {
     struct conn *conn; /* until it has left */
     struct conn_parcel parcel;
     struct http_request *request; /* owned */
+    struct route route;           /* owned; its spans may lie in the request */
 };
 
 static void removal_free(struct removal *removal)
 {
+    route_fini(&removal->route);
     list_remove(&removal->link);
     loop_soon_cancel(&removal->leave);
     http_request_free(removal->request);
@@ -119,7 +121,7 @@ static void removal_arrives(struct loop_message *message)
     struct http_conn *http = conn ? http_conn_new(removal->home, conn) : NULL;
 
     if (http) {
-        http_conn_take(http, removal->request);
+        http_conn_take(http, removal->request, &removal->route);
         removal->request = NULL;
         conn_start(conn);
     }
@@ -191,14 +193,17 @@ static const struct conn_ops removal_ops = {
     .on_close = removal_on_close,
 };
 
-int relay_connection(struct http_conn *http, struct http_request *request, struct edge *home)
+int relay_connection(struct http_conn *http, struct http_request *request, struct edge *home,
+                     struct route *route)
 {
     struct edge *edge = http->edge;
     struct removal *removal = malloc(sizeof *removal);
 
     if (!removal)
         return -ENOMEM;
-    *removal = (struct removal){.leave = {.fn = leave}, .from = edge, .home = home, .request = request};
+    *removal = (struct removal){
+        .leave = {.fn = leave}, .from = edge, .home = home, .request = request, .route = *route};
+    *route = (struct route){0};
     removal->conn = http_conn_detach(http);
     list_push(&edge->leaving, &removal->link);
     conn_set_owner(removal->conn, &removal_ops, removal);

@@ -9,10 +9,10 @@
 void relay_request(struct http_conn *http, struct http_request *request, struct edge *home,
                    struct route *route);
 
-/* Moves the connection to the room's thread, where the request, the callee's then, is taken up
- * (http_conn_take). 0: http is gone, as after http_conn_detach. Negative: it stays, as does the request. */
-int relay_connection(struct http_conn *http, struct http_request *request, struct edge *home)
-    __attribute__((warn_unused_result));
+/* Moves the connection to the room's thread, where the request and its route, the callee's then, are taken up
+ * (http_conn_take). 0: http is gone, as after http_conn_detach. Negative: it stays, as do request and route. */
+int relay_connection(struct http_conn *http, struct http_request *request, struct edge *home,
+                     struct route *route) __attribute__((warn_unused_result));
 
 /* On the room's thread: a source for the connection's, which gives what inner gives; takes that over. NULL: no
  * memory, and inner is closed. (relay_source.c) */

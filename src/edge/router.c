@@ -1,24 +1,8 @@
 #include "edge/router.h"
 
-#include "base/utf8.h"
 #include "http/field.h"
 
 #include <errno.h>
-
-const char *room_id_problem(struct span id)
-{
-    if (id.len == 0)
-        return "The room id is empty";
-    if (id.len > ROOM_ID_MAX)
-        return "The room id is longer than 256 bytes";
-    if (utf8_has_control(id.ptr, id.len))
-        return "The room id has a control character";
-    if (memchr(id.ptr, '/', id.len))
-        return "The room id has a slash";
-    if (!utf8_valid(id.ptr, id.len))
-        return "The room id is not valid UTF-8";
-    return NULL;
-}
 
 /* Takes "/segment" off the front; false when there is none. */
 static bool next_segment(struct span *rest, struct span *segment)
@@ -64,7 +48,25 @@ enum route_kind route_path(struct span path, struct route *route)
     return route->reason ? ROUTE_WRONG : ROUTE_ROOM;
 }
 
+int route_move(struct route *route, struct span party, struct span room)
+{
+    struct buf to = {0}, moved = {0};
+
+    if (buf_append(&to, room.ptr, room.len) != 0 || buf_append(&moved, party.ptr, party.len) != 0) {
+        buf_fini(&to);
+        buf_fini(&moved);
+        return -ENOMEM;
+    }
+    buf_fini(&route->room);
+    buf_fini(&route->moved);
+    route->room = to;
+    route->moved = moved;
+    route->party = (struct span){moved.len ? (const char *)moved.data : "", moved.len};
+    return 0;
+}
+
 void route_fini(struct route *route)
 {
     buf_fini(&route->room);
+    buf_fini(&route->moved);
 }

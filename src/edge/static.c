@@ -2,7 +2,7 @@
  *
  *   static_serve            what is the server's own (embedded.c)
  *                → on_file  the file itself; index.html for a folder
- *   missed                  what is not there
+ *   missed → on_fetched     what is not there: the project's own answer (onFetch)
  *   send_page → on_page     index.html (single-page application), or 404.html, or a line of text
  *
  * What is in a file's answer is here; how a file is found, opened and read is in static_file.c, which part of
@@ -17,6 +17,7 @@
 #include "http/date.h"
 #include "http/precondition.h"
 #include "http/range.h"
+#include "room/hook.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@
 struct static_request {
     struct static_lookup lookup;
     struct http_sink sink; /* of a body that is one piece */
+    struct hook_call call; /* while onFetch has the request */
     struct edge *edge;
     struct http_request *request;   /* owned */
     struct exchange *exchange;      /* answered once */
@@ -240,11 +242,37 @@ static void send_page(struct static_request *self)
         look_for(self, on_page);
 }
 
-/* There is no such file. A project's own answer to such a URL, once it may have one, is asked for here; the
- * page is for what it does not answer. */
+/* onFetch has answered, or leaves it to the page. */
+static void on_fetched(struct exchange *exchange, struct http_response *response)
+{
+    struct static_request *self =
+        container_of(container_of(exchange, struct hook_call, exchange), struct static_request, call);
+
+    if (!response && self->call.verdict == HOOK_PASS) {
+        self->request = self->call.request;
+        self->request->subpath = self->request->path;
+        send_page(self);
+    } else {
+        hook_call_fini(&self->call);
+        answer(self, response);
+    }
+}
+
+/* There is no such file: the party main may answer in its place. */
 static void missed(struct static_request *self)
 {
-    send_page(self);
+    struct rooms *rooms = self->edge->rooms;
+    struct party *main = self->edge->find_party(self->edge->user, SPAN("main"));
+    struct http_request *request = self->request;
+
+    if (!main || !rooms->script->has_hook(main, HOOK_FETCH)) {
+        send_page(self);
+        return;
+    }
+    self->request = NULL;
+    self->call = (struct hook_call){.exchange = {.respond = on_fetched}, .kind = HOOK_FETCH};
+    request->subpath = request->path;
+    room_hook(rooms, main, &self->call, request);
 }
 
 /* It is there and can't be read; the operator should know. */

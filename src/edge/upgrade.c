@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/utf8.h"
+#include "edge/before.h"
 #include "edge/http_conn.h"
 #include "edge/origin.h"
 #include "edge/relay.h"
@@ -153,16 +154,25 @@ static char *accept_answer(const struct config *config, const struct http_reques
     return answer;
 }
 
-static void refuse(struct http_conn *http, struct http_request *request, struct http_response *response)
+static void log_refusal(struct http_conn *http, struct span path, const struct http_response *response)
 {
     http->edge->counters->sockets_refused++;
     if (response && response->body)
-        log_event(LOG_INFO, "socket refused", log_text("path", request->path),
-                  log_int("status", response->status),
+        log_event(LOG_INFO, "socket refused", log_text("path", path), log_int("status", response->status),
                   log_text("reason", (struct span){(const char *)response->body->data, response->body->len}));
+}
+
+void upgrade_refuse(struct http_conn *http, struct span path, struct http_response *response)
+{
+    log_refusal(http, path, response);
+    http_conn_respond(http, response, true);
+}
+
+static void refuse(struct http_conn *http, struct http_request *request, struct http_response *response)
+{
     http->head_only = span_equal(request->method, SPAN("HEAD"));
+    upgrade_refuse(http, request->path, response);
     http_request_free(request);
-    http_conn_answer(http, response, true);
 }
 
 static struct http_response *refusal_response(const struct refusal *refusal)
@@ -173,24 +183,34 @@ static struct http_response *refusal_response(const struct refusal *refusal)
     return response;
 }
 
+/* What the socket will be made of. The strings are the caller's; without an id there is a refusal. */
+static struct ws_opening open_with(const struct config *config, const struct http_request *request,
+                                   struct refusal *refusal)
+{
+    struct ws_opening opening = {.id = connection_id(request, refusal), .remote = request->remote};
+    struct ws_deflate deflate;
+
+    if (!opening.id)
+        return opening;
+    opening.uri = http_absolute_url(request);
+    if (choose_deflate(config, request, &deflate) == 0) /* it was checked before */
+        opening.answer = accept_answer(config, request, &deflate);
+    opening.deflate = deflate.window;
+    return opening;
+}
+
 /* Makes the peer and gives it to its room. */
 static void admit(struct http_conn *http, struct http_request *request, struct party *party,
                   const struct route *route)
 {
     struct edge *edge = http->edge;
     struct refusal refusal;
-    struct ws_deflate deflate;
-    struct ws_opening opening = {.id = connection_id(request, &refusal)};
+    struct ws_opening opening = open_with(edge->config, request, &refusal);
 
     if (!opening.id) {
         refuse(http, request, refusal_response(&refusal));
         return;
     }
-    opening.uri = http_absolute_url(request);
-    if (choose_deflate(edge->config, request, &deflate) == 0) /* it was checked before */
-        opening.answer = accept_answer(edge->config, request, &deflate);
-    opening.deflate = deflate.window;
-    opening.remote = request->remote;
     request->subpath = route->subpath;
     struct ws_socket *socket = ws_socket_new(edge, &opening);
     struct span id = route_room(route);
@@ -209,23 +229,124 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
     free(opening.answer);
 }
 
+void upgrade_admit(struct http_conn *http, struct http_request *request, struct party *party,
+                   struct route *route)
+{
+    struct edge *edge = http->edge;
+    struct edge *home = edge_home(edge, route->party, route_room(route));
+
+    if (home == edge)
+        admit(http, request, party, route);
+    else if (relay_connection(http, request, home, route) != 0)
+        refuse(http, request, http_response_text(503, "Service unavailable"));
+}
+
+/* ---- refusing by a close ---- */
+
+bool upgrade_refusal_init(struct upgrade_refusal *refusal, const struct config *config,
+                          const struct http_request *request)
+{
+    struct refusal none;
+    struct ws_opening opening = open_with(config, request, &none);
+
+    *refusal = (struct upgrade_refusal){.id = opening.id,
+                                        .uri = opening.uri,
+                                        .answer = opening.answer,
+                                        .deflate = opening.deflate};
+    memcpy(refusal->remote, request->remote, sizeof refusal->remote);
+    return opening.id && opening.uri && opening.answer;
+}
+
+void upgrade_refusal_fini(struct upgrade_refusal *refusal)
+{
+    if (!refusal)
+        return;
+    free(refusal->id);
+    free(refusal->uri);
+    free(refusal->answer);
+}
+
+/* The text of a response, as the reason of a close may have it (RFC 6455 §5.5). */
+static struct span reason_of(const struct http_response *response)
+{
+    struct span text = {"", 0};
+
+    if (response->problem && response->problem->message)
+        text = span_of(response->problem->message);
+    else if (response->body)
+        text = (struct span){(const char *)response->body->data, response->body->len};
+    text.len = utf8_cut(text.ptr, text.len, 123);
+    return utf8_valid(text.ptr, text.len) ? text : SPAN("");
+}
+
+void upgrade_refuse_closing(struct http_conn *http, struct span path, struct http_response *response,
+                            const struct upgrade_refusal *refusal)
+{
+    struct ws_opening opening = {.id = refusal->id,
+                                 .uri = refusal->uri,
+                                 .answer = refusal->answer,
+                                 .deflate = refusal->deflate,
+                                 .remote = refusal->remote};
+    bool open = http->conn && http->conn->state == CONN_OPEN;
+    struct ws_socket *socket = open ? ws_socket_new(http->edge, &opening) : NULL;
+
+    if (!socket) {
+        upgrade_refuse(http, path, response);
+        return;
+    }
+    struct span reason = reason_of(response);
+    log_refusal(http, path, response);
+    ws_socket_attach(socket, http_conn_detach(http));
+    socket->peer.kind->close(&socket->peer, response->status == 401 ? 4401 : 4403, reason.ptr, reason.len);
+    http_response_free(response);
+}
+
+/* ---- the request ---- */
+
+/* The party decides. */
+static void ask(struct http_conn *http, struct http_request *request, struct party *party,
+                struct route *route)
+{
+    const struct config *config = http->edge->config;
+    struct upgrade_refusal *closing = NULL;
+    struct refusal refusal;
+    char *id = connection_id(request, &refusal);
+
+    free(id);
+    if (id && config->reject_with_close) {
+        closing = calloc(1, sizeof *closing);
+        if (!closing || !upgrade_refusal_init(closing, config, request)) {
+            upgrade_refusal_fini(closing);
+            free(closing);
+            closing = NULL;
+            id = NULL;
+            refusal = (struct refusal){503, "Not enough memory", NULL};
+        }
+    }
+    if (id)
+        before_ask(http, request, party, route, closing);
+    else
+        refuse(http, request, refusal_response(&refusal));
+}
+
 void upgrade(struct http_conn *http, struct http_request *request)
 {
     struct edge *edge = http->edge;
     struct party *party = NULL;
     struct route route;
 
-    http->html = false;
+    http->phase = HTTP_PHASE_BUSY;
+    http->deadline = UINT64_MAX;
+    http->keep_alive = http->html = false;
     struct refusal wrong = check_handshake(edge->config, request);
     enum route_kind kind = route_path(request->path, &route);
     struct http_response *refusal =
         wrong.status ? refusal_response(&wrong) : route_refusal(edge, kind, &route, &party);
-    struct edge *home = edge_home(edge, route.party, route_room(&route));
     if (!party || refusal)
         refuse(http, request, refusal);
-    else if (home == edge)
-        admit(http, request, party, &route);
-    else if (relay_connection(http, request, home) != 0)
-        refuse(http, request, http_response_text(503, "Service unavailable"));
+    else if (before_wanted(edge, party, HOOK_CONNECT))
+        ask(http, request, party, &route);
+    else
+        upgrade_admit(http, request, party, &route);
     route_fini(&route);
 }

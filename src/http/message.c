@@ -29,33 +29,124 @@ bool http_request_has_token(const struct http_request *request, const char *name
     return false;
 }
 
-/* A span of the original, in the copy; literals stay what they are. */
-static struct span moved(struct span span, const struct http_request *from, const struct http_request *to)
+size_t http_request_parts_size(const struct http_request_parts *parts)
 {
-    uintptr_t at = (uintptr_t)span.ptr, begin = (uintptr_t)from;
+    size_t size = sizeof(struct http_request) + parts->n_headers * sizeof *parts->headers +
+                  parts->method.len + parts->target.len;
 
-    if (span.ptr && at >= begin && at - begin < from->size)
-        span.ptr = (const char *)to + (at - begin);
-    return span;
+    for (size_t i = 0; i < parts->n_headers; i++)
+        size += parts->headers[i].name.len + parts->headers[i].value.len;
+    return size;
+}
+
+/* A copy at *at, which moves behind it. */
+static struct span put_span(char **at, struct span span)
+{
+    struct span copy = {*at, span.len};
+    if (span.len > 0)
+        memcpy(*at, span.ptr, span.len);
+    *at += span.len;
+    return copy;
+}
+
+struct http_request *http_request_make(const struct http_request_parts *parts)
+{
+    size_t size = http_request_parts_size(parts);
+    struct http_request *request = malloc(size);
+
+    if (!request)
+        return NULL;
+    struct http_header *headers = (struct http_header *)(request + 1);
+    char *at = (char *)(headers + parts->n_headers);
+    struct span target, path;
+    *request = (struct http_request){.minor = 1, .keep_alive = true, .size = size, .headers = headers};
+    request->method = put_span(&at, parts->method);
+    request->target = target = path = put_span(&at, parts->target);
+    const char *mark = memchr(target.ptr, '?', target.len);
+    if (mark) {
+        path.len = (size_t)(mark - target.ptr);
+        request->query = (struct span){mark + 1, target.len - path.len - 1};
+    }
+    request->path = path;
+    request->subpath = (struct span){path.ptr + parts->subpath, path.len - parts->subpath};
+    request->n_headers = parts->n_headers;
+    for (size_t i = 0; i < parts->n_headers; i++) {
+        headers[i].name = put_span(&at, parts->headers[i].name);
+        headers[i].value = put_span(&at, parts->headers[i].value);
+    }
+    request->body = parts->body;
+    return request;
+}
+
+/* A copy of the text at *to, which moves behind it. */
+static struct span copy_span(char **to, struct span text)
+{
+    char *copy = *to;
+    if (!text.ptr)
+        return text;
+    memcpy(copy, text.ptr, text.len);
+    *to += text.len;
+    return (struct span){copy, text.len};
+}
+
+/* What part is in a copy of whole; what does not lie in that (a literal) stays what it is. */
+static struct span span_within(struct span part, struct span whole, struct span copy)
+{
+    uintptr_t at = (uintptr_t)part.ptr, begin = (uintptr_t)whole.ptr;
+
+    if (part.ptr && at >= begin && at - begin <= whole.len)
+        part.ptr = copy.ptr + (at - begin);
+    return part;
+}
+
+/* A copy with these header fields, that has the body without a reference of its own. */
+static struct http_request *copy_with(const struct http_request *request, const struct http_header *headers,
+                                      size_t n)
+{
+    size_t text = request->method.len + request->target.len + request->host.len;
+    for (size_t i = 0; i < n; i++)
+        text += headers[i].name.len + headers[i].value.len;
+
+    size_t size = sizeof *request + n * sizeof(struct http_header) + text + 1;
+    struct http_request *copy = malloc(size);
+    if (!copy)
+        return NULL;
+    *copy = *request;
+    copy->size = size;
+    copy->headers = (struct http_header *)(copy + 1);
+    copy->n_headers = n;
+    char *at = (char *)(copy->headers + n);
+    copy->method = copy_span(&at, request->method);
+    copy->target = copy_span(&at, request->target);
+    copy->host = copy_span(&at, request->host);
+    copy->path = span_within(request->path, request->target, copy->target);
+    copy->query = span_within(request->query, request->target, copy->target);
+    copy->subpath = span_within(request->subpath, request->target, copy->target);
+    for (size_t i = 0; i < n; i++) {
+        copy->headers[i].name = copy_span(&at, headers[i].name);
+        copy->headers[i].value = copy_span(&at, headers[i].value);
+    }
+    return copy;
 }
 
 struct http_request *http_request_copy(const struct http_request *request)
 {
-    struct http_request *copy = malloc(request->size);
+    struct http_request *copy = copy_with(request, request->headers, request->n_headers);
+
+    if (copy)
+        bytes_ref(copy->body);
+    return copy;
+}
+
+struct http_request *http_request_rewrite(struct http_request *request, const struct http_header *headers,
+                                          size_t n)
+{
+    struct http_request *copy = copy_with(request, headers, n);
 
     if (!copy)
         return NULL;
-    memcpy(copy, request, request->size);
-    struct span *const spans[] = {&copy->method, &copy->target,  &copy->path,
-                                  &copy->query,  &copy->subpath, &copy->host};
-    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
-        *spans[i] = moved(*spans[i], request, copy);
-    copy->headers = (struct http_header *)(copy + 1);
-    for (size_t i = 0; i < copy->n_headers; i++) {
-        copy->headers[i].name = moved(copy->headers[i].name, request, copy);
-        copy->headers[i].value = moved(copy->headers[i].value, request, copy);
-    }
-    copy->body = bytes_ref(request->body);
+    copy->subpath = (struct span){NULL, 0}; /* the router's */
+    request->body = NULL;
     return copy;
 }
 

@@ -19,7 +19,7 @@ struct http_request {
                           * "*" for "OPTIONS *" alone */
     struct span path;    /* of target, still percent-encoded */
     struct span query;   /* behind "?", without it; ptr NULL when there is no "?" */
-    struct span subpath; /* of path, behind the room; set by the router; "/" at least */
+    struct span subpath; /* of path, behind the room; set by the router; "/" at least; ptr NULL: no room */
     struct span host;    /* of the absolute-form, else of the Host field; valid as a host, maybe empty;
                           * ptr NULL when HTTP/1.0 named none */
     uint8_t minor;       /* HTTP/1.minor: 0 or 1 */
@@ -34,6 +34,22 @@ struct http_request {
     struct http_header *headers; /* in the order sent; inside this allocation */
 };
 
+/* What a request is made of that no client has sent. */
+struct http_request_parts {
+    struct span method, target; /* as in a request; target in origin-form */
+    size_t subpath;             /* where in the target it begins */
+    const struct http_header *headers;
+    size_t n_headers;
+    struct bytes *body; /* a reference, the request's then; NULL: none */
+};
+
+/* Bytes that it will have (size). */
+size_t http_request_parts_size(const struct http_request_parts *parts);
+
+/* A request of HTTP/1.1 with copies of these. NULL: no memory, and the body is the caller's still. */
+struct http_request *http_request_make(const struct http_request_parts *parts)
+    __attribute__((warn_unused_result));
+
 /* The value of the first field with this name (any case); ptr NULL when there is none. */
 struct span http_request_header(const struct http_request *request, const char *name);
 
@@ -43,6 +59,11 @@ bool http_request_has_token(const struct http_request *request, const char *name
 /* A copy that shares the body. NULL when there is no memory. */
 struct http_request *http_request_copy(const struct http_request *request)
     __attribute__((warn_unused_result));
+
+/* The same request with other header fields (n copies), in one allocation again; it takes the body over. NULL: no
+ * memory, and nothing has changed. */
+struct http_request *http_request_rewrite(struct http_request *request, const struct http_header *headers,
+                                          size_t n) __attribute__((warn_unused_result));
 
 /* Frees the request and its body. Accepts NULL. */
 void http_request_free(struct http_request *request);

@@ -3,6 +3,7 @@
 #include "loop/loop.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "loop/timer.h"
 
 #include <errno.h>
@@ -237,7 +238,25 @@ void loop_job_end(struct loop *loop)
 
 uint64_t loop_now(const struct loop *loop)
 {
-    return uv_now(&loop->uv);
+    return loop->clock ? loop->clock->ns / NS_PER_MS : uv_now(&loop->uv);
+}
+
+uint64_t loop_time_ns(const struct loop *loop)
+{
+    return loop->clock ? loop->clock->ns : clock_monotonic_ns();
+}
+
+int64_t loop_wall_ms(const struct loop *loop)
+{
+    return loop->clock ? loop->clock->wall_start + (int64_t)(loop->clock->ns / NS_PER_MS) : clock_wall_ms();
+}
+
+bool loop_at_rest(struct loop *loop)
+{
+    uv_mutex_lock(&loop->post_lock);
+    bool posted = loop->posted != NULL;
+    uv_mutex_unlock(&loop->post_lock);
+    return !posted && loop->n_jobs == 0 && list_empty(&loop->soon) && timer_next(loop) > loop_time_ns(loop);
 }
 
 void loop_soon(struct loop *loop, struct soon *soon)

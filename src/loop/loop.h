@@ -34,19 +34,28 @@ struct loop_message {
 
 struct timer;
 
+/* A clock that stands still until its owner moves it, in the place of the machine's: `festa test`. Timers of the loop,
+ * and all that rooms and scripts take for the time, follow it. What is measured of the machine (how long an event took)
+ * does not. */
+struct loop_clock {
+    uint64_t ns;        /* in the place of clock_monotonic_ns; never goes back */
+    int64_t wall_start; /* ms since 1970 when ns was 0 */
+};
+
 struct loop {
     uv_loop_t uv;
-    uv_prepare_t prepare; /* the end of a turn */
-    uv_idle_t idle;       /* active while the loop must not sleep */
-    uv_timer_t alarm;     /* wakes the loop when the first timer is due */
-    uv_async_t wake;      /* loop_post */
-    size_t holds;         /* loop_hold */
-    size_t n_jobs;        /* under way on other threads (loop_job_begin) */
-    struct list soon;     /* of struct soon */
-    struct list work;     /* of struct loop_hook: rooms that have events */
-    struct list flush;    /* of struct loop_hook: sockets to write */
-    struct list late;     /* of struct loop_hook: rooms whose events may take long */
-    struct timer **heap;  /* owned; by deadline */
+    uv_prepare_t prepare;           /* the end of a turn */
+    uv_idle_t idle;                 /* active while the loop must not sleep */
+    uv_timer_t alarm;               /* wakes the loop when the first timer is due */
+    uv_async_t wake;                /* loop_post */
+    size_t holds;                   /* loop_hold */
+    size_t n_jobs;                  /* under way on other threads (loop_job_begin) */
+    struct list soon;               /* of struct soon */
+    struct list work;               /* of struct loop_hook: rooms that have events */
+    struct list flush;              /* of struct loop_hook: sockets to write */
+    struct list late;               /* of struct loop_hook: rooms whose events may take long */
+    const struct loop_clock *clock; /* NULL, as it is from loop_init: the machine's */
+    struct timer **heap;            /* owned; by deadline */
     size_t n_timers, cap_timers;
     uint64_t timers_ran; /* ns: timers due up to here have run; others are due later */
     uint64_t turn;       /* number of this turn */
@@ -86,8 +95,16 @@ void loop_job_begin(struct loop *loop);
 void loop_job_end(struct loop *loop);
 
 /* Milliseconds on the monotonic clock, as of when this turn's sockets were polled.
- * (clock_monotonic_ns is the same clock, as of now.) */
+ * (loop_time_ns is the same clock, as of now.) */
 uint64_t loop_now(const struct loop *loop);
+
+/* The time by which timers run: ns on the monotonic clock. And the date: ms since 1970. */
+uint64_t loop_time_ns(const struct loop *loop);
+int64_t loop_wall_ms(const struct loop *loop);
+
+/* Is there nothing left to do now: no timer due, nothing put off, no message that was not taken, no job under way?
+ * Rooms say for themselves (rooms_busy). */
+bool loop_at_rest(struct loop *loop);
 
 /* Calls soon->fn once, before this turn's flush. One that waits already is left alone. */
 void loop_soon(struct loop *loop, struct soon *soon);

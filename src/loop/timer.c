@@ -62,7 +62,7 @@ void timer_start_at(struct loop *loop, struct timer *timer, uint64_t due_ns)
 
 void timer_start(struct loop *loop, struct timer *timer, uint64_t ms)
 {
-    uint64_t now = clock_monotonic_ns();
+    uint64_t now = loop_time_ns(loop);
 
     timer_start_at(loop, timer, ms < (UINT64_MAX - now) / NS_PER_MS ? now + ms * NS_PER_MS : UINT64_MAX);
     if (ms == 0)
@@ -87,7 +87,7 @@ void timers_run(struct loop *loop)
 {
     if (loop->n_timers == 0)
         return;
-    uint64_t now = clock_monotonic_ns();
+    uint64_t now = loop_time_ns(loop);
     if (now > loop->timers_ran)
         loop->timers_ran = now;
     while (loop->n_timers > 0 && loop->heap[0]->due <= now) {
@@ -95,6 +95,11 @@ void timers_run(struct loop *loop)
         timer_stop(timer);
         timer->fn(timer);
     }
+}
+
+uint64_t timer_next(const struct loop *loop)
+{
+    return loop->n_timers > 0 ? loop->heap[0]->due : UINT64_MAX;
 }
 
 static void on_alarm(uv_timer_t *alarm)
@@ -108,10 +113,12 @@ void timers_arm(struct loop *loop)
         uv_timer_stop(&loop->alarm);
         return;
     }
-    uint64_t due = loop->heap[0]->due, now = uv_now(&loop->uv);
+    uint64_t due = loop->heap[0]->due, now = loop_now(loop);
     uint64_t due_ms = due / NS_PER_MS + (due % NS_PER_MS != 0);
     if (due_ms <= now)
         loop_keep_turning(loop);
+    else if (loop->clock)
+        uv_timer_stop(&loop->alarm); /* whoever moves the clock makes the loop turn */
     else if (!uv_is_active((uv_handle_t *)&loop->alarm) || uv_timer_get_due_in(&loop->alarm) > due_ms - now)
         uv_timer_start(&loop->alarm, on_alarm, due_ms - now, 0);
     /* else it fires too early and is set again then */

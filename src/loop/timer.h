@@ -27,6 +27,9 @@ static inline bool timer_running(const struct timer *timer)
     return timer->slot != 0;
 }
 
+/* When the first one is due (ns); UINT64_MAX: none runs. */
+uint64_t timer_next(const struct loop *loop);
+
 /* ---- for loop.c ---- */
 
 /* Runs the timers that are due, in the order of their deadlines. */

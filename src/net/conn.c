@@ -420,6 +420,15 @@ void conn_watch(struct conn *conn, unsigned seconds)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
+bool conn_dead(const struct conn *conn)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    return getsockopt(descriptor(conn), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           info.tcpi_state == TCP_CLOSE;
+}
+
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
 {
     conn->ops = ops;

@@ -127,6 +127,9 @@ void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t
  * none for as long again is gone (on_error). For connections on which nothing may be sent for long. */
 void conn_watch(struct conn *conn, unsigned seconds);
 
+/* Is the peer known to be gone? For one whose FIN came: nothing is read from it any more, so nobody is told. */
+bool conn_dead(const struct conn *conn);
+
 /* Hands the connection to another owner (an upgrade). Inside on_read the rest of the bytes
  * goes to the new owner; elsewhere what was left goes to it later in this turn. */
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user);

@@ -1,7 +1,6 @@
 /* Finds out when the alarms of rooms are due. */
 #include "room/alarm.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "room/private.h"
 
@@ -63,7 +62,7 @@ static struct alarm_timer *find(struct alarms *alarms, struct span party, struct
 
 static void wait_for(struct alarm_timer *alarm)
 {
-    int64_t left = alarm->time - clock_wall_ms();
+    int64_t left = alarm->time - loop_wall_ms(alarm->alarms->rooms->loop);
     timer_start(alarm->alarms->rooms->loop, &alarm->timer,
                 left <= 0 ? 0 : (uint64_t)(left < LOOK_MS ? left : LOOK_MS));
 }
@@ -73,7 +72,7 @@ static void on_timer(struct timer *timer)
     struct alarm_timer *alarm = container_of(timer, struct alarm_timer, timer);
     struct rooms *rooms = alarm->alarms->rooms;
 
-    if (alarm->time > clock_wall_ms()) {
+    if (alarm->time > loop_wall_ms(rooms->loop)) {
         wait_for(alarm);
         return;
     }
@@ -89,7 +88,7 @@ static void set(struct alarms *alarms, struct span party, struct span id, int64_
     uint64_t hash = map_hash2(party.ptr, party.len, id.ptr, id.len);
     struct alarm_timer *alarm = find(alarms, party, id, hash);
 
-    if (time == 0 || time > clock_wall_ms() + HORIZON_MS) {
+    if (time == 0 || time > loop_wall_ms(alarms->rooms->loop) + HORIZON_MS) {
         if (alarm)
             drop(alarm);
         return;
@@ -188,7 +187,7 @@ static void on_scan(struct timer *timer)
         .loop = rooms->loop,
         .kind = STORE_ALARMS,
         .done = on_found,
-        .until = clock_wall_ms() + HORIZON_MS,
+        .until = loop_wall_ms(rooms->loop) + HORIZON_MS,
         .after_alarm = alarms->last_alarm,
         .after_party = {(const char *)alarms->last_party.data, alarms->last_party.len},
         .after_id = {(const char *)alarms->last_id.data, alarms->last_id.len},

@@ -35,6 +35,9 @@ size_t data_cost(size_t bytes);
 bool data_fits(const struct room *room, size_t n, size_t bytes);
 /* All keys; the alarm stays. */
 int data_clear(struct room *room) __attribute__((warn_unused_result));
+/* All that the room has stored, its alarm and the copy of self too, whatever the turn has written before; nothing where
+ * nothing can be stored. 0 or -ENOMEM; called again in the same turn, it can't fail. */
+int data_wipe(struct room *room) __attribute__((warn_unused_result));
 /* time: ms since 1970, 0: none. */
 int data_set_alarm(struct room *room, int64_t time) __attribute__((warn_unused_result));
 

@@ -2,7 +2,7 @@
 #include "room/data_private.h"
 #include "room/private.h"
 
-#include "base/clock.h"
+#include "base/check.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -130,6 +130,31 @@ int data_clear(struct room *room)
     return 0;
 }
 
+/* Bytes that the three operations of a wipe take at most. */
+#define WIPE_BYTES 64u
+
+int data_wipe(struct room *room)
+{
+    int rc;
+    struct room_data *data = data_of(room, &rc);
+    if (!data)
+        return rc == -ENODEV ? 0 : rc;
+    data_transaction_end(room, false);
+    struct data_batch *batch = open_batch(data);
+    if (!batch || buf_reserve(&batch->base.ops, WIPE_BYTES) != 0)
+        return -ENOMEM;
+    batch->base.ops.len = 0; /* what it held is of no use now; its memory is */
+    batch->base.n_ops = 0;
+    CHECK(store_batch_clear(&batch->base) == 0 && store_batch_alarm(&batch->base, 0, 0) == 0 &&
+          store_batch_self(&batch->base, (struct span){0}) == 0);
+    data_charge(batch, data_cost(0));
+    known_fini(&data->known);
+    known_init(&data->known);
+    data->cleared = room->written + 1;
+    data->alarm = (struct data_alarm){.known = true, .written = true};
+    return 0;
+}
+
 /* ---- the alarm ---- */
 
 bool data_alarm(struct room *room, int64_t *time)
@@ -184,7 +209,7 @@ bool room_alarm_begin(struct room *room)
 {
     struct data_alarm *alarm = &room->data->alarm;
 
-    if (alarm->time == 0 || alarm->time > clock_wall_ms())
+    if (alarm->time == 0 || alarm->time > loop_wall_ms(room->rooms->loop))
         return false;
     alarm->time = 0;
     alarm->rings = true;
@@ -210,7 +235,7 @@ void room_alarm_end(struct room *room, enum outcome outcome)
     if (outcome == OUTCOME_DONE) {
         rc = set_alarm(room, 0, 0);
     } else if (alarm->attempt < ALARM_RETRIES) {
-        rc = set_alarm(room, clock_wall_ms() + ((int64_t)ALARM_RETRY_MS << alarm->attempt),
+        rc = set_alarm(room, loop_wall_ms(room->rooms->loop) + ((int64_t)ALARM_RETRY_MS << alarm->attempt),
                        alarm->attempt + 1);
     } else {
         log_event(LOG_ERROR, "onAlarm has failed too often: the alarm is dropped",

@@ -18,7 +18,7 @@ struct event *event_new(enum event_kind kind)
 size_t event_size(const struct event *event)
 {
     const struct http_request *request = event->request;
-    size_t size = event->kind == EVENT_MESSAGE ? event->len : 0;
+    size_t size = event->kind == EVENT_MESSAGE || event->kind == EVENT_CALL ? event->len : 0;
     if (request)
         size += request->size + (request->body ? request->body->len : 0);
     return size;
@@ -34,6 +34,7 @@ void event_free(struct event *event)
     http_response_free(event->failure);
     peer_unref(event->peer);
     free(event->copy);
+    free(event->chain);
     free(event->close_reason);
     spare_give(&spare, event, EVENTS_KEPT);
 }

@@ -42,6 +42,37 @@ void room_post(struct room *room, struct event *event);
 /* Posts the onClose of a peer. */
 void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_t len, bool clean);
 
+/* The room of this name on this thread, made when it isn't there, or why there is none, for the one who asks (NULL: no
+ * memory for that). */
+struct room *rooms_enter(struct rooms *rooms, struct span party_name, struct span id,
+                         struct http_response **refusal);
+
+/* A call of another room has arrived; it is answered in any case. */
+struct room_call;
+void room_called(struct room *room, struct room_call *call);
+
+/* As room_connect, for a peer by which the rooms of the chain come; the request is the callee's. */
+void room_connect_from(struct room *room, struct peer *peer, struct http_request *request,
+                       const struct call_chain *chain);
+
+/* An event that waits in the inbox never runs; its peer and its exchange are the caller's to answer before. */
+void room_unpost(struct room *room, struct event *event);
+
+/* May it take in no more of what clients can make at will? Then the answer to a request for it. */
+bool room_full(const struct room *room);
+struct http_response *room_unavailable(struct room *room);
+
+/* The room with this key: one that can be entered, or a lobby. */
+struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, bool lobby);
+
+/* Made when it isn't there. NULL: no memory, or the rooms stop. */
+struct room *rooms_make(struct rooms *rooms, struct party *party, struct span party_name, struct span id,
+                        bool lobby);
+
+/* The hook of this event has its turn; its answer is given. */
+void room_lend(struct room *room, struct event *event);
+void room_lent_back(struct room *room, const struct event *event);
+
 /* Lets the peers read on that found the inbox full, once there is room in it. */
 void room_resume_peers(struct room *room);
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "room/data.h"
+#include "room/link.h"
 
 #include <stdlib.h>
 
@@ -61,7 +62,7 @@ void room_stepped(struct room *room, uint64_t now)
     struct rooms *rooms = room->rooms;
     bool was_long = now > rooms->began && now - rooms->began >= LONG_NS;
 
-    rooms->began = now;
+    rooms->began = room->active = now;
     if (was_long) {
         rooms->long_turn = rooms->loop->turn;
         room->pace = PACE_SLOW;
@@ -107,7 +108,8 @@ static void note_direct(struct room *room)
 /* Events that count against the limit are the ones that a client can make at will. */
 static bool event_counts(const struct event *event)
 {
-    return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT;
+    return event->kind == EVENT_MESSAGE || event->kind == EVENT_REQUEST || event->kind == EVENT_CONNECT ||
+           event->kind == EVENT_HOOK || event->kind == EVENT_CALL;
 }
 
 static void count_in(struct room *room, const struct event *event)
@@ -124,6 +126,13 @@ static void count_out(struct room *room, const struct event *event)
         return;
     room->n_events--;
     room->inbox_size -= event_size(event);
+}
+
+void room_unpost(struct room *room, struct event *event)
+{
+    list_remove(&event->link);
+    count_out(room, event);
+    event_free(event);
 }
 
 /* Copies what is the sender's. Without memory, the text of an error or a close is left out; false: it
@@ -172,8 +181,9 @@ static void close_instance(struct room *room)
     room->instance = NULL;
     data_abandon(room);
     room->rooms->script->close(instance);
-    room->rooms->counters->rooms_stopped++;
+    room->rooms->counters->rooms_stopped += !room->lobby;
     room->n_waiting = room->n_holds = room->n_open = 0;
+    room->lent = 0;
     room->reload_due = room->alarm_due = false;
     list_each(it, &room->peers)
         container_of(it, struct peer, link)->object = NULL;
@@ -185,7 +195,7 @@ static void close_instance(struct room *room)
         if (event->kind == EVENT_TIMER) {
             list_remove(it);
             event_free(event);
-        } else if (event->kind == EVENT_REQUEST) {
+        } else if (event->kind == EVENT_REQUEST || event->kind == EVENT_HOOK || event->kind == EVENT_CALL) {
             room->n_open++;
         } else if (event->kind == EVENT_ALARM) {
             room->alarm_due = true;
@@ -264,14 +274,21 @@ void room_fail_start(struct room *room, struct http_response *response)
         first->failure = response;
 }
 
+static struct http_response *destroyed(void)
+{
+    return http_response_text(503, "The room was destroyed");
+}
+
 void room_event_done(struct room *room, struct event *event, enum outcome outcome)
 {
     switch ((enum event_kind)event->kind) {
     case EVENT_START:
-        if (outcome == OUTCOME_DONE) {
+        if (outcome == OUTCOME_DONE && !room->destroying) {
             room->state = ROOM_RUNNING;
         } else {
             room->start_failed = true;
+            if (room->destroying && !event->failure)
+                event->failure = destroyed();
             room_fail_start(room, event->failure);
             event->failure = NULL;
         }
@@ -282,6 +299,8 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
     case EVENT_MESSAGE:
     case EVENT_ERROR:
     case EVENT_REQUEST:
+    case EVENT_CALL:
+    case EVENT_HOOK:
     case EVENT_TIMER:
     case EVENT_RELOAD:
     case EVENT_CHANGE: /* has no handler */
@@ -295,8 +314,10 @@ void room_event_done(struct room *room, struct event *event, enum outcome outcom
 
 void room_event_dropped(struct room *room, struct event *event)
 {
-    if (event && event->exchange && data_broken(room)) {
-        event->exchange->respond(event->exchange, http_response_text(503, "Service unavailable"));
+    if (event && event->exchange && (data_broken(room) || room->stopped)) {
+        event->exchange->respond(event->exchange, room->stopped
+                                                      ? destroyed() /* else none waits at its stop */
+                                                      : http_response_text(503, "Service unavailable"));
         event->exchange = NULL;
     }
     event_free(event);
@@ -403,10 +424,15 @@ static void run_event(struct room *room, struct event *event)
         event_free(event);
         break;
     case EVENT_CLOSE: run_close(room, event); break;
+    case EVENT_HOOK:
+        room_lend(room, event);
+        script->run(room->instance, event);
+        break;
     case EVENT_CHANGE: room_run_change(room, event); break;
     case EVENT_START:
     case EVENT_ERROR:
     case EVENT_REQUEST:
+    case EVENT_CALL:
     case EVENT_RELOAD:
     case EVENT_ALARM:
     case EVENT_STOP: script->run(room->instance, event); break;
@@ -429,7 +455,7 @@ static void fail_start(struct room *room)
         failure = http_response_text(500, "Internal error");
 
     room_turn_begin(room);
-    if (event->kind == EVENT_REQUEST) {
+    if (event->kind == EVENT_REQUEST || event->kind == EVENT_HOOK || event->kind == EVENT_CALL) {
         room_respond(room, event, failure);
         failure = NULL;
     } else if (event->kind == EVENT_CONNECT && event->peer->state == PEER_NEW) {
@@ -451,22 +477,25 @@ static void fail_start(struct room *room)
     room_turn_end(room);
 }
 
-/* Those who are connected to the old VM go: the new one does not know them. */
-static void restart(struct room *room)
+/* Those who are connected to the VM go: the next one does not know them. */
+static void disconnect(struct room *room, uint16_t code, const char *reason)
 {
-    static const char reason[] = "Internal error";
-
-    room->rooms->counters->rooms_restarted++;
-    data_abandon(room);
     room_turn_begin(room);
     list_each_safe(it, &room->peers) {
         struct peer *peer = container_of(it, struct peer, link);
         if (peer->state == PEER_NEW)
             continue;
-        room_close_peer(peer, 1011, reason, sizeof reason - 1);
+        room_close_peer(peer, code, reason, strlen(reason));
         room_part(peer);
     }
     room_turn_end(room);
+}
+
+static void restart(struct room *room)
+{
+    room->rooms->counters->rooms_restarted++;
+    data_abandon(room);
+    disconnect(room, 1011, "Internal error");
     close_instance(room);
     room->state = ROOM_NEW;
     room->input_closed = data_saving(room); /* the next VM is to find it */
@@ -483,6 +512,8 @@ void room_break(struct room *room, const char *why)
     room->turn_open = room->stopped = false;
     if (room->instance)
         restart(room);
+    else if (room->state == ROOM_STOPPING) /* it was destroyed, but for this */
+        room->state = ROOM_NEW;
     room->input_closed = true; /* until the store is done with it */
 }
 
@@ -491,11 +522,30 @@ void room_restart(struct room *room)
     room->restarting = true;
 }
 
+int room_destroy(struct room *room)
+{
+    int rc = data_wipe(room);
+
+    if (rc == 0)
+        room->destroying = true;
+    return rc;
+}
+
+/* It was destroyed: nothing is left but what waits to leave, and what waits in its inbox. */
+static void forget(struct room *room)
+{
+    room->destroying = false;
+    room->state = ROOM_STOPPING; /* until all is durable */
+    room->stopped = true;
+    disconnect(room, 1000, "The room was destroyed");
+    close_instance(room);
+}
+
 /* What a step of the script has decided about the room itself is carried out when the script
  * is no longer running. */
 static void after_step(struct room *room)
 {
-    bool restarting = room->restarting;
+    bool restarting = room->restarting && !room->destroying;
 
     room->restarting = false;
     if (room->start_failed) {
@@ -505,19 +555,26 @@ static void after_step(struct room *room)
     } else if (restarting && room->instance && room->state != ROOM_STOPPING) {
         restart(room);
     }
+    if (room->destroying)
+        forget(room);
     room_resume_peers(room);
     room_settle(room);
 }
 
-/* Makes the VM and runs onStart. Returns whether the room runs now. */
+/* Makes the VM and runs onStart, which a lobby has not. Returns whether the room runs now. */
 static bool start(struct room *room)
 {
-    struct event *event = event_new(EVENT_START);
-    if (!event || !(room->instance = room->rooms->script->open(room->rooms->script_user, room))) {
+    struct event *event = room->lobby ? NULL : event_new(EVENT_START);
+    if ((!event && !room->lobby) ||
+        !(room->instance = room->rooms->script->open(room->rooms->script_user, room))) {
         event_free(event);
         fail_start(room);
         after_step(room);
         return false;
+    }
+    if (room->lobby) {
+        room->state = ROOM_RUNNING;
+        return true;
     }
     room->rooms->counters->rooms_started++;
     room->state = ROOM_STARTING;
@@ -570,7 +627,7 @@ void room_step(struct room *room)
 void room_stop(struct room *room)
 {
     list_remove(&room->in_idle);
-    if (!room->instance || room->state != ROOM_RUNNING) {
+    if (!room->instance || room->state != ROOM_RUNNING || room->lobby) { /* onStop is not for these */
         room_remove(room);
         return;
     }
@@ -641,6 +698,7 @@ void room_remove(struct room *room)
     close_instance(room);
     data_leave(room);
     refuse_queued(room);
+    links_room_gone(room);
     while (!list_empty(&room->peers))
         room_part(container_of(room->peers.next, struct peer, link));
     outq_fini(&room->outq);

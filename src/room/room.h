@@ -15,11 +15,21 @@
 #include "loop/timer.h"
 #include "room/alarm.h"
 #include "room/event.h"
+#include "room/mail.h"
 #include "room/outq.h"
 
 struct party;     /* the script's: a compiled party */
 struct room_data; /* data.h */
 struct store;     /* store/store.h */
+
+/* What a party may be asked without a room (hook.h). */
+enum hook_kind {
+    HOOK_CONNECT, /* onBeforeConnect */
+    HOOK_REQUEST, /* onBeforeRequest */
+    HOOK_FETCH,   /* onFetch: of the party main alone, as is the next */
+    HOOK_CRON,    /* onCron */
+    HOOK_KINDS
+};
 
 /* What runs a party; implemented by script. A room's VM is an instance. */
 struct script_ops {
@@ -46,6 +56,8 @@ struct script_ops {
     struct party *(*party_find)(void *user, struct span name);
     /* Its name, the same in all of its versions. */
     struct span (*party_name)(const struct party *party);
+    /* Has it this hook? If not, nothing is to be asked of it. */
+    bool (*has_hook)(const struct party *party, enum hook_kind hook);
     /* Party.options.duplicateId */
     enum duplicate_id {
         DUPLICATE_ALLOW,
@@ -60,8 +72,9 @@ struct room_limits {
     uint64_t idle_ms;          /* until an idle room leaves memory */
     uint64_t output;           /* bytes that a room's output may take until it has left */
     uint64_t inbox;            /* bytes of messages and bodies waiting in one room; 0: any number */
-    uint64_t queue;            /* bytes waiting for one client of Server-Sent Events; 0: any number */
-    uint64_t ping_ms;          /* between signs of life that one is sent; 0: none */
+    uint64_t queue; /* bytes waiting for one client of Server-Sent Events, or end of a link; 0: any number */
+    uint64_t ping_ms; /* between signs of life that one is sent; 0: none */
+    uint64_t call_ms; /* until a call to another room has to be answered; 0: any time */
 };
 
 enum room_state { ROOM_NEW, ROOM_STARTING, ROOM_RUNNING, ROOM_STOPPING, ROOM_GONE };
@@ -85,14 +98,20 @@ struct party_pace {
     uint64_t slow_until;     /* ns: until then its quick rooms are taken for slow */
 };
 
+#define ROOM_ID_MAX 256u /* bytes */
+
+/* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
+const char *room_id_problem(struct span id);
+
 /* The rooms of one loop thread. */
 struct rooms {
     struct loop *loop;
     const struct script_ops *script;
     void *script_user;
     /* Set after rooms_init: */
-    struct store *store;  /* NULL: rooms have no durable data */
-    size_t share, shares; /* this thread's, of how many; rooms_share_of says whose a room is */
+    struct store *store;     /* NULL: rooms have no durable data */
+    size_t share, shares;    /* this thread's, of how many; rooms_share_of says whose a room is */
+    struct rooms_team *team; /* NULL: it is alone */
     struct room_limits limits;
     struct counters *counters;
     struct map by_key; /* of struct room */
@@ -103,6 +122,10 @@ struct rooms {
     struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
     struct list idle;              /* rooms without a reason to stay, the longest idle first */
     struct list dead;              /* rooms that have left memory, freed at the end of the turn */
+    struct list arrivals;          /* of struct mail, from rooms of this thread */
+    struct soon arrive;
+    struct list links;    /* of struct link, those that rooms of this thread have opened */
+    struct list listings; /* of struct rooms_listing, which are to be served */
     struct timer evict;
     struct alarms alarms;
     struct loop_hook work, late;
@@ -129,7 +152,7 @@ struct room {
     void *instance;      /* the script's VM; NULL in ROOM_NEW */
     char *id;            /* owned, with a NUL behind it */
     uint8_t state;       /* enum room_state */
-    bool lobby;          /* no room that anybody can enter: its party's hooks run in it, on this thread */
+    bool lobby;          /* no room that anybody can enter: its party's hooks run in it (hook.h); id is "" */
     uint8_t pace;        /* enum room_pace, from its own events */
     uint8_t to_be_quick; /* PACE_SLOW: events that must not take long until it is taken for quick */
     bool input_closed;   /* a handler waits for the store: no events meanwhile, and its turn is not over */
@@ -139,6 +162,7 @@ struct room {
     bool wake_next;      /* the inbox was served last */
     bool reload_due;     /* the VM is to take over the party's new version before the next event */
     bool restarting;     /* room_restart was called in this step */
+    bool destroying;     /* room_destroy was called in this step */
     struct map_node by_key;
     struct list in_all, in_ready, in_idle; /* in_ready: in rooms->ready, by room_pace_of */
     struct party_pace *party_pace;
@@ -146,6 +170,7 @@ struct room {
     struct list wakes; /* of struct event: WAKE ones, served in turn with the inbox, and while it is closed */
     uint32_t n_events; /* in the inbox that count against the limit */
     size_t inbox_size; /* bytes that those hold */
+    size_t lent;       /* a lobby's: bytes of the requests that its hooks have, which go on from here */
     size_t held;       /* bytes that C holds for the script: tags and states of peers, what it has written */
     uint32_t n_waiting;        /* handlers that wait */
     uint32_t n_holds;          /* timers and other reasons of the script to stay in memory */
@@ -159,6 +184,8 @@ struct room {
     struct list blocked;       /* peers that wait for room in the inbox */
     struct peer_group *groups; /* one for each kind that joined */
     uint64_t idle_since;       /* ms of loop_now */
+    uint64_t active;           /* ns: its last event was over */
+    size_t unread;             /* bytes that wait to be read from links that it has opened; in held too */
     struct event *answer;   /* what the handler that waits for the store goes on with; NULL: not there yet */
     struct room_data *data; /* NULL: it has not been asked for */
     bool alarm_due;         /* an EVENT_ALARM waits, or its handler runs */
@@ -188,8 +215,15 @@ static inline size_t rooms_share_of(struct span party_name, struct span id, size
  * It stays at least until the caller returns to the loop. */
 struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id);
 
+/* The rooms of the thread on which this one lives. */
+struct rooms *rooms_home(struct rooms *rooms, struct span party_name, struct span id);
+
 /* Only one that is there. */
 struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id);
+
+/* An idle room leaves memory now, as it would when idle_ms have passed; with peers, as its party allows it, its VM
+ * goes. 0, or -EBUSY: it has a reason to stay. */
+int rooms_evict(struct room *room) __attribute__((warn_unused_result));
 
 /* The parties have other versions: each room whose party find still knows by its name takes it, and one
  * that has a VM gets an EVENT_RELOAD before all that waits in its inbox. Rooms of the other parties stay as
@@ -287,6 +321,13 @@ void room_forget_handle(struct room *room, void *handle);
  * closed with 1011, without onClose; handlers that wait are dropped, their requests answered with 500. What
  * waits in the inbox gets a fresh VM. */
 void room_restart(struct room *room);
+
+/* The room is forgotten: all that it has stored goes, its alarm too, in the turn's batch, and when the script returns
+ * its VM is closed, without onStop. Who is connected is closed with 1000, without onClose; other handlers that wait are
+ * dropped, their requests answered with 503. What was sent before the script returns leaves when that is durable, and
+ * what waits in the inbox then gets a new room. Its handler must not wait any more (data_transaction is none). 0, or
+ * -ENOMEM, and nothing has changed. */
+int room_destroy(struct room *room) __attribute__((warn_unused_result));
 
 /* In an EVENT_ALARM: does the room's alarm stand, and is it due? Then it rings: it is taken for gone, and at the
  * handler's end it is taken back, or set again when the handler has failed, or left as the handler has set it. To

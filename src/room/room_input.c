@@ -1,5 +1,6 @@
 /* What transports tell a room: requests, peers that come and go, messages; and what a script's
  * own timers and waits bring. Each becomes an event. */
+#include "room/call.h"
 #include "room/private.h"
 
 #include "base/check.h"
@@ -11,15 +12,15 @@
 /* Output that waits for the disk: with more than this a room takes nothing new in. */
 #define OUTPUT_PAUSE ((size_t)4 * 1024 * 1024)
 
-static bool room_full(const struct room *room)
+bool room_full(const struct room *room)
 {
     const struct room_limits *limits = &room->rooms->limits;
     return room->rooms->stopping || room->n_events >= limits->events ||
-           (limits->inbox > 0 && room->inbox_size >= limits->inbox) || room->n_waiting >= limits->handlers ||
-           room->outq.bytes >= OUTPUT_PAUSE;
+           (limits->inbox > 0 && room->inbox_size + room->lent >= limits->inbox) ||
+           room->n_waiting >= limits->handlers || room->outq.bytes >= OUTPUT_PAUSE;
 }
 
-static struct http_response *unavailable(struct room *room)
+struct http_response *room_unavailable(struct room *room)
 {
     static const char retry[] = "Retry-After: 1\r\n";
 
@@ -32,12 +33,42 @@ static struct http_response *unavailable(struct room *room)
     return response;
 }
 
+/* Gives the event a chain of its own. false: no memory. */
+static bool set_chain(struct event *event, const struct call_chain *chain)
+{
+    event->chain = chain ? malloc(sizeof *chain) : NULL;
+    if (event->chain)
+        *event->chain = *chain;
+    return event->chain || !chain;
+}
+
+void room_called(struct room *room, struct room_call *call)
+{
+    struct event *event = room_full(room) ? NULL : event_new(call->request ? EVENT_REQUEST : EVENT_CALL);
+
+    if (!event || !set_chain(event, &call->chain)) {
+        event_free(event);
+        call->exchange.respond(&call->exchange, room_unavailable(room));
+        return;
+    }
+    event->exchange = &call->exchange;
+    if (call->request) {
+        event->request = call->request;
+        call->request = NULL;
+    } else {
+        event->handle = call;
+        event->len = call->args->len;
+    }
+    room->n_open++;
+    room_post(room, event);
+}
+
 void room_request(struct room *room, struct http_request *request, struct exchange *exchange)
 {
     struct event *event = room_full(room) ? NULL : event_new(EVENT_REQUEST);
     if (!event) {
         http_request_free(request);
-        exchange->respond(exchange, unavailable(room));
+        exchange->respond(exchange, room_unavailable(room));
         return;
     }
     event->request = request;
@@ -67,6 +98,12 @@ static struct http_response *crowded(const struct room *room)
 
 void room_connect(struct room *room, struct peer *peer, struct http_request *request)
 {
+    room_connect_from(room, peer, request, NULL);
+}
+
+void room_connect_from(struct room *room, struct peer *peer, struct http_request *request,
+                       const struct call_chain *chain)
+{
     if (room_crowded(room, peer)) {
         room->rooms->counters->sockets_refused++;
         http_request_free(request);
@@ -74,10 +111,11 @@ void room_connect(struct room *room, struct peer *peer, struct http_request *req
         return;
     }
     struct event *event = room_full(room) ? NULL : event_new(EVENT_CONNECT);
-    if (!event) {
+    if (!event || !set_chain(event, chain)) {
+        event_free(event);
         room->rooms->counters->sockets_refused++;
         http_request_free(request);
-        peer->kind->refuse(peer, unavailable(room));
+        peer->kind->refuse(peer, room_unavailable(room));
         return;
     }
     peer_ref(peer);
@@ -203,6 +241,8 @@ void room_close(struct peer *peer, uint16_t code, const char *reason, size_t len
 void room_wait_begin(struct room *room)
 {
     room->n_waiting++;
+    if (room->n_waiting == room->rooms->limits.handlers)
+        room_refuse_stuck(room);
 }
 
 void room_wait_end(struct room *room)

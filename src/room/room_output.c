@@ -43,6 +43,8 @@ void room_turn_end(struct room *room)
 {
     struct rooms *rooms = room->rooms;
 
+    if (room->destroying && !room->input_closed)
+        (void)!data_wipe(room); /* what its handler has written since; can't fail the second time */
     if (room->data && !room->input_closed)
         data_turn_end(room);
     if (room->turn_open || room->input_closed) {
@@ -152,6 +154,8 @@ void room_respond(struct room *room, struct event *event, struct http_response *
     struct effect effect = {.kind = EFFECT_RESPOND, .exchange = event->exchange, .response = response};
     event->exchange = NULL;
     room->n_open--;
+    if (event->kind == EVENT_HOOK)
+        room_lent_back(room, event);
     (void)!stage(room, &effect); /* without memory it was answered with 503 */
 }
 

@@ -3,8 +3,12 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "room/data.h"
+#include "room/link.h"
+#include "room/listing.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* Time for queued events of rooms of one pace in one turn of the loop, before sockets are looked at again. */
@@ -69,6 +73,23 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
     return true;
 }
 
+static void evict_room(struct room *room)
+{
+    if (room->n_peers > 0)
+        room_hibernate(room);
+    else
+        room_stop(room);
+}
+
+int rooms_evict(struct room *room)
+{
+    if (!list_linked(&room->in_idle) || room->rooms->running)
+        return -EBUSY;
+    room->rooms->began = clock_monotonic_ns();
+    evict_room(room);
+    return 0;
+}
+
 /* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
 static void evict(struct rooms *rooms)
 {
@@ -87,10 +108,7 @@ static void evict(struct rooms *rooms)
             rooms->evicting = true;
             return;
         }
-        if (room->n_peers > 0)
-            room_hibernate(room);
-        else
-            room_stop(room);
+        evict_room(room);
         room_stepped(room, clock_monotonic_ns());
     }
 }
@@ -109,6 +127,7 @@ static bool rooms_late(struct loop_hook *hook)
         evict(rooms);
         served = true;
     }
+    served |= listing_serve(rooms);
     return served || rooms->evicting || rooms_busy(rooms);
 }
 
@@ -175,6 +194,9 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
         .slice = SLICE_NS,
         .shares = 1,
     };
+    mail_init(rooms);
+    list_init(&rooms->links);
+    list_init(&rooms->listings);
     alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
     list_init(&rooms->all_paces);
@@ -194,6 +216,8 @@ void rooms_fini(struct rooms *rooms)
     alarms_stop(&rooms->alarms);
     loop_hook_remove(&rooms->work);
     loop_hook_remove(&rooms->late);
+    CHECK(list_empty(&rooms->links) && list_empty(&rooms->listings));
+    mail_fini(rooms);
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);
     while (!list_empty(&rooms->all_paces)) {
@@ -206,19 +230,37 @@ void rooms_fini(struct rooms *rooms)
     event_thread_fini();
 }
 
-static struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, uint64_t hash)
+struct room *rooms_lookup(struct rooms *rooms, struct span party, struct span id, bool lobby)
 {
+    uint64_t hash = map_hash2(party.ptr, party.len, id.ptr, id.len);
+
     for (struct map_node *node = map_find(&rooms->by_key, hash); node; node = map_next(node)) {
         struct room *room = container_of(node, struct room, by_key);
-        if (span_equal(span_of(room->id), id) && span_equal(rooms->script->party_name(room->party), party))
+        if (room->lobby == lobby && span_equal(span_of(room->id), id) &&
+            span_equal(rooms->script->party_name(room->party), party))
             return room;
     }
     return NULL;
 }
 
+const char *room_id_problem(struct span id)
+{
+    if (id.len == 0)
+        return "The room id is empty";
+    if (id.len > ROOM_ID_MAX)
+        return "The room id is longer than 256 bytes";
+    if (utf8_has_control(id.ptr, id.len))
+        return "The room id has a control character";
+    if (memchr(id.ptr, '/', id.len))
+        return "The room id has a slash";
+    if (!utf8_valid(id.ptr, id.len))
+        return "The room id is not valid UTF-8";
+    return NULL;
+}
+
 struct room *rooms_find(struct rooms *rooms, struct span party_name, struct span id)
 {
-    return rooms_lookup(rooms, party_name, id, map_hash2(party_name.ptr, party_name.len, id.ptr, id.len));
+    return rooms_lookup(rooms, party_name, id, false);
 }
 
 /* Made for the first room of its party. */
@@ -235,10 +277,10 @@ static struct party_pace *find_pace(struct rooms *rooms, struct span party_name)
     return pace;
 }
 
-struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
+struct room *rooms_make(struct rooms *rooms, struct party *party, struct span party_name, struct span id,
+                        bool lobby)
 {
-    uint64_t hash = map_hash2(party_name.ptr, party_name.len, id.ptr, id.len);
-    struct room *room = rooms_lookup(rooms, party_name, id, hash);
+    struct room *room = rooms_lookup(rooms, party_name, id, lobby);
     if (room || rooms->stopping)
         return room;
 
@@ -253,17 +295,43 @@ struct room *rooms_get(struct rooms *rooms, struct party *party, struct span par
     memcpy(room->id, id.ptr, id.len);
     room->id[id.len] = '\0';
     room->rooms = rooms;
+    room->lobby = lobby;
     room->pace = PACE_NEW;
+    room->active = clock_coarse_ns();
     room->party_pace = find_pace(rooms, party_name);
     room->party = rooms->script->party_ref(party);
     list_init(&room->inbox);
     list_init(&room->wakes);
     list_init(&room->peers);
     list_init(&room->blocked);
-    map_add(&rooms->by_key, &room->by_key, hash);
+    map_add(&rooms->by_key, &room->by_key, map_hash2(party_name.ptr, party_name.len, id.ptr, id.len));
     list_push(&rooms->all, &room->in_all);
     rooms->n_rooms++;
     room_settle(room); /* goes again, should no event follow */
+    return room;
+}
+
+struct room *rooms_get(struct rooms *rooms, struct party *party, struct span party_name, struct span id)
+{
+    return rooms_make(rooms, party, party_name, id, false);
+}
+
+struct rooms *rooms_home(struct rooms *rooms, struct span party_name, struct span id)
+{
+    struct rooms_team *team = rooms->team;
+    return team ? team->rooms[rooms_share_of(party_name, id, team->count)] : rooms;
+}
+
+struct room *rooms_enter(struct rooms *rooms, struct span party_name, struct span id,
+                         struct http_response **refusal)
+{
+    struct party *party = rooms->script->party_find(rooms->script_user, party_name);
+    struct room *room = party ? rooms_get(rooms, party, party_name, id) : NULL;
+
+    if (!party)
+        *refusal = http_response_text(404, "There is no such party any more");
+    else if (!room)
+        *refusal = http_response_text(503, rooms->stopping ? "The server is stopping" : "Not enough memory");
     return room;
 }
 
@@ -296,6 +364,7 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
     rooms->on_empty_user = user;
     alarms_stop(&rooms->alarms);
     timer_start(rooms->loop, &rooms->evict, grace_ms);
+    links_shut(rooms); /* who reads from one would never be done */
     stop_all(rooms);
 }
 

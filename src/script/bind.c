@@ -12,7 +12,8 @@
 /* The types that scripts hold objects of. Where each one's metatable lies is kept beside the VM, since
  * every use of an object asks for it. */
 static const char *const types[VM_TYPES] = {connection_type, request_type, headers_type, response_type,
-                                            timer_type,      stream_type};
+                                            timer_type,      stream_type,  fetched_type, reply_type,
+                                            stub_type,       party_type,   socket_type};
 
 /* Index into types, or -1: a type of the host's own. */
 static int type_index(const char *name)

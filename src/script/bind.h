@@ -34,7 +34,8 @@ struct bind_members {
     const struct bind_field *fields;
 };
 extern const struct bind_members connection_members, request_members, response_members, timer_members,
-    storage_members, transaction_members;
+    storage_members, transaction_members, fetched_members, party_members, stub_members, socket_members,
+    reply_members;
 
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
@@ -46,7 +47,7 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
-/* The room of the handler that runs; raises in the file scope. */
+/* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 
 /* ---- storage ---- */
@@ -72,6 +73,9 @@ extern const char request_type[], headers_type[];
 /* Pushes the object of a request; it takes the request over (event->request becomes NULL), so that a
  * stashed request stays readable. */
 void request_push(lua_State *L, struct event *event);
+/* Takes the request of a hook out of its object at index again, with the headers as the hook has left them; the
+ * object leads nowhere from here on. Raises when there is no memory; then nothing has changed. */
+struct http_request *request_take(lua_State *L, int index);
 
 /* The request at arg, which its object owns; raises for another type. */
 struct http_request *request_of(lua_State *L, int arg);
@@ -79,15 +83,40 @@ struct http_request *request_of(lua_State *L, int arg);
 void request_push_url(lua_State *L, const struct http_request *request);
 /* Pushes the first value of this name in its query, and returns true; or pushes nothing. */
 bool request_push_query(lua_State *L, const struct http_request *request, struct span name);
+/* Pushes an object like request.headers: between headers_begin and headers_end its table is at the top, to which
+ * headers_add adds a field (n of them are expected). Names are found in any case; of a name that comes again the values
+ * are joined. */
+void headers_begin(lua_State *L, size_t n);
+void headers_add(lua_State *L, struct span name, struct span value);
+void headers_end(lua_State *L);
+
+/* ---- other rooms ---- */
+extern const char party_type[], stub_type[], socket_type[], reply_type[];
+/* Pushes party.parties. */
+void parties_push(lua_State *L);
+/* Pushes the stub of a room: its party's name and its id are strings at these indices. */
+void stub_push(lua_State *L, int party, int id);
+/* stub:connect */
+int stub_connect(lua_State *L);
+/* Pushes what another room has answered; the response stays the caller's. */
+void reply_push(lua_State *L, const struct http_response *response);
+/* The handler of an EVENT_CALL. */
+int method_enter(lua_State *L);
 
 /* ---- Response ---- */
 extern const char response_type[];
 extern const luaL_Reg response_functions[];
 /* Response(body [, init]): the global is called; it is the first argument. */
 int response_call(lua_State *L);
+/* Pushes the lines of the table of headers at index, each ended by CR LF, as one string, and says if a Content-Type is
+ * among them. Raises for what can't be sent, and for fields that frame a message. */
+bool header_lines_push(lua_State *L, int index);
 /* What a request handler returned, at index: a Response, a string, a table. Raises for anything else,
  * naming the type. The result is the caller's; NULL: no memory. */
 struct http_response *response_take(lua_State *L, int index);
+/* Why a stream of events can't be an answer elsewhere. */
+#define RESPONSE_EVENTS_ONLY                                                                                 \
+    "Response.events makes its client a connection of the room: onRequest has to return it"
 /* Is it a stream of events, which events_answer is for? Pushes its options then. */
 bool response_events(lua_State *L, int index);
 
@@ -110,6 +139,10 @@ void events_answer(lua_State *L, int options, int request);
 struct due {
     enum call_result (*run)(struct vm *vm, struct due *due);
 };
+
+/* ---- fetch ---- */
+extern const char fetched_type[];
+int base_fetch(lua_State *L);
 
 /* ---- timers ---- */
 extern const char timer_type[];

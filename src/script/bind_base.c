@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "script/library.h"
 #include "script/quota.h"
+#include "script/script.h"
 #include "script/trace.h"
 #include "script/wait.h"
 
@@ -210,6 +211,22 @@ static int base_collectgarbage(lua_State *L)
     return 1;
 }
 
+/* ms since 1970, as the room has it. */
+static int64_t wall_ms(lua_State *L)
+{
+    const struct loop *loop = vm_of(L)->script->loop;
+    return loop ? loop_wall_ms(loop) : clock_wall_ms();
+}
+
+/* os.time([table]): as in Lua, but that now is now. */
+static int os_time(lua_State *L)
+{
+    if (!lua_isnoneornil(L, 1))
+        return library_stock(LIBRARY_OS, STOCK_OS_TIME)(L);
+    lua_pushinteger(L, wall_ms(L) / 1000);
+    return 1;
+}
+
 /* os.date([format [, time]]): as in Lua, but a format has an end: each letter of it costs a call of the
  * system's. */
 static int os_date(lua_State *L)
@@ -218,20 +235,25 @@ static int os_date(lua_State *L)
 
     luaL_optlstring(L, 1, "", &len);
     luaL_argcheck(L, len <= DATE_FORMAT_MAX, 1, "a format of 1000 bytes at most expected");
+    if (lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
+        lua_pushinteger(L, wall_ms(L) / 1000);
+    }
     return library_stock(LIBRARY_OS, STOCK_OS_DATE)(L);
 }
 
-const luaL_Reg os_functions[] = {{"date", os_date}, {NULL, NULL}};
+const luaL_Reg os_functions[] = {{"date", os_date}, {"time", os_time}, {NULL, NULL}};
 
 /* now(): ms since 1970 */
 static int base_now(lua_State *L)
 {
-    lua_pushinteger(L, clock_wall_ms());
+    lua_pushinteger(L, wall_ms(L));
     return 1;
 }
 
 const luaL_Reg base_functions[] = {
     {"collectgarbage", base_collectgarbage},
+    {"fetch", base_fetch},
     {"getmetatable", base_getmetatable},
     {"load", base_load},
     {"next", base_next},

@@ -2,6 +2,7 @@
 #include "script/bind_base.h"
 
 #include "base/log.h"
+#include "script/hooks.h"
 
 #define FIELDS_MAX 16 /* of one line, besides party and room */
 
@@ -68,8 +69,9 @@ static void write_line(lua_State *L, enum log_level level, int table)
 
     const char *message = message_of(L);
     fields[n++] = log_str("party", vm->party->name);
-    if (vm->room)
-        fields[n++] = log_str("room", vm->room->id);
+    struct span room = hook_room(vm, vm->running ? vm->running->event : NULL);
+    if (room.ptr)
+        fields[n++] = log_text("room", room);
     size_t own = n;
     if (table) {
         luaL_checkstack(L, FIELDS_MAX + 4, NULL);

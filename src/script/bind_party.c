@@ -1,4 +1,5 @@
 /* party: the room that the script runs in. Every function works as party.f() and as party:f(). */
+#include "room/data.h"
 #include "script/bind.h"
 #include "script/quota.h"
 #include "script/script.h"
@@ -250,6 +251,20 @@ static int party_connection_count(lua_State *L)
     return 1;
 }
 
+/* ---- the room's end ---- */
+
+/* party.destroy(): closes every connection, drops storage and alarm, and forgets the room when the handler is over. */
+static int party_destroy(lua_State *L)
+{
+    struct room *room = room_check(L);
+
+    if (data_transaction(room))
+        return luaL_error(L, "destroy is not possible inside of a transaction");
+    vm_demand(L, 2 * data_cost(0));
+    output_check(L, room_destroy(room));
+    return 0;
+}
+
 const luaL_Reg party_functions[] = {
     {"broadcast", party_broadcast},
     {"getConnection", party_get_connection},
@@ -257,6 +272,7 @@ const luaL_Reg party_functions[] = {
     {"connectionCount", party_connection_count},
     {"after", party_after},
     {"every", party_every},
+    {"destroy", party_destroy},
     {NULL, NULL},
 };
 
@@ -274,7 +290,7 @@ static void push_env(lua_State *L)
     }
 }
 
-const char *const party_values[] = {"id", "name", "env", "storage", NULL};
+const char *const party_values[] = {"id", "name", "env", "storage", "parties", NULL};
 
 bool party_value(lua_State *L, const char *key)
 {
@@ -290,6 +306,8 @@ bool party_value(lua_State *L, const char *key)
         push_env(L);
     } else if (strcmp(key, "storage") == 0) {
         storage_push(L);
+    } else if (strcmp(key, "parties") == 0) {
+        parties_push(L);
     } else {
         return false;
     }

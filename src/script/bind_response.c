@@ -50,9 +50,7 @@ static void line_of(lua_State *L, struct span name)
     lua_remove(L, -2);
 }
 
-/* Pushes the lines of the headers table at index as one string, and says if a Content-Type is
- * among them. */
-static bool push_headers(lua_State *L, int index)
+bool header_lines_push(lua_State *L, int index)
 {
     bool has_type = false;
 
@@ -131,7 +129,7 @@ static int response_new(lua_State *L, int body, int init, int status, const char
                 lua_pushvalue(L, -1);
                 lua_setiuservalue(L, self, VALUE_REASON);
             } else if (strcmp(key, "headers") == 0) {
-                bool has_type = push_headers(L, lua_gettop(L));
+                bool has_type = header_lines_push(L, lua_gettop(L));
                 if (!has_type && box->has_type) {
                     lua_getiuservalue(L, self, VALUE_HEADERS);
                     lua_concat(L, 2);
@@ -353,7 +351,7 @@ struct http_response *response_take(lua_State *L, int index)
         return NULL; /* not reached */
     }
     if (box->kind == RESPONSE_EVENTS)
-        luaL_error(L, "Response.events makes its client a connection of the room: onRequest has to return it");
+        luaL_error(L, RESPONSE_EVENTS_ONLY);
     struct http_source *source = NULL;
     int self = lua_gettop(L);
     if (box->kind == RESPONSE_STREAM) {

@@ -1,5 +1,4 @@
 /* party.after and party.every: functions that run later, one at a time like every handler. */
-#include "base/clock.h"
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/report.h"
@@ -32,7 +31,7 @@ static void timer_due(struct timer *timer)
     struct room *room = box->vm->room;
 
     if (box->interval_ns > 0) { /* from when it was due, so that it does not drift */
-        uint64_t next = timer->due + box->interval_ns, now = clock_monotonic_ns();
+        uint64_t next = timer->due + box->interval_ns, now = loop_time_ns(timer->loop);
         if (next <= now)
             next += (now - next) / box->interval_ns * box->interval_ns + box->interval_ns;
         timer_start_at(timer->loop, timer, next);
@@ -140,7 +139,7 @@ static int timer_new(lua_State *L, bool repeat)
     list_push(&vm->timers, &box->link);
     vm_charge(vm, TIMER_COST);
     room_hold(vm->room);
-    timer_start_at(vm->script->loop, &box->timer, clock_monotonic_ns() + ns);
+    timer_start_at(vm->script->loop, &box->timer, loop_time_ns(vm->script->loop) + ns);
     return 1;
 }
 

@@ -134,28 +134,24 @@ done:
     return rc;
 }
 
-static int count_lines(const struct buf *file)
+static int count_lines(struct span source)
 {
     int lines = 0;
-    for (size_t i = 0; i < file->len; i++)
-        lines += file->data[i] == '\n' || i + 1 == file->len;
+    for (size_t i = 0; i < source.len; i++)
+        lines += source.ptr[i] == '\n' || i + 1 == source.len;
     return lines > 0 ? lines : 1;
 }
 
-struct code *code_compile(const char *path, const char *name, struct buf *error)
+/* path: "" when there is no file. */
+static struct code *make(const char *path, const char *name, struct span source, int lines, struct buf *error)
 {
-    struct buf file = {0}, bytecode = {0};
+    struct buf bytecode = {0};
     struct code *code = NULL;
 
-    int rc = read_file(path, &file);
-    if (rc == -EFBIG)
-        code_complain(error, path, name, 0, "larger than %zu MiB", SOURCE_MAX >> 20);
-    else if (rc != 0)
-        code_complain(error, path, name, 0, "can't be read: %s", strerror(-rc));
-    else if (compile(path, name, source_of(&file), &bytecode, error) == 0) {
+    if (compile(path, name, source, &bytecode, error) == 0) {
         code = xcalloc(sizeof *code);
         *code = (struct code){.refs = 1,
-                              .lines = count_lines(&file),
+                              .lines = lines,
                               .name = xstrdup(name),
                               .path = xstrdup(path),
                               .bytecode = bytecode.data,
@@ -163,8 +159,29 @@ struct code *code_compile(const char *path, const char *name, struct buf *error)
         bytecode = (struct buf){0};
     }
     buf_fini(&bytecode);
+    return code;
+}
+
+struct code *code_compile(const char *path, const char *name, struct buf *error)
+{
+    struct buf file = {0};
+    struct code *code = NULL;
+
+    int rc = read_file(path, &file);
+    if (rc == -EFBIG)
+        code_complain(error, path, name, 0, "larger than %zu MiB", SOURCE_MAX >> 20);
+    else if (rc != 0)
+        code_complain(error, path, name, 0, "can't be read: %s", strerror(-rc));
+    else
+        code = make(path, name, source_of(&file),
+                    count_lines((struct span){(const char *)file.data, file.len}), error);
     buf_fini(&file);
     return code;
+}
+
+struct code *code_compile_text(struct span source, const char *name, struct buf *error)
+{
+    return make("", name, source, count_lines(source), error);
 }
 
 struct code *code_ref(struct code *code)

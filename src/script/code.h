@@ -24,6 +24,10 @@ struct code {
 struct code *code_compile(const char *path, const char *name, struct buf *error)
     __attribute__((warn_unused_result));
 
+/* The same for source that is in memory; it is the project's no file. */
+struct code *code_compile_text(struct span source, const char *name, struct buf *error)
+    __attribute__((warn_unused_result));
+
 struct code *code_ref(struct code *code);
 void code_unref(struct code *code);
 

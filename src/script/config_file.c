@@ -73,11 +73,6 @@ static void complain_unknown(struct reading *r, const char *key, const char *con
         complain(r, key, "is not known");
 }
 
-static void complain_later(struct reading *r, const char *key)
-{
-    complain(r, key, "is not available yet in this version");
-}
-
 /* ---- kinds of values ---- */
 
 /* A whole number from least to most at the top. */
@@ -212,6 +207,18 @@ static void read_io_uring(struct reading *r, const char *key)
     read_flag(r, key, &r->config->io_uring);
 }
 
+static void read_fetch_private(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->fetch_private);
+}
+
+static void read_fetch_ca(struct reading *r, const char *key)
+{
+    const char *file = read_text(r, key);
+    if (file)
+        replace_text(&r->config->fetch_ca, file);
+}
+
 static void read_deflate(struct reading *r, const char *key)
 {
     read_flag(r, key, &r->config->deflate);
@@ -314,6 +321,44 @@ static void read_vars(struct reading *r, const char *key)
     r->section = "";
 }
 
+static void read_close(struct reading *r, const char *key)
+{
+    read_flag(r, key, &r->config->reject_with_close);
+}
+
+/* ---- crons ---- */
+
+/* The cron whose name and schedule are at the top. */
+static void read_cron(struct reading *r)
+{
+    struct buf why = {0};
+    size_t len;
+
+    const char *name = lua_type(r->L, -2) == LUA_TSTRING ? lua_tolstring(r->L, -2, &len) : NULL;
+    if (!name || len == 0 || strlen(name) != len) {
+        complain(r, "crons", "has a key that is no name");
+        return;
+    }
+    const char *schedule = lua_type(r->L, -1) == LUA_TSTRING ? lua_tolstring(r->L, -1, &len) : NULL;
+    if (!schedule || strlen(schedule) != len)
+        complain_expected(r, name, "a schedule, like \"*/5 * * * *\"");
+    else if (!config_add_cron(r->config, name, schedule, &why))
+        complain(r, name, "is no schedule, \"%.100s\": %.*s", schedule, (int)why.len, (const char *)why.data);
+    buf_fini(&why);
+}
+
+static void read_crons(struct reading *r, const char *key)
+{
+    if (!lua_istable(r->L, -1)) {
+        complain_expected(r, key, "a table of schedules");
+        return;
+    }
+    r->section = "crons.";
+    for (lua_pushnil(r->L); lua_next(r->L, -2); lua_pop(r->L, 1))
+        read_cron(r);
+    r->section = "";
+}
+
 /* ---- limits ---- */
 
 static void complain_unknown_limit(struct reading *r, const char *key)
@@ -409,23 +454,6 @@ static void read_tls(struct reading *r, const char *key)
     }
 }
 
-/* ---- what later versions bring ---- */
-
-static void read_later_flag(struct reading *r, const char *key)
-{
-    bool value;
-    if (read_flag(r, key, &value) && value)
-        complain_later(r, key);
-}
-
-static void read_later_table(struct reading *r, const char *key)
-{
-    if (!lua_istable(r->L, -1))
-        complain_expected(r, key, "a table");
-    else if (count_keys(r->L) > 0)
-        complain_later(r, key);
-}
-
 /* ---- the table ---- */
 
 static const struct key keys[] = {
@@ -440,11 +468,13 @@ static const struct key keys[] = {
     {"allowedOrigins", read_origins},
     {"subprotocols", read_subprotocols},
     {"deflate", read_deflate},
+    {"fetchPrivate", read_fetch_private},
+    {"fetchCa", read_fetch_ca},
     {"tls", read_tls},
     {"trustedProxies", read_proxies},
-    {"rejectWithClose", read_later_flag},
+    {"rejectWithClose", read_close},
     {"vars", read_vars},
-    {"crons", read_later_table},
+    {"crons", read_crons},
     {"limits", read_limits},
 };
 

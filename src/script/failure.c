@@ -86,6 +86,8 @@ static int describe(lua_State *L)
     failure->bad_json = description->task->bad_json && ends_with(L, 1, 2);
     if (failure->bad_json) {
         message_value(L, 2, &failure->message);
+    } else if (response_events(L, 1)) {
+        message_append(&failure->message, RESPONSE_EVENTS_ONLY, sizeof RESPONSE_EVENTS_ONLY - 1);
     } else if (bind_test(L, 1, response_type)) {
         failure->response = response_take(L, 1);
         message_append(&failure->message, "a Response", 10);

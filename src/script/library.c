@@ -50,8 +50,8 @@ static const char *const math_stock[] = {"abs",   "acos", "asin",      "atan", "
                                          "floor", "fmod", "log",       "max",  "min",  "modf", "rad", "sin",
                                          "sqrt",  "tan",  "tointeger", "type", "ult",  NULL};
 static const char *const utf8_stock[] = {"char", "codepoint", "codes", "len", "offset", NULL};
-static const char *const os_stock[] = {"date", "clock", "difftime", "time", NULL};
-_Static_assert(STOCK_OS_DATE == 0, "its place in os_stock");
+static const char *const os_stock[] = {"date", "time", "clock", "difftime", NULL};
+_Static_assert(STOCK_OS_DATE == 0 && STOCK_OS_TIME == 1, "their places in os_stock");
 
 /* What makes "10" + 1 work: Lua has it in the metatable of strings. */
 static const char *const string_operators[] = {"__add", "__sub",  "__mul", "__mod", "__pow",

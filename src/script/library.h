@@ -71,4 +71,4 @@ bool library_has(const char *library, const char *name);
 
 /* Lua's own function, where ours has taken its place: the one at this position of the library's stock. */
 lua_CFunction library_stock(enum library_index library, size_t position);
-enum { STOCK_STRING_FORMAT = 0, STOCK_OS_DATE = 0 };
+enum { STOCK_STRING_FORMAT = 0, STOCK_OS_DATE = 0, STOCK_OS_TIME = 1 };

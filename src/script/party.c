@@ -12,12 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const party_handlers[] = {"onStart", "onConnect",         "onMessage", "onClose",
-                                      "onError", "onRequest",         "onStop",    "onReload",
-                                      "onAlarm", "getConnectionTags", NULL};
+const char *const party_handlers[] = {
+    "onStart",         "onConnect",       "onMessage", "onClose", "onError",
+    "onRequest",       "onStop",          "onReload",  "onAlarm", "getConnectionTags",
+    "onBeforeConnect", "onBeforeRequest", "onFetch",   "onCron",  NULL};
 
-/* The contract has these too. A hook that is not called could let everybody in. */
-static const char *const later_handlers[] = {"onBeforeConnect", "onBeforeRequest", "onFetch", "onCron", NULL};
+const char *const party_hooks[] = {[HOOK_CONNECT] = "onBeforeConnect",
+                                   [HOOK_REQUEST] = "onBeforeRequest",
+                                   [HOOK_FETCH] = "onFetch",
+                                   [HOOK_CRON] = "onCron",
+                                   [HOOK_KINDS] = NULL};
 
 const char *const party_option_names[] = {"duplicateId", "persist", "hibernate", NULL};
 
@@ -104,13 +108,18 @@ static bool looks_like_handler(const char *key)
     return false;
 }
 
+static bool of_main_alone(const char *key)
+{
+    return strcmp(key, party_hooks[HOOK_FETCH]) == 0 || strcmp(key, party_hooks[HOOK_CRON]) == 0;
+}
+
 static void check_handler(lua_State *L, struct check *check, const char *key)
 {
     if (index_of(key, party_handlers) >= 0) {
         if (!lua_isfunction(L, -1))
             complain(L, check, key, "is a %s, not a function", luaL_typename(L, -1));
-    } else if (index_of(key, later_handlers) >= 0) {
-        complain(L, check, key, "is not available yet in this version");
+        else if (of_main_alone(key) && strcmp(check->party->name, "main") != 0)
+            complain(L, check, key, "is called in the party main alone");
     } else if (looks_like_handler(key)) {
         complain_unknown(L, check, key, "handler", party_handlers);
     }
@@ -153,6 +162,39 @@ static void check_options(lua_State *L, struct check *check)
     }
 }
 
+/* ---- hooks ---- */
+
+bool party_may_find(lua_State *L, const char *key)
+{
+    static const int steps = 16;
+
+    for (int i = 0; i < steps && lua_istable(L, -1); i++) {
+        lua_pushstring(L, key);
+        if (lua_rawget(L, -2) != LUA_TNIL)
+            return true;
+        lua_pop(L, 1);
+        if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
+            return false;
+        lua_remove(L, -2);
+    }
+    return true;
+}
+
+/* Which hooks the party at the top has. One that it may have inherited counts: if it was not called, it could let
+ * everybody in. */
+static void find_hooks(lua_State *L, struct party *party)
+{
+    int top = lua_gettop(L);
+    bool is_main = strcmp(party->name, "main") == 0;
+
+    for (int hook = 0; hook < HOOK_KINDS; hook++) {
+        lua_pushvalue(L, top);
+        party->hooks[hook] =
+            (is_main || !of_main_alone(party_hooks[hook])) && party_may_find(L, party_hooks[hook]);
+        lua_settop(L, top);
+    }
+}
+
 /* ---- the table ---- */
 
 static int check_table(lua_State *L)
@@ -168,6 +210,7 @@ static int check_table(lua_State *L)
             check_handler(L, check, lua_tostring(L, -2));
         lua_pop(L, 1);
     }
+    find_hooks(L, check->party);
     return 0;
 }
 

@@ -166,6 +166,24 @@ static int check_parties(struct project *project, struct buf *error)
     return rc;
 }
 
+/* Somebody has to be told when a schedule is due. */
+static int check_crons(const struct project *project, struct buf *error)
+{
+    const struct party *main = project_party(project, SPAN("main"));
+
+    if (project->config.n_crons == 0 || (main && main->hooks[HOOK_CRON]))
+        return 0;
+    if (main)
+        code_complain(error, "", main->code->name, 0,
+                      "has no onCron, and the configuration has crons (%.60s)",
+                      project->config.crons[0].name);
+    else
+        code_complain(error, "", "parties/main.lua", 0,
+                      "is missing: the configuration has crons (%.60s), which run in the party main",
+                      project->config.crons[0].name);
+    return -EINVAL;
+}
+
 /* ---- the project ---- */
 
 static void free_project(struct project *project)
@@ -217,7 +235,7 @@ struct project *project_open(const char *directory, struct config *config, struc
         code_complain(error, "", directory, 0, "can't be read: %s", strerror(-rc));
     } else {
         int found = find_parties(project, error), checked = check_parties(project, error);
-        rc = found != 0 ? found : checked;
+        rc = found != 0 ? found : checked != 0 ? checked : check_crons(project, error);
     }
     if (rc == 0)
         return project;

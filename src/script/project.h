@@ -26,6 +26,7 @@ struct party {
     char *folder;      /* owned; absolute path of its own modules (parties/NAME), NULL for a single file */
     struct code *code; /* a reference */
     struct party_options options;
+    bool hooks[HOOK_KINDS]; /* which it has */
     struct project *project;
 };
 

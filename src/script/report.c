@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/utf8.h"
+#include "script/hooks.h"
 #include "script/problem.h"
 #include "script/script.h"
 
@@ -29,36 +30,49 @@ static struct span text_of(const struct buf *buf)
     return (struct span){(const char *)buf->data, buf->len};
 }
 
-/* For the author's eyes; NULL where errors are not shown. handler: a name, as the log has it. */
-static struct http_problem *explain(const struct script *script, const struct room *room, const char *handler,
-                                    struct span message, struct span traceback)
+/* For the author's eyes; NULL where errors are not shown. handler: a name, as the log has it; id: the room that it
+ * is about, ptr NULL: none. */
+static struct http_problem *explain(const struct script *script, const struct room *room, struct span id,
+                                    const char *handler, struct span message, struct span traceback)
 {
     char title[512];
 
     if (!script->config->dev)
         return NULL;
-    snprintf(title, sizeof title, "%s, room %s of the party %s", handler, room->id, room->party->name);
+    if (id.ptr)
+        snprintf(title, sizeof title, "%s, room %.*s of the party %s", handler, (int)id.len, id.ptr,
+                 room->party->name);
+    else
+        snprintf(title, sizeof title, "%s of the party %s", handler, room->party->name);
     return problem_raised(room->party->project, title, message, traceback);
 }
 
 static struct http_problem *explain_failure(const struct task *task, const struct failure *failure)
 {
-    return explain(task->vm->script, task->vm->room, task->handler, text_of(&failure->message),
-                   text_of(&failure->traceback));
+    return explain(task->vm->script, task->vm->room, hook_room(task->vm, task->event), task->handler,
+                   text_of(&failure->message), text_of(&failure->traceback));
+}
+
+/* Tells whoever wants to know; true: that is enough. */
+static bool is_told(const struct script *script, const struct room *room, const char *handler,
+                    struct span message, const char *reference)
+{
+    return script->on_failure &&
+           script->on_failure(script->on_failure_user, room, handler, message, reference != NULL);
 }
 
 static void log_failure(struct task *task, const struct failure *failure, enum call_result result,
                         const char *reference, const struct http_problem *problem)
 {
     struct vm *vm = task->vm;
-    struct log_field fields[7] = {
-        log_str("party", vm->party->name),
-        log_str("room", vm->room->id),
-        log_str("handler", task->handler),
-        log_text("error", text_of(&failure->message)),
-    };
-    size_t n = 4;
+    struct span room = hook_room(vm, task->event);
+    struct log_field fields[7] = {log_str("party", vm->party->name)};
+    size_t n = 1;
 
+    if (room.ptr)
+        fields[n++] = log_text("room", room);
+    fields[n++] = log_str("handler", task->handler);
+    fields[n++] = log_text("error", text_of(&failure->message));
     if (reference)
         fields[n++] = log_str("reference", reference);
     if (failure->traceback.len > 0)
@@ -70,7 +84,8 @@ static void log_failure(struct task *task, const struct failure *failure, enum c
         vm->script->counters->memory_errors++;
     if (result == CALL_TIME)
         vm->script->counters->time_errors++;
-    log_line(LOG_ERROR, "handler failed", fields, n);
+    if (!is_told(vm->script, vm->room, task->handler, text_of(&failure->message), reference))
+        log_line(LOG_ERROR, "handler failed", fields, n);
 }
 
 static struct http_response *text_response(int status, const void *text, size_t len)
@@ -130,6 +145,52 @@ static void request_failed(struct task *task, struct failure *failure, enum call
     room_respond(task->vm->room, task->event, response);
 }
 
+/* A room's method, called by another room: that is told what was raised. */
+static void method_failed(struct task *task, const struct failure *failure, enum call_result result)
+{
+    static const char none[] = "the method has failed";
+    bool said = failure->message.len > 0;
+
+    unanswered_error(task, failure, result);
+    room_respond(task->vm->room, task->event,
+                 said ? text_response(500, failure->message.data, failure->message.len)
+                      : text_response(500, none, sizeof none - 1));
+}
+
+/* Before a room: who is not let in learns no more than that. */
+static struct http_response *unauthorized(struct task *task, const struct failure *failure,
+                                          enum call_result result)
+{
+    struct http_problem *problem = explain_failure(task, failure);
+    struct http_response *response = http_response_text(401, "Unauthorized");
+
+    log_failure(task, failure, result, NULL, problem);
+    if (response)
+        response->problem = problem;
+    else
+        http_problem_free(problem);
+    return response;
+}
+
+static void hook_failed(struct task *task, struct failure *failure, enum call_result result)
+{
+    const struct event *event = task->event;
+
+    if (!event->exchange || strcmp(task->handler, "onCron") == 0) {
+        unanswered_error(task, failure, result);
+        hook_fail(task, NULL, false);
+    } else if (failure->response) {
+        hook_fail(task, failure->response, true);
+        failure->response = NULL;
+    } else if (failure->bad_json) {
+        hook_fail(task, text_response(400, failure->message.data, failure->message.len), true);
+    } else if (hook_refuses(event, result)) {
+        hook_fail(task, unauthorized(task, failure, result), true);
+    } else {
+        hook_fail(task, internal_error(task, failure, result), false);
+    }
+}
+
 /* error({ close = 4001, reason = "…" }) in a connection's handler closes with it. */
 static void close_as_asked(struct event *event, const struct failure *failure)
 {
@@ -153,6 +214,8 @@ void report_event(struct task *task, enum call_result result)
     call_failure(task, result, &failure);
     switch ((enum event_kind)event->kind) {
     case EVENT_REQUEST: request_failed(task, &failure, result); break;
+    case EVENT_CALL: method_failed(task, &failure, result); break;
+    case EVENT_HOOK: hook_failed(task, &failure, result); break;
     case EVENT_START: event->failure = internal_error(task, &failure, result); break;
     case EVENT_CONNECT:
     case EVENT_MESSAGE:
@@ -190,20 +253,24 @@ static struct http_problem *report_load(const char *message, struct script *scri
 {
     struct span text = error->len ? text_of(error) : SPAN("not enough memory"), first = text, rest = {0};
     const char *newline = memchr(text.ptr, '\n', text.len);
-    struct log_field fields[5] = {log_str("party", room->party->name), log_str("room", room->id),
-                                  log_text("error", text)};
-    size_t n = 3;
+    struct log_field fields[5] = {log_str("party", room->party->name)};
+    struct span id = room->lobby ? (struct span){NULL, 0} : span_of(room->id);
+    size_t n = 1;
 
+    if (id.ptr)
+        fields[n++] = log_text("room", id);
+    fields[n++] = log_text("error", text);
     if (newline) {
         first.len = (size_t)(newline - text.ptr);
         rest = (struct span){newline + 1, text.len - first.len - 1};
     }
-    struct http_problem *problem = explain(script, room, "file scope", first, rest);
+    struct http_problem *problem = explain(script, room, id, "file scope", first, rest);
     if (reference)
         fields[n++] = log_str("reference", reference);
     if (problem && problem->source)
         fields[n++] = log_str("source", problem->source);
-    log_line(LOG_ERROR, message, fields, n);
+    if (!is_told(script, room, "file scope", first, reference))
+        log_line(LOG_ERROR, message, fields, n);
     return problem;
 }
 

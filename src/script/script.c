@@ -3,11 +3,14 @@
 #include "script/script.h"
 
 #include "base/log.h"
+#include "fetch/fetch.h"
 #include "room/data.h"
 #include "script/bind.h"
 #include "script/bind_storage.h"
 #include "script/call.h"
+#include "script/hooks.h"
 #include "script/keep.h"
+#include "script/party.h"
 #include "script/pool.h"
 #include "script/report.h"
 #include "script/wait.h"
@@ -295,6 +298,12 @@ static void *script_open(void *user, struct room *room)
     return vm;
 }
 
+/* Is self kept for another VM? A lobby has none to keep. */
+static bool persists(const struct vm *vm)
+{
+    return vm->party->options.persist && !vm->room->lobby;
+}
+
 /* The room's party has another version: its script takes over, and true; or the one before goes on, since
  * it is the same or the new one raises. */
 static bool take_over(struct vm *vm)
@@ -302,7 +311,7 @@ static bool take_over(struct vm *vm)
     struct buf error = {0};
     int line;
 
-    if (vm->party->options.persist)
+    if (persists(vm))
         (void)keep_self(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
@@ -327,8 +336,10 @@ static const struct entry {
     [EVENT_ERROR] = {"onError", enter_error, NULL, false},
     [EVENT_CLOSE] = {"onClose", enter_close, NULL, false},
     [EVENT_REQUEST] = {"onRequest", enter_request, NULL, true},
+    [EVENT_CALL] = {"method", method_enter, NULL, true},
     [EVENT_RELOAD] = {"onReload", enter_reload, NULL, false},
     [EVENT_ALARM] = {"onAlarm", enter_alarm, NULL, true},
+    [EVENT_HOOK] = {"hook", hook_enter, NULL, true},
     [EVENT_STOP] = {"onStop", enter_stop, NULL, false},
 };
 
@@ -337,24 +348,6 @@ struct handler_search {
     bool none;
 };
 
-/* Might indexing the table at the top find this key? Follows __index from table to table as Lua does, but
- * runs no code of the script's, which is for the door alone: what a function would find is not known. */
-static bool may_find(lua_State *L, const char *key)
-{
-    static const int steps = 16;
-
-    for (int i = 0; i < steps && lua_istable(L, -1); i++) {
-        lua_pushstring(L, key);
-        if (lua_rawget(L, -2) != LUA_TNIL)
-            return true;
-        lua_pop(L, 1);
-        if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
-            return false;
-        lua_remove(L, -2);
-    }
-    return true;
-}
-
 static int search_handlers(lua_State *L)
 {
     struct handler_search *search = lua_touserdata(L, 1);
@@ -362,9 +355,9 @@ static int search_handlers(lua_State *L)
 
     lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
     lua_pushvalue(L, -1);
-    search->none = !may_find(L, search->entry->handler);
+    search->none = !party_may_find(L, search->entry->handler);
     lua_settop(L, 2);
-    search->none = search->none && !(other && may_find(L, other));
+    search->none = search->none && !(other && party_may_find(L, other));
     return 0;
 }
 
@@ -389,7 +382,7 @@ static void script_run(void *instance, struct event *event)
         result = call_resume(event->handle);
     } else if (event->kind == EVENT_TIMER) {
         result = ((struct due *)event->handle)->run(vm, event->handle);
-    } else if (event->kind == EVENT_RELOAD && !take_over(vm)) {
+    } else if (event->kind == EVENT_RELOAD && (!take_over(vm) || vm->room->lobby)) {
         room_event_done(vm->room, event, OUTCOME_DONE);
         vm_ran(vm);
         return;
@@ -398,11 +391,12 @@ static void script_run(void *instance, struct event *event)
         return;
     } else {
         const struct entry *entry = &entries[event->kind];
-        result = call_start(vm, entry->handler, entry->enter, event, NULL, event_done);
+        const char *name = event->kind == EVENT_HOOK ? hook_name(event) : entry->handler;
+        result = call_start(vm, name, entry->enter, event, NULL, event_done);
     }
     if (result == CALL_WAITING)
         room_wait_begin(vm->room);
-    if (vm->party->options.persist)
+    if (persists(vm))
         keep_ran(vm);
     vm_ran(vm);
 }
@@ -446,6 +440,11 @@ static void script_party_unref(struct party *party)
     project_unref(party->project);
 }
 
+static bool script_has_hook(const struct party *party, enum hook_kind hook)
+{
+    return party->hooks[hook];
+}
+
 static enum duplicate_id script_duplicate_id(const struct party *party)
 {
     return party->options.duplicate_id;
@@ -462,6 +461,7 @@ const struct script_ops script_ops = {
     .party_unref = script_party_unref,
     .party_find = script_find_party,
     .party_name = script_party_name,
+    .has_hook = script_has_hook,
     .duplicate_id = script_duplicate_id,
 };
 
@@ -490,6 +490,8 @@ struct party *script_find_party(void *script, struct span name)
 
 void script_fini(struct script *script)
 {
+    fetcher_free(script->fetcher);
+    script->fetcher = NULL;
     pool_free(script->pool);
     script->pool = NULL;
     buf_fini(&script->encoded);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "fetch/fetch.h"
 #include "script/bind.h"
 #include "script/call.h"
 #include "script/keep.h"
@@ -420,6 +421,7 @@ void vm_free(struct vm *vm)
     while (!list_empty(&vm->held))
         held_end(vm, container_of(vm->held.next, struct held, link));
     CHECK(vm->used == 0);
+    fetch_share_unref(vm->fetches);
     project_unref(vm->party->project);
     free(vm);
 }

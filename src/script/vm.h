@@ -27,7 +27,7 @@ enum vm_slot {
 #define VM_TEXTS (VM_SLOTS - VM_LATE)
 
 #define VM_LIBRARIES 14
-#define VM_TYPES 6
+#define VM_TYPES 11
 
 struct vm {
     struct script *script;
@@ -46,6 +46,7 @@ struct vm {
     struct list timers;                  /* party.after and party.every that run */
     struct task *spare;                  /* kept for the next handler, with its coroutine */
     struct task *running;                /* whose Lua runs now */
+    struct fetch_share *fetches;         /* that are under way; NULL: none has begun so far */
     struct keep *keep;                   /* NULL: nothing of it is to outlive it, so far */
     struct resume_frame *resumes;        /* coroutines of the author that are being resumed (wait.c) */
     const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */

@@ -30,13 +30,15 @@ static bool is_yieldable(lua_State *L)
 
 bool wait_is_possible(lua_State *L)
 {
-    return has_handler(vm_of(L)) && is_yieldable(L);
+    return has_handler(vm_of(L)) && !vm_of(L)->room->destroying && is_yieldable(L);
 }
 
 void wait_check_store(lua_State *L)
 {
     if (!has_handler(vm_of(L)))
         luaL_error(L, "waiting is possible in handlers and timers only");
+    if (vm_of(L)->room->destroying)
+        luaL_error(L, "waiting is not possible any more: the room was destroyed by this handler");
     if (!is_yieldable(L))
         luaL_error(L, "waiting is not possible inside of a function that C calls back (table.sort, "
                       "string.gsub, __close and the like)");

@@ -27,6 +27,7 @@ const CLASSES = {
   Response: "Response.",
   Timer: "Timer.",
   Transaction: "Transaction.",
+  FetchResponse: "FetchResponse.",
   Party: "Party.",
   "Party.Options": "Party.options.",
 };
@@ -89,6 +90,7 @@ describe("names", () => {
       if (name.startsWith("party.storage.")) return [last];
       if (name.startsWith("Party")) return [last];
       if (owner === undefined) return [name];
+      if (owner === "FetchResponse") return [`response${separator}${last}`];
       return [name, owner.toLowerCase() + separator + last, `${owner === "Transaction" ? "txn" : owner}${separator}${last}`];
     };
     const missing = (await listed())
@@ -99,7 +101,7 @@ describe("names", () => {
 
   it("the page names nothing that scripts don't have", async () => {
     const docs = await readFile(new URL("docs/parties.md", root), "utf8");
-    const known = new Set((await listed()).map((name) => name.replace(/^[A-Z]\w+(?=[.:])/, (owner) => owner.toLowerCase()).replace(":", ".")));
+    const known = new Set((await listed()).map((name) => name.replace(/^FetchResponse/, "Response").replace(/^[A-Z]\w+(?=[.:])/, (owner) => owner.toLowerCase()).replace(":", ".")));
     const owners = "party\\.storage|party|connection|request|response|Response|json|crypto|log|html|timer|txn";
     const used = new Set([...docs.matchAll(new RegExp(`(?<![\\w./-])(${owners})[.:](?!f\\b)([a-z]\\w*)(?![\\w-]*\\.(?:lua|json|md))`, "g"))].map(
       ([, owner, name]) => `${owner === "txn" ? "transaction" : owner}.${name}`));
@@ -111,7 +113,7 @@ describe("names", () => {
   it("the page describes no handler or option that there is not", async () => {
     const docs = await readFile(new URL("docs/parties.md", root), "utf8");
     const handlers = new Set((await listed()).filter((name) => name.startsWith("Party:")).map((name) => name.slice(6)));
-    const table = docs.slice(docs.indexOf("## Handlers"), docs.indexOf("The order for one connection"));
+    const table = docs.slice(docs.indexOf("## Handlers"), docs.indexOf("**No room is made before"));
     const described = [...table.matchAll(/^\| `(\w+)\(/gm)].map((match) => match[1]);
     assert.ok(described.length >= 10);
     assert.deepEqual(described.filter((name) => !handlers.has(name)), []);

@@ -96,7 +96,7 @@ describe("a party whose file does not end", () => {
     try {
       const { code, stderr, stdout } = await runFesta(["check", project.directory]);
       assert.equal(code, 1);
-      assert.match(stderr + stdout, /parties\/main\.lua:2: the handler's time is over \(handlerTime = 50 ms\)/);
+      assert.match(stderr + stdout, /parties\/main\.lua:2: the file scope's time is over \(handlerTime = 50 ms\)/);
     } finally {
       await project.remove();
     }

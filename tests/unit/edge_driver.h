@@ -11,6 +11,7 @@
 #include "edge/http_conn.h"
 #include "edge/ws_socket.h"
 #include "net/listener.h"
+#include "room/hook.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -138,8 +139,13 @@ static inline void say_event(struct world *world, const struct event *event)
         say(world, "%.*s %.*s", (int)request->method.len, request->method.ptr, (int)request->subpath.len,
             request->subpath.ptr);
         break;
+    case EVENT_HOOK:
+        say(world, "hook %u %.*s", ((struct hook_call *)event->handle)->kind, (int)request->path.len,
+            request->path.ptr);
+        break;
     case EVENT_RELOAD:
     case EVENT_ALARM:
+    case EVENT_CALL:
     case EVENT_CHANGE:
     case EVENT_STOP:
     case EVENT_TIMER:
@@ -177,11 +183,23 @@ static inline void respond_sized(struct room *room, struct event *event, char c,
     respond(room, event, response);
 }
 
+/* The hook lets the request go on. */
+static inline void hook_passes(struct room *room, struct event *event)
+{
+    struct hook_call *call = event->handle;
+    call->verdict = HOOK_PASS;
+    call->request = event->request;
+    event->request = NULL;
+    respond(room, event, NULL);
+}
+
 static inline void script_end(struct world *world, struct room *room, struct event *event, enum act act)
 {
     (void)world;
     if (event->kind == EVENT_REQUEST && event->exchange && act == ACT_DONE)
         respond_usual(room, event);
+    if (event->kind == EVENT_HOOK && event->exchange && act == ACT_DONE)
+        hook_passes(room, event);
     room_event_done(room, event, act == ACT_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
 }
 
@@ -274,6 +292,15 @@ static inline bool script_hibernates(const struct party *party)
     return false;
 }
 
+/* Set for all parties: the test has one world. */
+static bool script_hooks[HOOK_KINDS];
+
+static inline bool script_has_hook(const struct party *party, enum hook_kind hook)
+{
+    (void)party;
+    return script_hooks[hook];
+}
+
 static const struct script_ops script_ops = {
     .open = script_open,
     .run = script_run,
@@ -283,6 +310,7 @@ static const struct script_ops script_ops = {
     .party_ref = script_party_ref,
     .party_unref = script_party_unref,
     .party_name = script_party_name,
+    .has_hook = script_has_hook,
     .duplicate_id = script_duplicate_id,
 };
 
@@ -344,6 +372,7 @@ static inline struct world *world_new(void)
     config_init(&world->config);
     list_init(&world->tasks);
     world->party.name = "main";
+    memset(script_hooks, 0, sizeof script_hooks);
     return world;
 }
 

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "fake_peer.h"
+#include "room/call.h"
+#include "room/hook.h"
 
 /* How long anything may take that is waited for. */
 #define FAKE_DEADLINE_MS 30000u
@@ -46,27 +48,44 @@ static inline void fake_say_event(struct fake *fake, const struct room *room, co
         break;
     case EVENT_REQUEST:
         fake_say(fake, "%s:request %s", room->id,
-                 container_of(event->exchange, struct fake_exchange, exchange)->name);
+                 event->chain ? "of a room"
+                              : container_of(event->exchange, struct fake_exchange, exchange)->name);
+        break;
+    case EVENT_CALL:
+        fake_say(fake, "%s:call %s", room->id, (const char *)((struct room_call *)event->handle)->args->data);
         break;
     case EVENT_TIMER: fake_say(fake, "%s:timer %s", room->id, (const char *)event->handle); break;
     case EVENT_WAKE: fake_say(fake, "%s:wake", room->id); break;
     case EVENT_RELOAD: fake_say(fake, "%s:reload", room->id); break;
     case EVENT_ALARM: fake_say(fake, "%s:alarm", room->id); break;
+    case EVENT_HOOK:
+        fake_say(fake, "hook %.*s", (int)((struct hook_call *)event->handle)->room.len,
+                 ((struct hook_call *)event->handle)->room.ptr);
+        break;
     case EVENT_CHANGE: break;
     case EVENT_STOP: fake_say(fake, "%s:stop", room->id); break;
     }
 }
 
+/* The fake peer that it is about; NULL: none is, or one of another kind. */
+static inline struct fake_peer *fake_peer_in(const struct event *event)
+{
+    bool fake = event->peer && strcmp(event->peer->kind->name, fake_kind.name) == 0;
+    return fake ? fake_peer_of(event->peer) : NULL;
+}
+
 /* Is it the right moment for this event? */
 static inline void fake_check_event(struct fake_vm *vm, const struct event *event)
 {
-    struct fake_peer *peer = event->peer ? fake_peer_of(event->peer) : NULL;
+    struct fake_peer *peer = fake_peer_in(event);
 
     assert_ptr_equal(vm->room->rooms->running, vm->room);
     assert_ptr_equal(vm->room->instance, vm);
     if (event->kind == EVENT_WAKE)
         return;
-    assert_int_equal(vm->started, event->kind != EVENT_START);
+    assert_int_equal(vm->started, event->kind != EVENT_START && !vm->room->lobby);
+    assert_int_equal(vm->room->lobby,
+                     event->kind == EVENT_HOOK || (vm->room->lobby && event->kind == EVENT_RELOAD));
     assert_false(vm->stopping);
     if (!peer)
         return;
@@ -105,11 +124,19 @@ static inline void fake_handle(struct fake_vm *vm, struct event *event, enum act
         return;
     if (event->kind == EVENT_START)
         vm->started = act == ACT_DONE;
-    if (event->kind == EVENT_CONNECT)
-        fake_peer_of(event->peer)->connect_done = true;
-    if (event->kind == EVENT_CLOSE)
-        fake_peer_of(event->peer)->close_done = true;
-    if (event->kind == EVENT_REQUEST && act == ACT_DONE)
+    struct fake_peer *peer = fake_peer_in(event);
+    if (peer && event->kind == EVENT_CONNECT)
+        peer->connect_done = true;
+    if (peer && event->kind == EVENT_CLOSE)
+        peer->close_done = true;
+    if (event->kind == EVENT_HOOK && act == ACT_DONE) {
+        struct hook_call *call = event->handle;
+        call->verdict = HOOK_PASS;
+        call->request = event->request;
+        event->request = NULL;
+        room_respond(vm->room, event, NULL);
+    }
+    if ((event->kind == EVENT_REQUEST || event->kind == EVENT_CALL) && act == ACT_DONE)
         room_respond(vm->room, event, http_response_text(200, vm->room->id));
     room_event_done(vm->room, event, act == ACT_DONE ? OUTCOME_DONE : OUTCOME_FAILED);
 }
@@ -210,6 +237,13 @@ static inline enum duplicate_id fake_duplicate_id(const struct party *party)
     return party->duplicate;
 }
 
+static inline bool fake_has_hook(const struct party *party, enum hook_kind hook)
+{
+    (void)party;
+    (void)hook;
+    return true;
+}
+
 static const struct script_ops fake_ops = {
     .open = fake_open,
     .run = fake_run_event,
@@ -220,6 +254,7 @@ static const struct script_ops fake_ops = {
     .party_unref = fake_party_unref,
     .party_find = fake_party_find,
     .party_name = fake_party_name,
+    .has_hook = fake_has_hook,
     .duplicate_id = fake_duplicate_id,
 };
 

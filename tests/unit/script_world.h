@@ -59,6 +59,8 @@ struct asked {
     int n_answers, status;
     bool has_type;
     struct buf headers, body, reason; /* strings, once answered */
+    struct http_sink sink;            /* of a body that comes in pieces: they follow the body's NUL */
+    struct http_source *source;       /* owned, until its end */
 };
 
 /* ---- the text ---- */
@@ -290,6 +292,33 @@ static inline void world_keep(struct buf *out, const struct bytes *bytes)
     assert_int_equal(buf_append(out, "", 1), 0);
 }
 
+/* The body's source has ended, or is given up. */
+static inline void world_close_source(struct asked *asked)
+{
+    struct http_source *source = asked->source;
+    asked->source = NULL;
+    if (source)
+        source->close(source);
+}
+
+static inline void world_on_piece(struct http_sink *sink, struct bytes *piece)
+{
+    struct asked *asked = container_of(sink, struct asked, sink);
+
+    if (piece) {
+        assert_int_equal(buf_append(&asked->body, piece->data, piece->len), 0);
+        bytes_unref(piece);
+        asked->source->pull(asked->source, sink);
+    } else {
+        world_close_source(asked);
+    }
+}
+
+static inline void world_on_end(struct http_sink *sink)
+{
+    world_close_source(container_of(sink, struct asked, sink));
+}
+
 static inline void world_respond(struct exchange *base, struct http_response *response)
 {
     struct asked *asked = container_of(base, struct asked, exchange);
@@ -301,6 +330,12 @@ static inline void world_respond(struct exchange *base, struct http_response *re
     world_keep(&asked->headers, response->headers);
     world_keep(&asked->body, response->body);
     world_keep(&asked->reason, response->reason);
+    if (response->source) {
+        asked->sink = (struct http_sink){.piece = world_on_piece, .end = world_on_end};
+        asked->source = response->source;
+        response->source = NULL;
+        asked->source->pull(asked->source, &asked->sink);
+    }
     http_response_free(response);
 }
 
@@ -330,6 +365,7 @@ static inline void world_forget_asked(struct world *world)
     while ((link = list_pop(&world->asked)) != NULL) {
         struct asked *asked = container_of(link, struct asked, link);
         assert_int_equal(asked->n_answers, 1);
+        world_close_source(asked);
         buf_fini(&asked->headers);
         buf_fini(&asked->body);
         buf_fini(&asked->reason);
@@ -502,7 +538,9 @@ static inline void world_begin_rooms(struct world *world)
                                  .handlers = world->project->config.limits.handlers,
                                  .idle_ms = world->project->config.limits.idle_room,
                                  .output = world->project->config.limits.room_memory,
-                                 .inbox = world->project->config.limits.room_memory};
+                                 .inbox = world->project->config.limits.room_memory,
+                                 .queue = world->project->config.limits.queue,
+                                 .call_ms = world->project->config.limits.call_timeout};
     world->empty = false;
     rooms_init(&world->rooms, &world->loop, &world->ops, &world->script, &limits, &world->counters);
     world->rooms.store = world->store;
@@ -524,7 +562,8 @@ static inline void world_open_store(struct world *world)
 static inline void world_end_rooms(struct world *world)
 {
     rooms_drop(&world->rooms);
-    loop_step(&world->loop);
+    for (int i = 0; i < 4; i++) /* what the rooms have sent each other comes to its end */
+        loop_step(&world->loop);
     world_wait(world, world->loop.n_jobs == 0); /* the store is done with them */
     while (!list_empty(&world->peers))
         world_gone(container_of(world->peers.next, struct world_peer, link));

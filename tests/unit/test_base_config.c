@@ -39,10 +39,12 @@ static void defaults_are_those_of_the_documentation(void **state)
         const char *name;
         uint64_t value;
     } want[] = {
-        {"message", 1048576},     {"body", 10485760},       {"url", 8192},           {"headers", 16384},
-        {"headerTimeout", 10000}, {"bodyTimeout", 60000},   {"idleTimeout", 75000},  {"queue", 4194304},
-        {"events", 1024},         {"handlers", 256},        {"pingInterval", 30000}, {"handlerTime", 250},
-        {"stuckTime", 10000},     {"roomMemory", 33554432}, {"idleRoom", 600000},
+        {"message", 1048576},   {"body", 10485760},       {"url", 8192},
+        {"headers", 16384},     {"headerTimeout", 10000}, {"bodyTimeout", 60000},
+        {"idleTimeout", 75000}, {"queue", 4194304},       {"events", 1024},
+        {"handlers", 256},      {"pingInterval", 30000},  {"callTimeout", 30000},
+        {"handlerTime", 250},   {"stuckTime", 10000},     {"roomMemory", 33554432},
+        {"idleRoom", 600000},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         assert_int_equal(limit(&config, want[i].name), want[i].value);

@@ -177,6 +177,48 @@ static void test_source(void **state)
     assert_int_equal(n_closed, 1);
 }
 
+/* A body whose length nobody knows comes in chunks, or ends with the connection. */
+static void test_unknown_length(void **state)
+{
+    (void)state;
+    struct http_write_options chunked = {.chunked = true}, old = {.close = true};
+    struct http_write_options head = {.chunked = true, .head_only = true};
+    struct http_source source = {.length = HTTP_LENGTH_UNKNOWN, .close = close_source};
+    struct http_response *response = http_response_new(200);
+
+    n_closed = 0;
+    response->source = &source;
+    check(response, chunked, "HTTP/1.1 200 OK\r\n" DATE TEXT "Transfer-Encoding: chunked\r\n\r\n");
+    check(response, head, "HTTP/1.1 200 OK\r\n" DATE TEXT "Transfer-Encoding: chunked\r\n\r\n");
+    check(response, old, "HTTP/1.1 200 OK\r\n" DATE TEXT "Connection: close\r\n\r\n");
+    assert_ptr_equal(http_write_source(response, &chunked), &source);
+    assert_null(http_write_source(response, &head));
+    response->status = 204;
+    check(response, chunked, "HTTP/1.1 204 No Content\r\n" DATE "\r\n");
+    assert_null(http_write_source(response, &chunked));
+    http_response_free(response);
+    assert_int_equal(n_closed, 1);
+}
+
+static void test_chunk_heads(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t len;
+        const char *head;
+    } cases[] = {{1, "1\r\n"},           {9, "9\r\n"},       {10, "a\r\n"},
+                 {15, "f\r\n"},          {16, "10\r\n"},     {255, "ff\r\n"},
+                 {256, "100\r\n"},       {65536, "10000\r\n"}, {0xdeadbeef, "deadbeef\r\n"},
+                 {SIZE_MAX, "ffffffffffffffff\r\n"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char head[HTTP_CHUNK_HEAD_MAX];
+        size_t len = http_chunk_head(head, cases[i].len);
+        assert_int_equal(len, strlen(cases[i].head));
+        assert_memory_equal(head, cases[i].head, len);
+    }
+}
+
 /* Every status, and lengths of every number of digits, behind each other in one buffer. */
 static void test_numbers(void **state)
 {
@@ -208,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),    cmocka_unit_test(test_whole),  cmocka_unit_test(test_options),
         cmocka_unit_test(test_bodyless), cmocka_unit_test(test_source), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_unknown_length), cmocka_unit_test(test_chunk_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

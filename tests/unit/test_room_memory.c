@@ -128,8 +128,10 @@ static enum act act(struct fake *fake, struct room *room, struct event *event)
     case EVENT_TIMER:
     case EVENT_WAKE:
     case EVENT_RELOAD:
+    case EVENT_CALL:
     case EVENT_CHANGE:
     case EVENT_ALARM:
+    case EVENT_HOOK:
     case EVENT_STOP: break;
     }
     return ACT_DONE;

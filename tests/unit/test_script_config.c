@@ -42,10 +42,10 @@ static void every_key(void **state)
         "return {\n"
         "  port = port, host = '::1', threads = 3, storageFiles = 4, public = 'www', singlePageApp = true,\n"
         "  cors = true, allowedOrigins = { 'https://example.com', 'http://localhost:8080' },\n"
-        "  ioUring = false,\n"
+        "  ioUring = false, fetchPrivate = false, fetchCa = 'ca.pem',\n"
         "  subprotocols = { 'chat.v2', 'chat.v1' }, deflate = true, tls = nil,\n"
         "  trustedProxies = { '10.0.0.0/8', '2001:db8::1', 'loopback' },\n"
-        "  rejectWithClose = false, crons = {},\n"
+        "  rejectWithClose = true, crons = { sweep = '*/5 * * * *', hourly = '@hourly' },\n"
         "  vars = { GREETING = 'hi', LIMIT = 5, RATIO = 0.5, OPEN = true, EMPTY = '' },\n"
         "  limits = { message = 4096, idleRoom = 1e6, storageKey = 2048, storageValue = 2097152 },\n"
         "}\n",
@@ -60,7 +60,14 @@ static void every_key(void **state)
     assert_true(config.public_set && config.single_page_app);
     assert_true(config.cors);
     assert_true(config.deflate);
-    assert_false(config.io_uring || config.reject_with_close);
+    assert_false(config.io_uring || config.fetch_private);
+    assert_string_equal(config.fetch_ca, "ca.pem");
+    assert_true(config.reject_with_close);
+    assert_int_equal(config.n_crons, 2); /* by name */
+    assert_string_equal(config.crons[0].name, "hourly");
+    assert_string_equal(config.crons[1].name, "sweep");
+    assert_string_equal(config.crons[1].schedule, "*/5 * * * *");
+    assert_true(config.crons[1].times.minutes & 1u << 5);
     assert_true(config.allowed_origins_set && !config.any_origin);
     assert_int_equal(config.allowed_origins.count, 2);
     assert_string_equal(config.allowed_origins.items[1], "http://localhost:8080");
@@ -95,6 +102,7 @@ static void an_empty_table_changes_nothing(void **state)
     assert_int_equal(config.port, defaults.port);
     assert_string_equal(config.host, defaults.host);
     assert_string_equal(config.public_folder, defaults.public_folder);
+    assert_true(config.fetch_private && !config.fetch_ca);
     assert_false(config.allowed_origins_set || config.public_set || config.single_page_app);
     assert_memory_equal(&config.limits, &defaults.limits, sizeof config.limits);
     config_fini(&config);
@@ -193,17 +201,26 @@ static void mistakes(void **state)
         {"return { limits = 1 }", "limits is a table of limits, not 1"},
         {"return { limits = { message = '1mb' } }",
          "limits.message is a whole number from 1 to 4294967296, not \"1mb\""},
-        /* later versions */
         {"return { deflate = 1 }", "deflate is true or false"},
         {"return { singlePageApp = 'yes' }", "singlePageApp is true or false, not \"yes\""},
-        {"return { rejectWithClose = true }", "rejectWithClose is not available yet"},
+        {"return { rejectWithClose = 1 }", "rejectWithClose is true or false, not 1"},
+        {"return { crons = 1 }", "crons is a table of schedules, not 1"},
+        {"return { crons = { '* * * * *' } }", "crons.crons has a key that is no name"},
+        {"return { crons = { [''] = '* * * * *' } }", "has a key that is no name"},
+        {"return { crons = { ['a\\0b'] = '* * * * *' } }", "has a key that is no name"},
+        {"return {\n crons = {\n  cleanup = 5 } }",
+         "festa.lua:3: crons.cleanup is a schedule, like \"*/5 * * * *\", not 5"},
+        {"return { crons = { a = '* * * * *\\0' } }", "crons.a is a schedule, like"},
+        {"return {\n crons = {\n  cleanup = '*/5 * * *' } }",
+         "festa.lua:3: crons.cleanup is no schedule, \"*/5 * * *\": it has 4 fields of five"},
+        {"return { crons = { a = '61 * * * *' } }", "\"61\" is no minute (0 to 59)"},
+        {"return { crons = { a = '0 0 31 2 *' } }", "no such day ever comes"},
         {"return { tls = {} }", "tls has to have both cert and key"},
         {"return { tls = { cert = 'a' } }", "tls has to have both cert and key"},
         {"return { tls = { cert = 'a', kye = 'b' } }", "tls.kye is not known; did you mean key?"},
         {"return { tls = { cert = 'a', key = 1 } }", "tls.key is a text"},
         {"return { tls = true }", "tls is { cert = "},
         {"return { tls = { { cert = 'a', key = 'b' }, 7 } }", "tls is { cert = "},
-        {"return { crons = { cleanup = '*/5 * * * *' } }", "crons is not available yet"},
         {"return { limits = { storageValue = 10 } }", "limits.storageValue is a whole number from 16"},
         /* the file as a whole */
         {"", "festa.lua: must return a table; it returned nil"},

@@ -122,6 +122,23 @@ static const struct life lives[] = {
      "    headers = { ['Set-Cookie'] = { 'a', 'b' }, X = 1 } })\n"
      "end\n"
      "return P\n"},
+    {"streams",
+     "local P = {}\n"
+     "function P:onStart() self.kept = {} end\n"
+     "function P:onRequest(request)\n" PING
+     "  assert(not pcall(Response.stream, 1) and not pcall(Response.events, { id = '' }))\n"
+     "  if request.method == 'POST' then return Response.events({ tags = { 'a' }, retry = 1 }) end\n"
+     "  return Response.stream(function(stream)\n"
+     "    self.kept[#self.kept + 1] = stream\n"
+     "    stream:write('one')\n"
+     "    sleep(0)\n"
+     "    stream:write('two' .. tostring(stream.isOpen))\n"
+     "  end, { headers = { X = 1 } })\n"
+     "end\n"
+     "function P:onConnect(c, context) c:send(context.request.url .. c.kind) end\n"
+     "function P:onMessage(m) party.broadcast(m) end\n"
+     "function P:onClose(c) self.kept = {} end\n"
+     "return P\n"},
     {"errors",
      "local P = {}\n"
      "function P:onConnect(c) if c.id == 'ben' then error({ close = 4001, reason = 'no' }) end end\n"
@@ -182,6 +199,28 @@ static const struct life lives[] = {
      "function P:onRequest(request)\n" PING
      "  return { name = party.name, id = party.id, env = party.env } end\n"
      "return P\n"},
+    {"calls", "local P = {}\n"
+              "function P:onMessage(m, c)\n"
+              "  local other = party.parties.main:get('other')\n"
+              "  local socket = other:connect('/?_pk=x', { headers = { a = 'b' } })\n"
+              "  if socket then\n"
+              "    socket:send(m, { binary = true })\n"
+              "    for message in socket:messages() do c:send(message, { binary = true }) break end\n"
+              "    socket:close(4000, 'done')\n"
+              "  end\n"
+              "  c:send(tostring(other:call('echo', m, { 1, { a = 'b' } }, nil)))\n"
+              "  c:send(tostring(party.parties.main:get(party.id):call('echo', party.parties.main:list({ "
+              "prefix = 'o' }))))\n"
+              "end\n"
+              "function P:onConnect(c) if c.kind == 'room' then c:send('hello') end end\n"
+              "function P:echo(...) return ... end\n"
+              "function P:onRequest(request)\n" PING "  if party.id == 'other' then return Response('other', "
+                                                     "{ headers = { ['Set-Cookie'] = { 'a', 'b' } } }) end\n"
+              "  local reply = party.parties.main:get('other'):fetch('/x', { json = { a = 1 }, headers = { b "
+              "= 'c' } })\n"
+              "  return Response(reply:text() .. tostring(reply.headers['set-cookie']))\n"
+              "end\n"
+              "return P\n"},
 };
 
 static struct world *open_life(const struct life *life)

@@ -197,10 +197,11 @@ static void handlers_are_checked(void **state)
         {"return { onXyzzyPlugh = function() end }", "parties/main.lua:1: onXyzzyPlugh is no handler\n"},
         {"return {\n  onStart = 'x',\n}", "parties/main.lua:2: onStart is a string, not a function"},
         {"return { getConnectionTags = {} }", "getConnectionTags is a table, not a function"},
-        {"return { onBeforeConnect = function() end }", "onBeforeConnect is not available yet"},
-        {"return { onBeforeRequest = function() end }", "onBeforeRequest is not available yet"},
-        {"return { onFetch = function() end }", "onFetch is not available yet"},
-        {"return { onCron = function() end }", "onCron is not available yet"},
+        {"return { onBeforeConnect = 1 }", "onBeforeConnect is a number, not a function"},
+        {"return { onBeforeRequests = function() end }",
+         "onBeforeRequests is no handler; did you mean onBeforeRequest?"},
+        {"return { onfetch = function() end }", "onfetch is no handler; did you mean onFetch?"},
+        {"return { onCrom = function() end }", "onCrom is no handler; did you mean onCron?"},
         {"return {\n options = 5 }", "parties/main.lua:2: options is a number, not a table"},
         {"return { options = { duplicateID = 'allow' } }",
          "duplicateID is no option; did you mean duplicateId?"},
@@ -234,6 +235,71 @@ static void what_a_party_may_have(void **state)
     expect_good();
     assert_int_equal(party("main")->options.duplicate_id, DUPLICATE_REPLACE);
     assert_int_equal(party("other")->options.duplicate_id, DUPLICATE_REJECT);
+}
+
+/* Which hooks a party has, be it behind its metatable. */
+static void hooks_are_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        bool connect, request, fetch, cron;
+    } rows[] = {
+        {"return {}", false, false, false, false},
+        {"local P = {} function P:onBeforeConnect() end return P", true, false, false, false},
+        {"local P = {} function P:onBeforeRequest() end function P:onFetch() end function P:onCron() end "
+         "return "
+         "P",
+         false, true, true, true},
+        {"return setmetatable({}, { __index = { onBeforeConnect = function() end } })", true, false, false,
+         false},
+        {"return setmetatable({}, { __index = function() end })", true, true, true, true}, /* it may have */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        project_files_write(&files, "parties/main.lua", rows[i].source);
+        expect_good();
+        const bool *hooks = party("main")->hooks;
+        assert_int_equal(hooks[HOOK_CONNECT], rows[i].connect);
+        assert_int_equal(hooks[HOOK_REQUEST], rows[i].request);
+        assert_int_equal(hooks[HOOK_FETCH], rows[i].fetch);
+        assert_int_equal(hooks[HOOK_CRON], rows[i].cron);
+    }
+    project_files_write(&files, "parties/other.lua", "return setmetatable({}, { __index = function() end })");
+    expect_good();
+    assert_true(party("other")->hooks[HOOK_CONNECT] && !party("other")->hooks[HOOK_FETCH]);
+    project_files_write(&files, "parties/other.lua", "return {\n onCron = function() end }");
+    expect_error("parties/other.lua:2: onCron is called in the party main alone");
+    project_files_write(&files, "parties/other.lua", "return {\n onFetch = function() end }");
+    expect_error("parties/other.lua:2: onFetch is called in the party main alone");
+}
+
+static void crons_need_somebody(void **state)
+{
+    (void)state;
+    struct config taken;
+    struct buf why = {0};
+
+    static const struct {
+        const char *file, *source, *wanted;
+    } rows[] = {
+        {"parties/chat.lua", "return {}",
+         "parties/main.lua: is missing: the configuration has crons (nightly), which run in the party main"},
+        {"parties/main.lua", "return {}",
+         "parties/main.lua: has no onCron, and the configuration has crons (nightly)"},
+        {"parties/main.lua", "return { onCron = function() end }", NULL},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        project_files_write(&files, rows[i].file, rows[i].source);
+        config_init(&taken);
+        assert_true(config_add_cron(&taken, "nightly", "0 3 * * *", &why));
+        project_unref(project);
+        error.len = 0;
+        project = project_open(files.root, &taken, NULL, &error);
+        assert_int_equal(buf_append(&error, "", 1), 0);
+        if (rows[i].wanted ? !strstr((char *)error.data, rows[i].wanted) : !project)
+            fail_msg("%s", (char *)error.data);
+        config_fini(&taken);
+    }
 }
 
 static void all_mistakes_are_said_at_once(void **state)
@@ -425,6 +491,8 @@ int main(void)
         TEST(scripts_that_fail),
         TEST(handlers_are_checked),
         TEST(what_a_party_may_have),
+        TEST(hooks_are_known),
+        TEST(crons_need_somebody),
         TEST(all_mistakes_are_said_at_once),
         TEST(too_little_memory_is_said),
         TEST(variables_are_there),

@@ -1,0 +1,16 @@
+local room = harness.room("main", "lobby")
+
+test("everybody sees the count", function()
+  local ada, bob = room:connect({ id = "ada" }), room:connect({ id = "bob" })
+  expect(ada:receiveJson()).equals({ count = 0 })
+  expect(bob:receiveJson()).equals({ count = 0 })
+  ada:send("add")
+  expect(ada:receiveJson()).equals({ count = 1 })
+  expect(bob:receiveJson()).equals({ count = 1 })
+end)
+
+test("the count outlives a restart", function()
+  room:connect():send("add")
+  harness.restart()
+  expect(room:get("/"):json()).equals({ count = 1 })
+end)

@@ -1,0 +1,67 @@
+/* What the files of fetch share: fetcher.c drives curl on the loop, transfer.c is one fetch's way through curl,
+ * with its redirects, fetch.c what its owner sees of it. */
+#pragma once
+
+#include "fetch/fetch.h"
+
+#include <curl/curl.h>
+
+struct fetcher {
+    struct loop *loop;
+    CURLM *multi;
+    struct timer timer;    /* when curl wants to be called */
+    struct soon soon;      /* tells the owners of those that are touched */
+    struct list touched;   /* of struct fetch */
+    struct list transfers; /* of struct transfer */
+    bool ca_folder;        /* the system's authorities lie in a folder where each is found by its hash */
+};
+
+/* A request on its way: what is curl's. It outlives its fetch while a name is being looked up, since ending it
+ * then would block the loop until that is over. */
+struct transfer {
+    struct list link; /* in fetcher->transfers */
+    struct fetcher *fetcher;
+    struct fetch *fetch; /* NULL: given up */
+    CURL *easy;
+    char *url, *method;         /* owned; of the present request */
+    struct buf header_lines;    /* of it; each ended by CR LF */
+    struct curl_slist *headers; /* owned; the same for curl */
+    struct bytes *body;         /* a reference; NULL: none */
+    struct fetch_share *share;  /* a reference */
+    char *location;             /* owned; where the response redirects to */
+    size_t most, swallowed;     /* bytes; of the body of a redirect */
+    int redirects;              /* followed so far */
+    enum fetch_redirect redirect;
+    bool public_only, stream;
+    bool resolving;   /* a name is being looked up */
+    bool blocked;     /* an address was refused */
+    bool redirecting; /* the response is a redirect that is to be followed */
+    bool head_done;   /* of the response that counts, or that redirects */
+    char error[CURL_ERROR_SIZE];
+};
+
+/* The response has a head from here on. */
+void fetch_head(struct fetch *fetch);
+
+/* The transfer is over and gone: all has come, or it failed. */
+void fetch_over(struct fetch *fetch, enum fetch_error error, const char *message);
+
+/* Begins what the options say; 0, or a negative code, with nothing begun. */
+int transfer_start(struct fetch *fetch, const struct fetch_options *options)
+    __attribute__((warn_unused_result));
+
+/* curl has come to its end. */
+void transfer_done(struct transfer *transfer, CURLcode result);
+
+/* Its fetch wants no more of it. */
+void transfer_give_up(struct transfer *transfer);
+
+/* Ends it, at once. */
+void transfer_free(struct transfer *transfer);
+
+/* Where a reference in a response leads, seen from its URL: an owned URL without fragment, or NULL; *rc is -EINVAL,
+ * -EPROTONOSUPPORT or -ENOMEM then. */
+char *url_resolve(const char *base, const char *reference, int *rc);
+
+/* Have both the same scheme, host and port? */
+bool url_same_origin(const char *a, const char *b);

@@ -1,0 +1,527 @@
+/* The C functions that lua/harness/harness.lua stands on: a table `host` of them. Those that do something wait until
+ * it is done and all has come to rest (struct command); those that only look return at once. What fails for a reason
+ * that a test can meet is nil and a text; harness.lua makes an error of the test of it. */
+#include "base/random.h"
+#include "base/suggest.h"
+#include "base/utf8.h"
+#include "script/bind.h"
+#include "script/value.h"
+#include "script/wait.h"
+#include "store/memory.h"
+#include "testing/entrance.h"
+#include "testing/stage.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+static struct world *world_of(lua_State *L)
+{
+    return &stage_of(L)->world;
+}
+
+static struct span check_span(lua_State *L, int arg)
+{
+    struct span text;
+    text.ptr = luaL_checklstring(L, arg, &text.len);
+    return text;
+}
+
+static struct span optional_span(lua_State *L, int arg)
+{
+    return lua_isnoneornil(L, arg) ? (struct span){NULL, 0} : check_span(L, arg);
+}
+
+/* ---- commands ---- */
+
+static void forget(struct task *task)
+{
+    struct command *command = task->waited;
+    list_remove(&command->link);
+}
+
+/* Makes a command at the top of the stack. */
+static struct command *new_command(lua_State *L, bool (*run)(struct stage *, struct command *))
+{
+    wait_check(L);
+    struct command *command = lua_newuserdatauv(L, sizeof *command, 0);
+    *command = (struct command){.run = run, .task = vm_of(L)->running};
+    return command;
+}
+
+/* The last thing that a function does: waits until it is carried out. */
+static int give(lua_State *L, struct command *command, int (*push)(lua_State *, struct task *))
+{
+    struct task *task = command->task;
+
+    task->waited = command;
+    task->forget = forget;
+    list_push(&stage_of(L)->commands, &command->link);
+    return wait_begin(L, push);
+}
+
+/* true, or nil and why not. */
+static int push_done(lua_State *L, struct task *task)
+{
+    const struct command *command = task->waited;
+    const struct buf *text = &stage_of(L)->text;
+
+    if (!command->failed) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushlstring(L, (const char *)text->data, text->len);
+    return 2;
+}
+
+/* The number of what was made, or nil and why not. */
+static int push_number(lua_State *L, struct task *task)
+{
+    const struct command *command = task->waited;
+
+    if (command->failed)
+        return push_done(L, task);
+    lua_pushinteger(L, (lua_Integer)command->number);
+    return 1;
+}
+
+static bool fail(struct stage *stage, struct command *command, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool fail(struct stage *stage, struct command *command, const char *format, ...)
+{
+    va_list args;
+
+    command->failed = true;
+    stage->text.len = 0;
+    va_start(args, format);
+    (void)!buf_vprintf(&stage->text, format, args);
+    va_end(args);
+    return true;
+}
+
+/* ---- connections and requests ---- */
+
+/* The party that the command names; NULL after it has failed. */
+static struct party *party_of(struct stage *stage, struct command *command)
+{
+    struct party *party = world_party(&stage->world, command->party);
+    if (!party)
+        fail(stage, command, "there is no party %.*s", (int)command->party.len, command->party.ptr);
+    return party;
+}
+
+static struct http_request *make_request(struct stage *stage, struct command *command, bool websocket)
+{
+    struct buf error = {0};
+
+    if (!world_room_id_valid(command->id)) {
+        fail(stage, command, "a room's id is 1 to 256 bytes of UTF-8 without control characters and \"/\"");
+        return NULL;
+    }
+    struct http_request *request = request_make(command->method, command->party, command->id, command->target,
+                                                command->headers, command->data, websocket, &error);
+    if (!request)
+        fail(stage, command, "this request would not reach a room: %.*s", (int)error.len,
+             (const char *)error.data);
+    buf_fini(&error);
+    return request;
+}
+
+static bool run_connect(struct stage *stage, struct command *command)
+{
+    struct party *party = party_of(stage, command);
+    struct http_request *request = party ? make_request(stage, command, true) : NULL;
+    char id[PEER_ID_MAX + 1];
+
+    if (!request)
+        return true;
+    snprintf(id, sizeof id, "%.*s", (int)command->client.len, command->client.ptr);
+    command->number = entrance_connect(&stage->world, party, command->id, request, id)->number;
+    return true;
+}
+
+/* connect(party, room, target, headers, id) → its number */
+static int host_connect(lua_State *L)
+{
+    struct span client = check_span(L, 5);
+
+    luaL_argcheck(L,
+                  client.len > 0 && client.len <= PEER_ID_MAX && utf8_valid(client.ptr, client.len) &&
+                      !memchr(client.ptr, '\0', client.len),
+                  5, "an id is 1 to 256 bytes of UTF-8");
+    struct command *command = new_command(L, run_connect);
+    command->party = check_span(L, 1);
+    command->id = check_span(L, 2);
+    command->method = SPAN("GET");
+    command->target = check_span(L, 3);
+    command->headers = check_span(L, 4);
+    command->client = client;
+    return give(L, command, push_number);
+}
+
+static bool run_request(struct stage *stage, struct command *command)
+{
+    struct party *party = party_of(stage, command);
+    struct http_request *request = party ? make_request(stage, command, false) : NULL;
+
+    if (!request)
+        return true;
+    command->number = entrance_request(&stage->world, party, command->id, request)->number;
+    return true;
+}
+
+/* request(party, room, method, target, headers [, body]) → its number */
+static int host_request(lua_State *L)
+{
+    lua_settop(L, 6);
+    struct span body = optional_span(L, 6);
+    struct command *command = new_command(L, run_request);
+    command->party = check_span(L, 1);
+    command->id = check_span(L, 2);
+    command->method = check_span(L, 3);
+    command->target = check_span(L, 4);
+    command->headers = check_span(L, 5);
+    command->data = body;
+    return give(L, command, push_number);
+}
+
+/* answer(number) → status, lines of headers, body, what was raised; nil: there is none yet. false: another test's. */
+static int host_answer(lua_State *L)
+{
+    const struct asked *asked = request_find(world_of(L), (uint64_t)luaL_checkinteger(L, 1));
+    const struct http_response *response = asked ? asked->response : NULL;
+
+    if (!asked || !asked->answered) {
+        if (asked)
+            lua_pushnil(L);
+        else
+            lua_pushboolean(L, 0);
+        return 1;
+    }
+    lua_pushinteger(L, response ? response->status : 503);
+    const struct bytes *headers = response ? response->headers : NULL;
+    lua_pushlstring(L, headers ? (const char *)headers->data : "", headers ? headers->len : 0);
+    const struct bytes *body = response ? response->body : NULL;
+    lua_pushlstring(L, body ? (const char *)body->data : "", body ? body->len : 0);
+    lua_pushstring(L, response && response->problem ? response->problem->message : NULL);
+    return 4;
+}
+
+/* ---- what clients do ---- */
+
+static struct client *client_of(struct stage *stage, struct command *command)
+{
+    struct client *client = client_find(&stage->world, command->number);
+
+    if (!client)
+        fail(stage, command, "this client is of another test");
+    else if (client->state == CLIENT_OPEN)
+        return client;
+    else if (client->state == CLIENT_CONNECTING)
+        fail(stage, command, "the client is not let in yet: its onConnect waits for something");
+    else if (client->state == CLIENT_REFUSED)
+        fail(stage, command, "the client was refused");
+    else
+        fail(stage, command, "the client's connection is closed, with %d%s%.*s", client->code,
+             client->reason.len ? " " : "", (int)client->reason.len,
+             client->reason.len ? (const char *)client->reason.data : "");
+    return NULL;
+}
+
+static bool run_send(struct stage *stage, struct command *command)
+{
+    struct client *client = client_of(stage, command);
+    uint64_t most = stage->project->config.limits.message;
+
+    if (client && command->data.len > most)
+        return fail(stage, command, "the server takes messages of up to %" PRIu64 " bytes, not %zu", most,
+                    command->data.len);
+    if (client && !command->binary && !utf8_valid(command->data.ptr, command->data.len))
+        return fail(stage, command, "the text is not valid UTF-8; send it with { binary = true }");
+    if (client)
+        client_send(client, command->data, command->binary);
+    return true;
+}
+
+/* send(number, data, binary) */
+static int host_send(lua_State *L)
+{
+    lua_settop(L, 3);
+    struct span data = check_span(L, 2);
+    struct command *command = new_command(L, run_send);
+    command->number = (uint64_t)luaL_checkinteger(L, 1);
+    command->data = data;
+    command->binary = lua_toboolean(L, 3) != 0;
+    return give(L, command, push_done);
+}
+
+static bool run_close(struct stage *stage, struct command *command)
+{
+    struct client *client = client_find(&stage->world, command->number);
+    if (client)
+        client_close(client, command->code, command->data, command->code != 1006);
+    return true;
+}
+
+/* close(number, code, reason): 0: without a code; 1006: the connection is lost */
+static int host_close(lua_State *L)
+{
+    lua_settop(L, 3);
+    struct span reason = optional_span(L, 3);
+    lua_Integer code = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, code == 0 || code == 1006 || peer_close_code_valid(code), 2,
+                  "a client closes with 1000 to 1014 or 3000 to 4999");
+    luaL_argcheck(L, reason.len <= 123, 3, "a reason has up to 123 bytes");
+    struct command *command = new_command(L, run_close);
+    command->number = (uint64_t)luaL_checkinteger(L, 1);
+    command->code = (uint16_t)code;
+    command->data = reason;
+    return give(L, command, push_done);
+}
+
+static struct client *check_client(lua_State *L)
+{
+    struct client *client = client_find(world_of(L), (uint64_t)luaL_checkinteger(L, 1));
+    if (!client)
+        luaL_error(L, "this client is of another test");
+    return client;
+}
+
+/* receive(number) → data, binary; nil: nothing waits */
+static int host_receive(lua_State *L)
+{
+    struct client *client = check_client(L);
+
+    if (list_empty(&client->messages)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    const struct client_message *first = container_of(client->messages.next, struct client_message, link);
+    lua_pushlstring(L, (const char *)first->data->data, first->data->len);
+    lua_pushboolean(L, first->binary);
+    client_message_free(client_take(client));
+    return 2;
+}
+
+/* client(number) → state, messages that wait, code, reason, status, body */
+static int host_client(lua_State *L)
+{
+    static const char *const names[] = {[CLIENT_CONNECTING] = "connecting",
+                                        [CLIENT_OPEN] = "open",
+                                        [CLIENT_CLOSED] = "closed",
+                                        [CLIENT_REFUSED] = "refused"};
+    const struct client *client = check_client(L);
+    const struct http_response *refusal = client->refusal;
+
+    lua_pushstring(L, names[client->state]);
+    lua_pushinteger(L, client->n_messages);
+    if (client->state != CLIENT_CLOSED)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, client->code);
+    lua_pushlstring(L, client->reason.len ? (const char *)client->reason.data : "", client->reason.len);
+    if (client->state != CLIENT_REFUSED)
+        return 4;
+    lua_pushinteger(L, refusal ? refusal->status : 503);
+    if (refusal && refusal->body)
+        lua_pushlstring(L, (const char *)refusal->body->data, refusal->body->len);
+    else
+        lua_pushliteral(L, "");
+    return 6;
+}
+
+/* ---- time, and the rooms' lives ---- */
+
+static bool run_advance(struct stage *stage, struct command *command)
+{
+    return world_advance(&stage->world, &stage->rooms, command->ms);
+}
+
+/* advance(ms) */
+static int host_advance(lua_State *L)
+{
+    uint64_t ms = duration_check(L, 1);
+    struct command *command = new_command(L, run_advance);
+    command->ms = ms;
+    return give(L, command, push_done);
+}
+
+static bool run_evict(struct stage *stage, struct command *command)
+{
+    struct world *world = &stage->world;
+    struct room *room = rooms_find(&world->rooms, command->party, command->id);
+    int rc = 0;
+
+    if (room && room->instance) {
+        rc = rooms_evict(room);
+        if (rc == 0 && !world_rest(world, &stage->rooms))
+            return false;
+        room = rooms_find(&world->rooms, command->party, command->id);
+    }
+    if (rc == 0 && (!room || !room->instance))
+        return true;
+    if (room && room->n_peers > 0 && !script_ops.hibernates(room->party))
+        return fail(stage, command, "the room has connections, and its party does not hibernate");
+    return fail(stage, command,
+                "the room has a reason to stay: a timer, a handler that waits, a state that can't be "
+                "stored");
+}
+
+/* evict(party, room) */
+static int host_evict(lua_State *L)
+{
+    struct command *command = new_command(L, run_evict);
+    command->party = check_span(L, 1);
+    command->id = check_span(L, 2);
+    return give(L, command, push_done);
+}
+
+static bool run_restart(struct stage *stage, struct command *command)
+{
+    return world_restart(&stage->world, &stage->rooms, command->binary);
+}
+
+/* restart(crash) */
+static int host_restart(lua_State *L)
+{
+    bool crash = lua_toboolean(L, 1) != 0;
+    struct command *command = new_command(L, run_restart);
+    command->binary = crash;
+    return give(L, command, push_done);
+}
+
+/* inMemory(party, room) → has the room a VM? */
+static int host_in_memory(lua_State *L)
+{
+    const struct room *room = rooms_find(&world_of(L)->rooms, check_span(L, 1), check_span(L, 2));
+    lua_pushboolean(L, room && room->instance);
+    return 1;
+}
+
+/* ---- storage ---- */
+
+static void push_value(lua_State *L, struct span value)
+{
+    if (value_decode(L, value) != 0)
+        luaL_error(L, "what is stored is damaged");
+}
+
+/* stored(party, room, key) → the value, or nil */
+static int host_stored(lua_State *L)
+{
+    struct span value;
+
+    if (store_memory_get(world_of(L)->store, check_span(L, 1), check_span(L, 2), check_span(L, 3), &value))
+        push_value(L, value);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* storedAll(party, room) → a table of keys and values */
+static int host_stored_all(lua_State *L)
+{
+    struct span party = check_span(L, 1), id = check_span(L, 2), key, value;
+
+    lua_newtable(L);
+    for (size_t i = 0; store_memory_nth(world_of(L)->store, party, id, i, &key, &value); i++) {
+        lua_pushlstring(L, key.ptr, key.len);
+        push_value(L, value);
+        lua_rawset(L, -3);
+    }
+    return 1;
+}
+
+/* alarm(party, room) → ms since 1970, or nil */
+static int host_alarm(lua_State *L)
+{
+    int64_t time = store_memory_alarm(world_of(L)->store, check_span(L, 1), check_span(L, 2));
+    if (time > 0)
+        lua_pushinteger(L, time);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* ---- the rest ---- */
+
+/* errors() → an array of what handlers have raised, which the test takes for known */
+static int host_errors(lua_State *L)
+{
+    struct world *world = world_of(L);
+    const char *text = (const char *)world->errors.data;
+
+    lua_createtable(L, (int)world->n_errors, 0);
+    for (uint32_t i = 0; i < world->n_errors; i++, text += strlen(text) + 1) {
+        lua_pushstring(L, text);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    world->errors.len = 0;
+    world->n_errors = 0;
+    return 1;
+}
+
+/* load() → the file of tests, as a function */
+static int host_load(lua_State *L)
+{
+    const struct code *code = stage_of(L)->tests;
+    if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
+        return lua_error(L);
+    return 1;
+}
+
+/* suggest(name, names) → the one that may have been meant, or nil */
+static int host_suggest(lua_State *L)
+{
+    const char *names[64];
+    size_t n = 0;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    for (lua_Integer i = 1; n < 63 && lua_rawgeti(L, 2, i) == LUA_TSTRING; i++) {
+        names[n++] = lua_tostring(L, -1); /* stays alive in the table */
+        lua_pop(L, 1);
+    }
+    names[n] = NULL;
+    lua_pushstring(L, suggest(luaL_checkstring(L, 1), names));
+    return 1;
+}
+
+/* parties() → an array of the names of the project's parties */
+static int host_parties(lua_State *L)
+{
+    const struct project *project = stage_of(L)->project;
+
+    lua_createtable(L, (int)project->n_parties, 0);
+    for (size_t i = 0; i < project->n_parties; i++) {
+        lua_pushstring(L, project->parties[i]->name);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+void stage_push_functions(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"connect", host_connect},
+                                         {"request", host_request},
+                                         {"answer", host_answer},
+                                         {"send", host_send},
+                                         {"close", host_close},
+                                         {"receive", host_receive},
+                                         {"client", host_client},
+                                         {"advance", host_advance},
+                                         {"evict", host_evict},
+                                         {"restart", host_restart},
+                                         {"inMemory", host_in_memory},
+                                         {"stored", host_stored},
+                                         {"storedAll", host_stored_all},
+                                         {"alarm", host_alarm},
+                                         {"errors", host_errors},
+                                         {"load", host_load},
+                                         {"suggest", host_suggest},
+                                         {"parties", host_parties},
+                                         {NULL, NULL}};
+
+    lua_createtable(L, 0, (int)(sizeof functions / sizeof *functions));
+    luaL_setfuncs(L, functions, 0);
+}
