@@ -87,20 +87,6 @@ static int open_public(struct project *project, const struct cli *cli, struct bu
     return rc;
 }
 
-/* Whoever serves the project opens them again; here it shows whether they are whole. */
-static int check_certificates(const struct project *project, const struct cli *cli, struct buf *error)
-{
-    struct tls_server *server;
-    struct buf warnings = {0};
-
-    int rc = certificates_open(cli->directory, &project->config, &server, error, &warnings);
-    if (rc == 0 && warnings.len > 0 && cli->command == COMMAND_CHECK)
-        fprintf(stderr, "festa: %.*s\n", (int)warnings.len, (const char *)warnings.data);
-    tls_server_unref(server);
-    buf_fini(&warnings);
-    return rc;
-}
-
 /* Has the file a certificate, as PEM (RFC 7468)? */
 static bool has_certificate(FILE *file)
 {
@@ -149,6 +135,20 @@ static int find_fetch_ca(struct project *project, const struct cli *cli, struct 
     free(config->fetch_ca);
     config->fetch_ca = (char *)full.data;
     return 0;
+}
+
+/* Whoever serves the project opens them again; here it shows whether they are whole. */
+static int check_certificates(const struct project *project, const struct cli *cli, struct buf *error)
+{
+    struct tls_server *server;
+    struct buf warnings = {0};
+
+    int rc = certificates_open(cli->directory, &project->config, &server, error, &warnings);
+    if (rc == 0 && warnings.len > 0 && cli->command == COMMAND_CHECK)
+        fprintf(stderr, "festa: %.*s\n", (int)warnings.len, (const char *)warnings.data);
+    tls_server_unref(server);
+    buf_fini(&warnings);
+    return rc;
 }
 
 struct project *load_project(const struct cli *cli, struct buf *error)

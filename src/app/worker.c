@@ -115,10 +115,10 @@ static void on_adopt(struct loop_message *message)
     edge_adopt(&worker->edge, &project->config, project->broken);
     serve_files(worker, project);
     rooms_reload(&worker->rooms, &limits, script_find_party, &worker->script);
-    net_set_tls(&worker->net, adoption->tls);
-    tls_server_unref(adoption->tls);
     if (worker->crons.rooms && !worker->rooms.stopping)
         crons_adopt(&worker->crons, &project->config);
+    net_set_tls(&worker->net, adoption->tls);
+    tls_server_unref(adoption->tls);
     project_unref(before);
     project_unref(project);
     free(adoption);

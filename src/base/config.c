@@ -51,13 +51,13 @@ void config_fini(struct config *config)
     string_list_fini(&config->allowed_origins);
     string_list_fini(&config->subprotocols);
     string_list_fini(&config->vars);
-    string_list_fini(&config->tls_certs);
-    string_list_fini(&config->tls_keys);
     for (size_t i = 0; i < config->n_crons; i++) {
         free(config->crons[i].name);
         free(config->crons[i].schedule);
     }
     free(config->crons);
+    string_list_fini(&config->tls_certs);
+    string_list_fini(&config->tls_keys);
     *config = (struct config){0};
 }
 

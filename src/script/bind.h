@@ -33,9 +33,9 @@ struct bind_members {
     const luaL_Reg *methods;
     const struct bind_field *fields;
 };
-extern const struct bind_members connection_members, request_members, response_members, timer_members,
-    storage_members, transaction_members, fetched_members, party_members, stub_members, socket_members,
-    reply_members;
+extern const struct bind_members connection_members, request_members, response_members, stream_members,
+    timer_members, storage_members, transaction_members, fetched_members, party_members, stub_members,
+    socket_members, reply_members;
 
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
@@ -89,6 +89,11 @@ bool request_push_query(lua_State *L, const struct http_request *request, struct
 void headers_begin(lua_State *L, size_t n);
 void headers_add(lua_State *L, struct span name, struct span value);
 void headers_end(lua_State *L);
+/* May a script change the object at the top? At first it may not. */
+void headers_open(lua_State *L, bool writable);
+/* The request with its headers as the object at the top, which is its, has them: itself, or one made anew that has its
+ * body. Raises when there is no memory; then nothing has changed. */
+struct http_request *headers_apply(lua_State *L, struct http_request *request);
 
 /* ---- other rooms ---- */
 extern const char party_type[], stub_type[], socket_type[], reply_type[];

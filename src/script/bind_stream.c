@@ -121,14 +121,22 @@ static int stream_write(lua_State *L)
 
 static const luaL_Reg methods[] = {{"write", stream_write}, {NULL, NULL}};
 
+static void push_open(lua_State *L)
+{
+    const struct stream_held *held = held_of(L, 1);
+    lua_pushboolean(L, !held->over && room_stream_open(held->stream));
+}
+
+static const struct bind_field fields[] = {{"isOpen", push_open}, {NULL, NULL}};
+
+const struct bind_members stream_members = {methods, fields};
+
 static int stream_index(lua_State *L)
 {
-    struct stream_held *held = stream_check(L, 1);
+    stream_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
 
-    if (strcmp(key, "isOpen") == 0)
-        lua_pushboolean(L, !held->over && room_stream_open(held->stream));
-    else if (!bind_method(L, methods, key))
+    if (!bind_field(L, fields, key) && !bind_method(L, methods, key))
         lua_pushnil(L);
     return 1;
 }

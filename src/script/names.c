@@ -71,16 +71,10 @@ static const struct {
     const char *class;
     const struct bind_members *members;
 } classes[] = {
-    {"Connection", &connection_members},
-    {"Request", &request_members},
-    {"Response", &response_members},
-    {"Timer", &timer_members},
-    {"Transaction", &transaction_members},
-    {"FetchResponse", &fetched_members},
-    {"Rooms", &party_members},
-    {"Stub", &stub_members},
-    {"Socket", &socket_members},
-    {"Reply", &reply_members},
+    {"Connection", &connection_members}, {"Request", &request_members}, {"Response", &response_members},
+    {"Stream", &stream_members},         {"Timer", &timer_members},     {"Transaction", &transaction_members},
+    {"FetchResponse", &fetched_members}, {"Rooms", &party_members},     {"Stub", &stub_members},
+    {"Socket", &socket_members},         {"Reply", &reply_members},
 };
 
 int names_list(struct buf *out)

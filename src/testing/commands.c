@@ -203,7 +203,10 @@ static int host_answer(lua_State *L)
     const struct bytes *headers = response ? response->headers : NULL;
     lua_pushlstring(L, headers ? (const char *)headers->data : "", headers ? headers->len : 0);
     const struct bytes *body = response ? response->body : NULL;
-    lua_pushlstring(L, body ? (const char *)body->data : "", body ? body->len : 0);
+    if (asked->body.len > 0)
+        lua_pushlstring(L, (const char *)asked->body.data, asked->body.len);
+    else
+        lua_pushlstring(L, body ? (const char *)body->data : "", body ? body->len : 0);
     lua_pushstring(L, response && response->problem ? response->problem->message : NULL);
     return 4;
 }

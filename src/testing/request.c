@@ -97,12 +97,49 @@ struct http_request *request_make(struct span method, struct span party, struct 
     return request;
 }
 
+static struct asked *asked_of(struct http_sink *sink)
+{
+    return container_of(sink, struct asked, sink);
+}
+
+static void end_body(struct asked *asked)
+{
+    struct http_source *source = asked->response ? asked->response->source : NULL;
+
+    if (source) {
+        asked->response->source = NULL;
+        source->close(source);
+    }
+}
+
+static void on_piece(struct http_sink *sink, struct bytes *piece)
+{
+    struct asked *asked = asked_of(sink);
+
+    if (!piece) { /* it breaks off */
+        end_body(asked);
+        return;
+    }
+    CHECK(buf_append(&asked->body, piece->data, piece->len) == 0);
+    bytes_unref(piece);
+    asked->response->source->pull(asked->response->source, sink);
+}
+
+static void on_end(struct http_sink *sink)
+{
+    end_body(asked_of(sink));
+}
+
 static void on_respond(struct exchange *exchange, struct http_response *response)
 {
     struct asked *asked = container_of(exchange, struct asked, exchange);
     CHECK(!asked->answered);
     asked->answered = true;
     asked->response = response;
+    if (response && response->source) {
+        asked->sink = (struct http_sink){.piece = on_piece, .end = on_end};
+        response->source->pull(response->source, &asked->sink);
+    }
 }
 
 struct asked *request_new(struct world *world)
@@ -132,6 +169,13 @@ struct asked *request_find(const struct world *world, uint64_t number)
     return NULL;
 }
 
+void requests_end(struct world *world)
+{
+    list_each(link, &world->requests) {
+        end_body(container_of(link, struct asked, link));
+    }
+}
+
 void requests_free(struct world *world)
 {
     struct list *link;
@@ -139,7 +183,9 @@ void requests_free(struct world *world)
     while ((link = list_pop(&world->requests)) != NULL) {
         struct asked *asked = container_of(link, struct asked, link);
         CHECK(asked->answered);
+        end_body(asked);
         http_response_free(asked->response);
+        buf_fini(&asked->body);
         free(asked);
     }
 }

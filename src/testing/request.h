@@ -9,6 +9,8 @@ struct asked {
     uint64_t number;
     bool answered;
     struct http_response *response; /* owned; answered, NULL: there was no memory for one */
+    struct http_sink sink;          /* of a body that comes in pieces */
+    struct buf body;                /* what has come of that so far */
 };
 
 /* A request for a room as it comes from a client. target: what stands behind the room in its URL, "/users?limit=5", or
@@ -24,6 +26,9 @@ struct asked *request_new(struct world *world);
 struct asked *request_ask(struct world *world, struct room *room, struct http_request *request);
 
 struct asked *request_find(const struct world *world, uint64_t number);
+
+/* Bodies that still come in pieces: nobody reads on. */
+void requests_end(struct world *world);
 
 /* The rooms are gone: all are answered. */
 void requests_free(struct world *world);

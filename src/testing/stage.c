@@ -13,7 +13,7 @@
 
 #define HARNESS "festa/harness.lua" /* as tracebacks name it */
 
-#define TEST_TIME_MS 5000u                        /* of Lua, for one test */
+#define TEST_TIME_MS 2000u                        /* of Lua, for one test */
 #define TEST_MEMORY ((uint64_t)256 * 1024 * 1024) /* bytes */
 #define CLOCK_START ((uint64_t)1000 * NS_PER_MS)
 

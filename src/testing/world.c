@@ -78,6 +78,7 @@ static void end_rooms(struct world *world)
 void world_end(struct world *world)
 {
     clients_end(world, 1006);
+    requests_end(world);
     end_rooms(world);
     clients_free(world);
     requests_free(world);
@@ -166,6 +167,7 @@ bool world_restart(struct world *world, const struct rooms *also, bool crash)
             rests = world_advance(world, also, world->project->config.limits.stop_timeout + 1000);
     }
     clients_end(world, crash ? 1006 : 1001);
+    requests_end(world);
     end_rooms(world);
     begin_rooms(world);
     return rests && world_rest(world, also);

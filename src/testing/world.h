@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 /* How long rooms may be busy without coming to rest: CPU time of the thread. */
-#define WORLD_REST_MS 20000u
+#define WORLD_REST_MS 4000u
 
 /* The date on which every test begins: 2026-01-01, 00:00 UTC. */
 #define WORLD_WALL_START 1767225600000

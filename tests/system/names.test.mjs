@@ -27,6 +27,11 @@ const CLASSES = {
   Response: "Response.",
   Timer: "Timer.",
   Transaction: "Transaction.",
+  Stream: "Stream.",
+  Rooms: "Rooms.",
+  Stub: "Stub.",
+  Socket: "Socket.",
+  Reply: "Reply.",
   FetchResponse: "FetchResponse.",
   Party: "Party.",
   "Party.Options": "Party.options.",
@@ -90,6 +95,8 @@ describe("names", () => {
       if (name.startsWith("party.storage.")) return [last];
       if (name.startsWith("Party")) return [last];
       if (owner === undefined) return [name];
+      if (owner === "Rooms") return [`party.parties.NAME${separator}${last}`];
+      if (owner === "Reply") return [last]; // in a sentence
       if (owner === "FetchResponse") return [`response${separator}${last}`];
       return [name, owner.toLowerCase() + separator + last, `${owner === "Transaction" ? "txn" : owner}${separator}${last}`];
     };

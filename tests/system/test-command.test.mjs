@@ -1,0 +1,343 @@
+// festa test: what authors' tests can do, what they are told, and the exit code.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+
+import { lua, saveFile, writeProject } from "./lib/project.mjs";
+import { FESTA, runFesta } from "./lib/server.mjs";
+import { poll } from "./lib/wait.mjs";
+
+const PARTY = lua`
+local Main = {}
+
+function Main:onBeforeConnect(request)
+  if request.query.stranger then return Response("who are you?", { status = 403 }) end
+end
+
+function Main:onBeforeRequest(request)
+  request.headers["x-user"] = "ada"
+end
+
+function Main:onStart()
+  self.messages = party.storage.get("messages") or {}
+end
+
+function Main:onConnect(connection, context)
+  if context.request.query.full then error({ close = 4429, reason = "full" }) end
+  if context.request.query.slow then sleep(100) end
+end
+
+function Main:onMessage(message, connection, binary)
+  if message == "boom" then error("boom!") end
+  if message == "later" then party.after(5000, function() party.broadcast("now") end) end
+  if message == "alarm" then party.storage.setAlarm(now() + 3600000) end
+  if message == "forever" then
+    local function again() party.after(0, again) end
+    again()
+  end
+  self.messages[#self.messages + 1] = message
+  party.storage.put("messages", self.messages)
+  connection:send(message, { binary = binary })
+end
+
+function Main:onClose(connection, code, reason, clean)
+  party.storage.put("closed", { code = code, reason = reason, clean = clean })
+end
+
+function Main:onAlarm()
+  party.broadcast("alarm")
+end
+
+function Main:onRequest(request)
+  log.info("asked", { path = request.subpath })
+  if request.subpath == "/slow" then sleep(1000) end
+  if request.subpath == "/raise" then error("bad thing") end
+  if request.subpath == "/fetch" then
+    local response, why = fetch("https://example.com/api?a=1", { method = "PUT", json = { n = 1 } })
+    if not response then return Response(why, { status = 502 }) end
+    return { status = response.status, got = response:json() }
+  end
+  return { method = request.method, path = request.subpath, q = request.query.q, body = request.body,
+    user = request.headers["x-user"], time = now(), clock = os.time(), env = party.env.NAME }
+end
+
+return Main
+`;
+
+// Runs a file of tests beside the party; the result has the lines "ok 1 - …" as { name: "ok" }.
+async function run(tests, args = [], files = {}) {
+  const project = await writeProject({ "parties/main.lua": PARTY, "tests/a_test.lua": tests, ...files });
+  try {
+    const result = await runFesta(["test", project.directory, ...args], { ms: 180_000 });
+    const results = {};
+    for (const [, word, name] of result.stdout.matchAll(/^(ok|not ok) \d+ - tests\/\w+\.lua: (.*)$/gm)) results[name] = word;
+    return { ...result, results };
+  } finally {
+    await project.remove();
+  }
+}
+
+async function passes(tests, args, files) {
+  const { code, stdout, stderr } = await run(tests, args, files);
+  assert.deepEqual([code, stderr], [0, ""], stdout);
+  return stdout;
+}
+
+describe("festa test", () => {
+  it("runs clients, requests, time, storage, restarts, hooks and fetches", async () => {
+    const stdout = await passes(lua`
+      local room = harness.room("main", "caf\u{e9} 1")
+
+      test("clients", function()
+        local ada, bob = room:connect({ id = "ada" }), room:connect()
+        expect(ada.id).equals("ada")
+        expect(ada.isOpen).equals(true)
+        ada:send("hi")
+        expect(ada.unread).equals(1)
+        local message, binary = ada:receive()
+        expect(message).equals("hi")
+        expect(binary).equals(false)
+        ada:send("\0\255", { binary = true })
+        expect(select(2, ada:receive())).equals(true)
+        bob:send({ a = { 1, 2 } })
+        expect(bob:receiveJson()).equals({ a = { 1, 2 } })
+        expect(bob:receiveAll()).equals({})
+        ada:close(4000, "bye")
+        expect(ada.state).equals("closed")
+        expect(room.storage:get("closed")).equals({ code = 4000, reason = "bye", clean = true })
+        bob:drop()
+        expect(room.storage:get("closed").code).equals(1006)
+      end)
+
+      test("who is not let in", function()
+        local refused = room:connect({ query = { stranger = 1 } })
+        expect(refused.state).equals("refused")
+        expect(refused.refusal).equals({ status = 403, body = "who are you?" })
+        local closed = room:connect({ query = { full = 1 } })
+        expect(closed.code).equals(4429)
+        expect(closed.reason).equals("full")
+        local slow = room:connect({ query = { slow = 1 } })
+        expect(slow.state).equals("connecting")
+        harness.advance(100)
+        expect(slow.state).equals("open")
+      end)
+
+      test("requests", function()
+        local response = room:post("/a/b?q=x%20y", { json = { n = 1 }, headers = { ["X-Test"] = "1" } })
+        expect(response.status).equals(200)
+        expect(response.ok).equals(true)
+        expect(response.headers["CONTENT-type"]).equals("application/json")
+        expect(response:json()).equals({ method = "POST", path = "/a/b", q = "x y", body = '{"n":1}', user = "ada",
+          time = 1767225600000, clock = 1767225600, env = "Nina" })
+        expect(room:request("PUT", "", { query = { q = "&=" } }):json().q).equals("&=")
+        local raised = room:get("/raise")
+        expect(raised.status).equals(500)
+        expect(raised.error).contains("bad thing")
+        local begun = room:begin("GET", "/slow")
+        expect(begun:isAnswered()).equals(false)
+        harness.advance(999)
+        expect(begun:isAnswered()).equals(false)
+        harness.advance(1)
+        expect(begun:response().status).equals(200)
+      end)
+
+      test("time stands still", function()
+        local ada = room:connect()
+        ada:send("later")
+        ada:receive()
+        harness.advance(4999)
+        expect(ada.unread).equals(0)
+        harness.advance(1)
+        expect(ada:receive()).equals("now")
+        expect(now()).equals(1767225600000 + 5000)
+        sleep(1000)
+        expect(now()).equals(1767225600000 + 6000)
+        expect(os.date("!%H:%M:%S")).equals("00:00:06")
+      end)
+
+      test("alarms, eviction, restarts", function()
+        local ada = room:connect()
+        ada:send("alarm")
+        expect(room.storage:getAlarm()).equals(now() + 3600000)
+        harness.restart()
+        expect(ada.code).equals(1001)
+        local bob = room:connect()
+        harness.advance(3600000)
+        expect(bob:receive()).equals("alarm")
+        expect(function() room:evict() end).raises("has connections")
+        bob:close()
+        expect(room:isInMemory()).equals(true)
+        harness.advance(10 * 60 * 1000)
+        expect(room:isInMemory()).equals(false)
+        room:get("/")
+        room:evict()
+        expect(room:isInMemory()).equals(false)
+        harness.crash()
+        expect(room.storage:all().messages).equals({ "alarm" })
+      end)
+
+      test("each test has rooms and storage of its own", function()
+        expect(room:isInMemory()).equals(false)
+        expect(room.storage:all()).equals({})
+        expect(now()).equals(1767225600000)
+      end)
+
+      test("what handlers raise can be asked for", function()
+        room:connect():send("boom")
+        local errors = harness.errors()
+        expect(#errors).equals(1)
+        expect(errors[1]).contains("parties/main.lua")
+      end)
+
+      test("fetches", function()
+        harness.fetch("https://example.com/", function(request)
+          expect(request.url).equals("https://example.com/api?a=1")
+          expect(request.method).equals("PUT")
+          expect(request.json()).equals({ n = 1 })
+          return Response.json({ fine = true }, { status = 201 })
+        end)
+        expect(room:get("/fetch"):json()).equals({ status = 201, got = { fine = true } })
+      end)
+
+      test("expectations", function()
+        expect({ a = { 1, { b = 2 } } }).equals({ a = { 1, { b = 2 } } })
+        expect({ 1 }).notEquals({ 1, 2 })
+        expect("hello").contains("ell")
+        expect({ { 1 }, { 2 } }).contains({ 2 })
+        expect("room 7").matches("^room %d$")
+        expect(nil).isNil()
+        expect(0).isTruthy()
+        expect(false).isFalsy()
+        expect(3).isAtLeast(3)
+        expect(3).isAtMost(3)
+        expect(function() error("no") end).raises("no")
+        local cycle = {}
+        cycle[1] = cycle
+        local other = {}
+        other[1] = other
+        expect(cycle).equals(other)
+      end)
+
+      describe("a group", function()
+        local order = {}
+        beforeEach(function() order[#order + 1] = "before" end)
+        afterEach(function() order[#order + 1] = "after" end)
+        test("has hooks", function() expect(order).equals({ "before" }) end)
+        test("behind each", function() expect(order).equals({ "before", "after", "before" }) end)
+        test.skip("can be skipped", function() error("no") end)
+      end)
+
+      test("waits in coroutines and pcall", function()
+        local ok, status = pcall(coroutine.wrap(function() return room:get("/").status end))
+        expect({ ok, status }).equals({ true, 200 })
+      end)
+    `, [], { ".env": "NAME=Nina\n" });
+    assert.match(stdout, /^TAP version 14\n/);
+    assert.match(stdout, /^ok \d+ - tests\/a_test\.lua: a group > can be skipped # SKIP$/m);
+    assert.match(stdout, /\n1\.\.13\n# 12 passed, 0 failed, 1 skipped\n$/);
+    assert.doesNotMatch(stdout, /\x1b|path=/);
+  });
+
+  it("says what was expected, what was seen, and where", async () => {
+    const { code, stdout, results } = await run(lua`
+      local room = harness.room()
+      test("differs", function()
+        expect({ a = 1, list = { 1, 2, 3 }, text = ("x"):rep(70) }).equals({ a = 1, list = { 1, 2, 4 }, text = ("x"):rep(70) })
+      end)
+      test("nothing comes", function() room:connect({ id = "ada" }):receive() end)
+      test("a typo", function() room:connect():recieve() end)
+      test("a party", function() harness.room("mian") end)
+      test("slow", function() room:get("/slow") end)
+      test("raises", function() room:connect():send("boom") end)
+      test("is unanswered", function() expect(room:get("/fetch").status).equals(502) end)
+      test("is in a function", function()
+        local function check(seen) assert(seen == 1, "it is not 1") end
+        check(2)
+      end)
+      test("never rests", function() room:connect():send("forever") end)
+      test("log", function() room:get("/logged") expect(1).equals(2) end)
+      test("goes on", function() expect(room:get("/").status).equals(200) end)
+    `);
+    assert.equal(code, 1);
+    assert.deepEqual(Object.entries(results).filter(([, word]) => word === "ok").map(([name]) => name), ["goes on"]);
+    const block = (name) => {
+      const from = stdout.indexOf(`tests/a_test.lua: ${name}\n  ---\n`);
+      assert.ok(from > 0, `${name} in ${stdout}`);
+      return stdout.slice(from, stdout.indexOf("\n  ...\n", from));
+    };
+    assert.match(block("differs"), /^ {6}- +list = \{ 1, 2, 4 \},\n {6}\+ +list = \{ 1, 2, 3 \},$/m);
+    assert.match(block("differs"), /^ {2}at: tests\/a_test\.lua:3$/m);
+    assert.match(block("differs"), /^ {6}> +3 \| +expect\(/m);
+    assert.match(block("nothing comes"), /no message waits for ada \(time stands still/);
+    assert.match(block("a typo"), /a client has no 'recieve': did you mean 'receive'\?/);
+    assert.match(block("a party"), /there is no party mian: did you mean main\?/);
+    assert.match(block("slow"), /GET \/slow has no answer/);
+    assert.match(block("raises"), /errors: \|\n {4}onMessage, room test of the party main: parties\/main\.lua:\d+: boom!/);
+    assert.match(block("raises"), /log: \|[^]*handler failed[^]*traceback:[^]*parties\/main\.lua/);
+    assert.match(block("is unanswered"), /fetch of https:\/\/example\.com\/api\?a=1: a test reaches no network/);
+    assert.match(block("is in a function"), /traceback: \|\n[^]*in upvalue|traceback: \|\n[^]*in local 'check'/);
+    assert.match(block("never rests"), /do not come to rest/);
+    assert.match(block("log"), /log: \|\n.*asked.*path=\/logged/);
+  });
+
+  it("says what is wrong with a file of tests, and runs the others", async () => {
+    const { code, stdout, results } = await run(`test("fine", function() end)\n`, [], {
+      "tests/b_test.lua": "test(\n",
+      "tests/c_test.lua": 'error("oh")\n',
+      "tests/d_test.lua": 'test("", function() end)\n',
+      "tests/helper.lua": 'error("is no test")\n',
+    });
+    assert.equal(code, 1);
+    assert.equal(results.fine, "ok");
+    assert.match(stdout, /not ok 2 - tests\/b_test\.lua: is loaded\n[^]*b_test\.lua:\d: /);
+    assert.match(stdout, /not ok 3 - tests\/c_test\.lua: is loaded\n[^]*message: \|\n {4}oh\n {2}at: tests\/c_test\.lua:1/);
+    assert.match(stdout, /not ok 4 - tests\/d_test\.lua: is loaded\n[^]*a test has a name/);
+    assert.match(stdout, /\n1\.\.4\n/);
+  });
+
+  it("filters, shows logs, and colours where it is asked to", async () => {
+    const tests = `test("one", function() harness.room():get("/") end)\ntest("two", function() end)\n`;
+    assert.match(await passes(tests, ["--filter", "tw"]), /ok 1 - tests\/a_test\.lua: two\n1\.\.1\n/);
+    assert.match(await passes(tests, ["--log-level", "info"]), /^# .*asked.*path=\//m);
+    const project = await writeProject({ "parties/main.lua": PARTY, "tests/a_test.lua": tests });
+    try {
+      const { stdout } = await runFesta(["test", project.directory], { env: { FORCE_COLOR: "1" } });
+      assert.match(stdout, /\x1b\[32mok 1\x1b\[0m/);
+    } finally {
+      await project.remove();
+    }
+  });
+
+  it("fails when there are no tests, or the project can't be loaded", async () => {
+    const none = await run("", ["--filter", "nothing"]);
+    assert.deepEqual([none.code, none.stderr], [1, "festa: no test has 'nothing' in its name\n"]);
+    const project = await writeProject({ "parties/main.lua": PARTY });
+    try {
+      const empty = await runFesta(["test", project.directory]);
+      assert.equal(empty.code, 1);
+      assert.match(empty.stderr, /no tests in .*\/tests/);
+    } finally {
+      await project.remove();
+    }
+    const broken = await run("", [], { "parties/main.lua": "return 1\n" });
+    assert.equal(broken.code, 1);
+    assert.match(broken.stderr, /parties\/main\.lua:1: must return the party/);
+  });
+
+  it("runs again when a file is saved", async () => {
+    const project = await writeProject({ "parties/main.lua": PARTY, "tests/a_test.lua": 'test("first", function() end)\n' });
+    const child = spawn(FESTA, ["test", project.directory, "--watch"], { stdio: ["ignore", "pipe", "ignore"] });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => (said += text));
+    try {
+      await poll(() => said.includes("# 1 passed"), "the first run");
+      await saveFile(join(project.directory, "tests/a_test.lua"), 'test("second", function() error("no") end)\n');
+      await poll(() => /not ok 1 - tests\/a_test\.lua: second[^]*1 failed/.test(said), "the second run");
+    } finally {
+      child.kill("SIGTERM");
+      await project.remove();
+    }
+  });
+});
