@@ -183,7 +183,7 @@ static const struct span begin = {"-----BEGIN ", 11};
 
 bool key_is_pem(struct span text)
 {
-    return memmem(text.ptr, text.len, begin.ptr, begin.len) != NULL;
+    return text.len > 0 && memmem(text.ptr, text.len, begin.ptr, begin.len) != NULL;
 }
 
 /* Nobody is there to be asked. */
@@ -245,7 +245,7 @@ static const struct {
 
 const char *key_from_pem(struct key *key, struct span pem)
 {
-    struct span rest = pem;
+    struct span rest = {pem.ptr ? pem.ptr : "", pem.len};
 
     *key = (struct key){0};
     for (;;) {
