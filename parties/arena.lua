@@ -14,6 +14,7 @@ local Arena = {}
 local WIDTH, HEIGHT = 800, 500
 local HZ = 20
 local SPEED = 220 / HZ -- in one step
+local RADIUS = 14      -- of a player
 local REACH = 22       -- how near the star has to be
 
 function Arena:onStart()
@@ -72,15 +73,16 @@ end
 
 -- ---- the world
 
-local function clamp(value, most)
-  return math.max(0, math.min(most, value))
+-- Walls stop what is as large as a player.
+local function within(value, size)
+  return math.max(RADIUS, math.min(size - RADIUS, value))
 end
 
 function Arena:step()
   local picture = {}
   for number, player in pairs(self.players) do
-    player.x = clamp(player.x + player.dx * SPEED, WIDTH)
-    player.y = clamp(player.y + player.dy * SPEED, HEIGHT)
+    player.x = within(player.x + player.dx * SPEED, WIDTH)
+    player.y = within(player.y + player.dy * SPEED, HEIGHT)
     local dx, dy = player.x - self.star[1], player.y - self.star[2]
     if dx * dx + dy * dy < REACH * REACH then
       player.score = player.score + 1

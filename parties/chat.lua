@@ -1,5 +1,6 @@
 -- A chat whose rooms keep what was said. Shows storage with a range of keys, state that belongs to a
--- connection, and history that is shown in pieces.
+-- connection, history that is shown in pieces, and a room that tells another one of itself (parties/directory.lua has
+-- the list of rooms).
 --
 -- A client names itself in the URL, ?name=Anna, and sends {"type":"say","text":"…"}, or
 -- {"type":"earlier","before":n} for what was said before number n. It gets
@@ -8,6 +9,7 @@
 --   message  n, name, text, at: somebody has said something
 --   earlier  messages, more
 --   people   names of those who are here
+--   announcement  text: the operator's
 --   error    message
 local check = require "check"
 local bucket = require "bucket"
@@ -40,6 +42,17 @@ function Chat:people()
     if connection.state then names[#names + 1] = connection.state.name end
   end
   party.broadcast({ type = "people", names = json.array(names) })
+  self:register()
+end
+
+-- Tells the directory, a little later: nobody waits for it, and of many that come together it is told once.
+function Chat:register()
+  if self.registering then return end
+  self.registering = party.after(100, function()
+    self.registering = nil
+    local ok, why = party.parties.directory:get(party.name):call("announce", party.id, party.connectionCount())
+    if not ok then log.warn("the directory was not told", { error = why }) end
+  end)
 end
 
 function Chat:onStart()
@@ -90,6 +103,20 @@ end
 
 function Chat:onClose()
   self:people()
+end
+
+-- ---- for operators (parties/admin.lua); clients can't call these
+
+function Chat:announce(text)
+  party.broadcast({ type = "announcement", text = text })
+  return true
+end
+
+function Chat:wipe()
+  if self.registering then self.registering:cancel() end
+  party.parties.directory:get(party.name):call("announce", party.id, 0) -- there will be no onClose
+  party.destroy()
+  return true
 end
 
 return Chat

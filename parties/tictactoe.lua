@@ -73,6 +73,7 @@ end
 function Game:wait(seat)
   timers[seat] = party.after(GRACE, function()
     timers[seat] = nil
+    if self:state(seat) ~= "away" then return end -- a timer of an older version of this script
     self.seats[seat] = nil
     self:deal() -- nobody inherits half a game
     self:fill()

@@ -48,10 +48,15 @@ export const ErrorEvent =
     }
   };
 
-// crypto.randomUUID is there for https and localhost alone; a phone that is shown http://192.168.1.5 has none.
+// crypto.randomUUID is there for https and localhost alone; a phone that is shown http://192.168.1.5 has none. Node 18
+// has no crypto here: an id need not be a secret, only its own.
 function randomId() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const hex = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0"));
+  const crypto = globalThis.crypto;
+  if (crypto?.randomUUID) return crypto.randomUUID();
+  const bytes = crypto ? crypto.getRandomValues(new Uint8Array(16)) : Array.from({ length: 16 }, () => Math.random() * 256);
+  bytes[6] = (bytes[6] & 15) | 64; // version 4, and the variant of RFC 9562
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = Array.from(bytes, (byte) => Math.floor(byte).toString(16).padStart(2, "0"));
   return [4, 2, 2, 2, 6].map((length) => hex.splice(0, length).join("")).join("-");
 }
 

@@ -1,5 +1,6 @@
 #include "app/load.h"
 
+#include "app/certificates.h"
 #include "app/environment.h"
 #include "app/public_folder.h"
 #include "base/check.h"
@@ -136,6 +137,20 @@ static int find_fetch_ca(struct project *project, const struct cli *cli, struct 
     return 0;
 }
 
+/* Whoever serves the project opens them again; here it shows whether they are whole. */
+static int check_certificates(const struct project *project, const struct cli *cli, struct buf *error)
+{
+    struct tls_server *server;
+    struct buf warnings = {0};
+
+    int rc = certificates_open(cli->directory, &project->config, &server, error, &warnings);
+    if (rc == 0 && warnings.len > 0 && cli->command == COMMAND_CHECK)
+        fprintf(stderr, "festa: %.*s\n", (int)warnings.len, (const char *)warnings.data);
+    tls_server_unref(server);
+    buf_fini(&warnings);
+    return rc;
+}
+
 struct project *load_project(const struct cli *cli, struct buf *error)
 {
     struct project *project = NULL;
@@ -146,7 +161,8 @@ struct project *load_project(const struct cli *cli, struct buf *error)
     if (check_folder(cli->directory, error) == 0 && read_config(&config, cli, error) == 0 &&
         environment_collect(&env, &config, cli->directory, cli, error) == 0)
         project = project_open(cli->directory, &config, &env, error);
-    if (project && (open_public(project, cli, error) != 0 || find_fetch_ca(project, cli, error) != 0)) {
+    if (project && (open_public(project, cli, error) != 0 || find_fetch_ca(project, cli, error) != 0 ||
+                    check_certificates(project, cli, error) != 0)) {
         project_unref(project);
         project = NULL;
     }
@@ -169,6 +185,7 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
         {"host", strcmp(config->host, running->host) != 0},
         {"port", config->port != running->port},
         {"threads", config->threads != running->threads},
+        {"tls", (config->tls_certs.count > 0) != (running->tls_certs.count > 0)},
         {"ioUring", config->io_uring != running->io_uring},
         {"connections", config->limits.connections != running->limits.connections},
     };

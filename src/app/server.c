@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include "app/certificates.h"
 #include "app/control_server.h"
 #include "app/load.h"
 #include "app/terminal.h"
@@ -21,6 +22,7 @@ struct server {
     const struct cli *cli;
     struct project *project; /* a reference: the version that is served */
     struct workers workers;
+    struct tls_server *tls; /* a reference; NULL: connections are plain */
     uv_signal_t signals[3];
     struct control_server *control; /* NULL: operators' commands do not reach it */
     struct watch *watch;            /* of festa dev, as is the next */
@@ -63,7 +65,7 @@ static void say_new_parties(const struct server *server, const struct project *b
         char url[512], room[1024];
         if (before && project_party(before, span_of(name)))
             continue;
-        terminal_url(url, server->project->config.host, workers_port(&server->workers));
+        terminal_url(url, server->tls != NULL, server->project->config.host, workers_port(&server->workers));
         snprintf(room, sizeof room, "%s/parties/%s/:room", url, name);
         log_event(LOG_INFO, "party", log_str("party", name), log_str("url", room));
     }
@@ -74,12 +76,36 @@ static void say_where(const struct server *server)
     const struct config *config = &server->project->config;
     char url[512];
 
-    terminal_url(url, config->host, workers_port(&server->workers));
+    terminal_url(url, server->tls != NULL, config->host, workers_port(&server->workers));
     log_event(LOG_INFO, "listening", log_str("url", url),
               log_int("parties", (int64_t)server->project->n_parties),
               log_int("threads", server->workers.count),
               log_int("connections", (int64_t)config->limits.connections));
     say_new_parties(server, NULL);
+}
+
+/* ---- certificates ---- */
+
+/* Reads them, again when some are served already; those stay when it fails, or when TLS is on or off now, which needs
+ * a restart. */
+static int load_certificates(struct server *server, const struct project *project, bool again,
+                             struct buf *error)
+{
+    struct buf warnings = {0};
+    struct tls_server *tls;
+
+    if (again && (project->config.tls_certs.count > 0) != (server->tls != NULL))
+        return 0;
+    int rc = certificates_open(server->cli->directory, &project->config, &tls, error, &warnings);
+    if (warnings.len > 0)
+        log_event(LOG_WARN, "a certificate is strange",
+                  log_text("what", (struct span){(const char *)warnings.data, warnings.len}));
+    buf_fini(&warnings);
+    if (rc != 0)
+        return rc;
+    tls_server_unref(server->tls);
+    server->tls = tls;
+    return 0;
 }
 
 /* ---- reloading ---- */
@@ -88,7 +114,7 @@ static void adopt(struct server *server, struct project *project)
 {
     project_unref(server->project);
     server->project = project_ref(project);
-    workers_adopt(&server->workers, project);
+    workers_adopt(&server->workers, project, server->tls);
 }
 
 /* What is on disk does not load: the version before goes on. If there never was one, clients are told why. */
@@ -117,6 +143,10 @@ static void reload(void *user)
         return;
     struct project *before = project_ref(server->project);
     struct project *project = load_again(server->cli, &before->config, &error);
+    if (project && load_certificates(server, project, true, &error) != 0) {
+        project_unref(project);
+        project = NULL;
+    }
     if (project) {
         int64_t us = (int64_t)((clock_monotonic_ns() - began) / 1000);
         workers_counters(&server->workers)->reloads++;
@@ -192,7 +222,7 @@ static void begin_dev(struct server *server)
     server->failed = server->project->broken != NULL;
     if (server->failed)
         say_broken(server->project->broken);
-    server->terminal = terminal_open(loop_of(server), server->project->config.host,
+    server->terminal = terminal_open(loop_of(server), server->tls != NULL, server->project->config.host,
                                      workers_port(&server->workers), &ops, server);
 }
 
@@ -243,11 +273,14 @@ int server_run(struct project *project, const struct cli *cli)
 {
     struct server server = {.cli = cli, .project = project_ref(project)};
     struct store *store = NULL;
+    struct buf error = {0};
     int exit_code = 1;
 
-    if (open_store(cli, &project->config, &store) == 0 &&
-        workers_init(&server.workers, project, store) == 0 &&
-        workers_listen(&server.workers, &project->config) == 0) {
+    if (load_certificates(&server, project, false, &error) != 0)
+        fprintf(stderr, "festa: %.*s\n", (int)error.len, (const char *)error.data);
+    else if (open_store(cli, &project->config, &store) == 0 &&
+             workers_init(&server.workers, project, store, server.tls) == 0 &&
+             workers_listen(&server.workers, &project->config) == 0) {
         open_control(&server, store);
         serve(&server);
         exit_code = 0;
@@ -255,5 +288,7 @@ int server_run(struct project *project, const struct cli *cli)
     workers_fini(&server.workers);
     store_close(store);
     project_unref(server.project);
+    tls_server_unref(server.tls);
+    buf_fini(&error);
     return exit_code;
 }

@@ -138,10 +138,10 @@ static void show_addresses(const struct terminal *terminal, bool with_code)
     buf_fini(&text);
 }
 
-void terminal_url(char out[512], const char *host, int port)
+void terminal_url(char out[512], bool secure, const char *host, int port)
 {
     bool v6 = strchr(host, ':') != NULL;
-    snprintf(out, 512, "http://%s%s%s:%d", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    snprintf(out, 512, "http%s://%s%s%s:%d", secure ? "s" : "", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
 /* The address of an interface that other machines may know: IPv4 before IPv6, no link-local one. */
@@ -170,18 +170,18 @@ static bool lan_address(char *out, size_t size, bool v6_too)
     return found;
 }
 
-static void find_addresses(struct terminal *terminal, const char *host, int port)
+static void find_addresses(struct terminal *terminal, bool secure, const char *host, int port)
 {
     char address[64];
     bool all = strcmp(host, "0.0.0.0") == 0, all_v6 = strcmp(host, "::") == 0;
     bool here = strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
 
-    terminal_url(terminal->url, all || all_v6 ? "localhost" : host, port);
+    terminal_url(terminal->url, secure, all || all_v6 ? "localhost" : host, port);
     if (all || all_v6) {
         if (lan_address(address, sizeof address, all_v6))
-            terminal_url(terminal->lan, address, port);
+            terminal_url(terminal->lan, secure, address, port);
     } else if (!here) {
-        terminal_url(terminal->lan, host, port);
+        terminal_url(terminal->lan, secure, host, port);
     }
 }
 
@@ -317,8 +317,8 @@ static void on_closed(uv_handle_t *handle)
         free(terminal);
 }
 
-struct terminal *terminal_open(struct loop *loop, const char *host, int port, const struct terminal_ops *ops,
-                               void *user)
+struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, int port,
+                               const struct terminal_ops *ops, void *user)
 {
     struct terminal *terminal = xcalloc(sizeof *terminal);
 
@@ -326,7 +326,7 @@ struct terminal *terminal_open(struct loop *loop, const char *host, int port, co
     terminal->ops = ops;
     terminal->user = user;
     terminal->shows = isatty(STDOUT_FILENO);
-    find_addresses(terminal, host, port);
+    find_addresses(terminal, secure, host, port);
     if (isatty(STDIN_FILENO) && uv_tty_init(&loop->uv, &terminal->keys, STDIN_FILENO, 0) == 0) {
         terminal->has_keys = true;
         terminal->open_handles++;

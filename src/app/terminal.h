@@ -16,8 +16,8 @@ struct terminal_ops {
 
 /* Prints where the server at this host and port can be reached, if stdout is a terminal, and reads keys if
  * stdin is one. Once in a process at a time. Does not keep the loop running. */
-struct terminal *terminal_open(struct loop *loop, const char *host, int port, const struct terminal_ops *ops,
-                               void *user);
+struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, int port,
+                               const struct terminal_ops *ops, void *user);
 
 /* No call follows; its memory goes with the loop's next turns. Accepts NULL. */
 void terminal_close(struct terminal *terminal);
@@ -26,4 +26,4 @@ void terminal_close(struct terminal *terminal);
 void terminal_restore(void);
 
 /* Writes the URL of a host and port: an IPv6 address stands in brackets. */
-void terminal_url(char out[512], const char *host, int port);
+void terminal_url(char out[512], bool secure, const char *host, int port);

@@ -99,7 +99,8 @@ static void serve_files(struct worker *worker, const struct project *project)
 struct adoption {
     struct loop_message message;
     struct worker *worker;
-    struct project *project; /* a reference */
+    struct project *project; /* a reference, as is the next */
+    struct tls_server *tls;
 };
 
 static void on_adopt(struct loop_message *message)
@@ -116,18 +117,21 @@ static void on_adopt(struct loop_message *message)
     rooms_reload(&worker->rooms, &limits, script_find_party, &worker->script);
     if (worker->crons.rooms && !worker->rooms.stopping)
         crons_adopt(&worker->crons, &project->config);
+    net_set_tls(&worker->net, adoption->tls);
+    tls_server_unref(adoption->tls);
     project_unref(before);
     project_unref(project);
     free(adoption);
 }
 
-void workers_adopt(struct workers *workers, struct project *project)
+void workers_adopt(struct workers *workers, struct project *project, struct tls_server *tls)
 {
     for (unsigned i = 0; i < workers->count; i++) {
         struct adoption *adoption = xcalloc(sizeof *adoption);
         *adoption = (struct adoption){.message = {.fn = on_adopt},
                                       .worker = &workers->items[i],
-                                      .project = project_ref(project)};
+                                      .project = project_ref(project),
+                                      .tls = tls_server_ref(tls)};
         loop_post(&workers->items[i].loop, &adoption->message);
     }
 }
@@ -139,8 +143,15 @@ struct counters *workers_counters(struct workers *workers)
 
 /* ---- one thread ---- */
 
+/* What somebody is told who speaks HTTP where TLS is spoken. */
+static const char plain_answer[] = "HTTP/1.1 400 Bad Request\r\n"
+                                   "Content-Type: text/plain;charset=UTF-8\r\n"
+                                   "Content-Length: 44\r\n"
+                                   "Connection: close\r\n\r\n"
+                                   "This port speaks TLS: use https:// or wss://";
+
 static int worker_init(struct worker *worker, struct workers *all, struct project *project,
-                       struct store *store, unsigned wanted)
+                       struct store *store, struct tls_server *tls, unsigned wanted)
 {
     const struct config *config = &project->config;
     const struct room_limits room_limits = room_limits_of(&config->limits);
@@ -157,6 +168,8 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     worker->finish.fn = on_finish;
     net_init(&worker->net, &worker->loop, &worker->counters, (size_t)config->limits.queue, LINGER_MS);
     net_share(&worker->net, &all->total);
+    net_set_tls(&worker->net, tls);
+    worker->net.plain_answer = (struct span){plain_answer, sizeof plain_answer - 1};
     if (config->io_uring)
         net_use_uring(&worker->net);
     rc = script_init(&worker->script, project, &worker->loop, &worker->counters);
@@ -219,7 +232,8 @@ static unsigned thread_count(const struct config *config)
     return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (unsigned)count;
 }
 
-int workers_init(struct workers *workers, struct project *project, struct store *store)
+int workers_init(struct workers *workers, struct project *project, struct store *store,
+                 struct tls_server *tls)
 {
     unsigned wanted = thread_count(&project->config);
 
@@ -232,7 +246,7 @@ int workers_init(struct workers *workers, struct project *project, struct store 
     workers->rooms_team.rooms = workers->rooms;
     while (workers->count < wanted) {
         struct worker *worker = &workers->items[workers->count];
-        int rc = worker_init(worker, workers, project, store, wanted);
+        int rc = worker_init(worker, workers, project, store, tls, wanted);
         if (rc != 0)
             return rc;
         workers->rooms[workers->count] = &worker->rooms;

@@ -8,6 +8,7 @@
 #include "loop/timer.h"
 #include "net/listener.h"
 #include "net/net.h"
+#include "net/tls.h"
 #include "script/script.h"
 
 #include <pthread.h>
@@ -44,10 +45,11 @@ struct worker {
     bool closing;                     /* the rooms are gone; connections are being closed */
 };
 
-/* As many threads as the project's configuration says; store has what their rooms keep (NULL: nothing can be kept).
+/* As many threads as the project's configuration says; store has what their rooms keep (NULL: nothing can be kept), tls
+ * the certificates (NULL: connections are plain).
  * 0, or a negative code after it was said on stderr why not. */
-int workers_init(struct workers *workers, struct project *project, struct store *store)
-    __attribute__((warn_unused_result));
+int workers_init(struct workers *workers, struct project *project, struct store *store,
+                 struct tls_server *tls) __attribute__((warn_unused_result));
 
 /* Each listens on the configured address. 0, or a negative code after it was said on stderr why not. */
 int workers_listen(struct workers *workers, const struct config *config) __attribute__((warn_unused_result));
@@ -57,7 +59,7 @@ int workers_port(const struct workers *workers);
 
 /* Another version of the project counts for all that comes from here on: each thread takes it over in its
  * turn, and holds it for as long as it needs it. From the first one's thread, as is the next. */
-void workers_adopt(struct workers *workers, struct project *project);
+void workers_adopt(struct workers *workers, struct project *project, struct tls_server *tls);
 
 /* The first one's, for what the process counts. */
 struct counters *workers_counters(struct workers *workers);

@@ -56,6 +56,8 @@ void config_fini(struct config *config)
         free(config->crons[i].schedule);
     }
     free(config->crons);
+    string_list_fini(&config->tls_certs);
+    string_list_fini(&config->tls_keys);
     *config = (struct config){0};
 }
 

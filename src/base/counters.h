@@ -8,6 +8,8 @@
 #define COUNTERS(X)                                                                                          \
     X(connections_accepted, "TCP connections accepted")                                                      \
     X(connections_refused, "TCP connections refused over the limit `connections`")                           \
+    X(tls_failed,                                                                                            \
+      "connections that ended before their TLS handshake was over, plain ones to a TLS port included")       \
     X(requests, "HTTP requests read, upgrades included")                                                     \
     X(requests_refused, "requests refused before a room: malformed, too large, too slow")                    \
     X(requests_overload, "requests refused with 503 because a room had too much waiting")                    \

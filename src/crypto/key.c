@@ -116,12 +116,17 @@ static bool is_der(const uint8_t *data, size_t len)
     return is;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* The same behind base64 or base64url, lines or not. */
 static bool is_base64_of_der(struct span text)
 {
     size_t n = 0, len;
 
-    while (text.len > 0 && memchr(" \t\r\n", text.ptr[0], 4)) {
+    while (text.len > 0 && is_blank(text.ptr[0])) {
         text.ptr++;
         text.len--;
     }
@@ -133,7 +138,7 @@ static bool is_base64_of_der(struct span text)
     if (digits && data) {
         for (size_t i = 0; i < text.len; i++) {
             char c = text.ptr[i];
-            if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && c != '=')
+            if (!is_blank(c) && c != '=')
                 digits[n++] = (char)(c == '+' ? '-' : c == '/' ? '_' : c);
         }
         is = !encoding_read(ENCODING_BASE64URL, digits, n, data, &len) && is_der(data, len);
@@ -182,6 +187,7 @@ bool key_is_pem(struct span text)
 }
 
 /* Nobody is there to be asked. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static int no_password(char *buffer, int size, int writes, void *data)
 {
     (void)buffer;

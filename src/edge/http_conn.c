@@ -497,6 +497,7 @@ static void on_request(struct http_conn *http, struct http_request *request)
     if (!*http->remote)
         conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
+    request->secure = http->conn->secure;
     proxy_apply(http->edge->config, request);
     if (request->upgrade)
         upgrade(http, request);

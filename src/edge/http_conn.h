@@ -33,8 +33,8 @@ struct http_conn {
     uint64_t started;                /* ns: when the request was complete */
     struct body_sender sender;       /* of an answer whose body comes in pieces */
     int status;                      /* of that answer */
-    bool endless;                    /* it is of unknown length: it is read on, to notice when the client goes */
-    uint64_t look;                   /* ms until it is looked again whether a client that sends no more has gone */
+    bool endless;     /* it is of unknown length: it is read on, to notice when the client goes */
+    uint64_t look;    /* ms until it is looked again whether a client that sends no more has gone */
     struct buf label; /* "METHOD\0path\0party\0room\0" of the request that waits, for the log */
 };
 

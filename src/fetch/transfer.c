@@ -213,7 +213,7 @@ static int on_request(void *user, char *address, char *local, int port, int loca
 /* The next line of the headers, without its end. */
 static bool next_line(struct span *rest, struct span *line)
 {
-    const char *end = memmem(rest->ptr, rest->len, "\r\n", 2);
+    const char *end = rest->len > 0 ? memmem(rest->ptr, rest->len, "\r\n", 2) : NULL;
 
     if (!end)
         return false;

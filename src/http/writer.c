@@ -88,8 +88,8 @@ int http_write_head(struct buf *out, const struct http_response *response,
                                        : 0;
     size_t most = STATUS_LINE.len + (response->reason ? response->reason->len : reason.len) + CRLF.len +
                   date.len + (response->headers ? response->headers->len : 0) + options->extra.len +
-                  CONTENT_TYPE.len + CHUNKED.len + CONTENT_LENGTH.len + DIGITS_MAX + CRLF.len + CONNECTION_KEEP_ALIVE.len +
-                  CRLF.len;
+                  CONTENT_TYPE.len + CHUNKED.len + CONTENT_LENGTH.len + DIGITS_MAX + CRLF.len +
+                  CONNECTION_KEEP_ALIVE.len + CRLF.len;
     if (buf_reserve(out, most))
         return -ENOMEM;
 

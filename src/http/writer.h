@@ -6,11 +6,11 @@
 
 /* What belongs to the exchange rather than to the response. */
 struct http_write_options {
-    bool head_only;    /* the request was HEAD: everything but the body */
-    bool close;        /* the connection ends with this response: "Connection: close" */
-    bool chunked;      /* a body of unknown length goes in chunks (HTTP/1.1); else it ends with the connection,
+    bool head_only;  /* the request was HEAD: everything but the body */
+    bool close;      /* the connection ends with this response: "Connection: close" */
+    bool chunked;    /* a body of unknown length goes in chunks (HTTP/1.1); else it ends with the connection,
                         * and close has to be set */
-    bool keep_alive;   /* HTTP/1.0 client that asked for it: "Connection: keep-alive"; close wins */
+    bool keep_alive; /* HTTP/1.0 client that asked for it: "Connection: keep-alive"; close wins */
     struct span extra; /* whole header lines to add (CORS), or none */
 };
 

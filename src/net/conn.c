@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "net/private.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -59,6 +60,7 @@ static void on_closed(uv_handle_t *handle)
         conn->ops->on_close(conn);
     queue_clear(&conn->queue, &net->segments);
     left_free(conn->left);
+    tls_free(conn->tls);
     free(conn);
     loop_release(net->loop);
 }
@@ -72,6 +74,8 @@ static void enter(struct conn *conn, enum conn_state state)
 static void end(struct conn *conn, bool reset)
 {
     enter(conn, CONN_CLOSED);
+    if (conn->tls && !tls_ready(conn->tls))
+        conn->net->counters->tls_failed++;
     timer_stop(&conn->timer);
     loop_soon_cancel(&conn->upcalls);
     conn_group_leave(conn);
@@ -85,6 +89,12 @@ void conn_reset(struct conn *conn)
 {
     if (conn->state != CONN_CLOSED)
         end(conn, true);
+}
+
+void conn_drop(struct conn *conn)
+{
+    if (conn->state != CONN_CLOSED)
+        end(conn, false);
 }
 
 void conn_let_go(struct conn *conn)
@@ -143,6 +153,10 @@ void conn_close(struct conn *conn)
 {
     if (conn->state != CONN_OPEN)
         return;
+    if (conn->tls && !tls_ready(conn->tls) && !conn->refused) { /* it has asked for nothing yet */
+        end(conn, false);
+        return;
+    }
     conn_group_leave(conn); /* what the group has sent to it so far it still gets */
     enter(conn, CONN_FLUSHING);
     conn->unsent = SIZE_MAX; /* looked at for the first time when the time is over; most have ended by then */
@@ -220,7 +234,7 @@ static void hand_up_left(struct conn *conn)
     keep(conn, own, own->data + used, own->len - used);
 }
 
-static void on_bytes(struct conn *conn, uint8_t *data, size_t len)
+void conn_bytes(struct conn *conn, uint8_t *data, size_t len)
 {
     if (!conn->left) {
         size_t used = hand_up(conn, data, len);
@@ -247,6 +261,26 @@ static void read_soon(struct conn *conn)
     loop_soon(conn->net->loop, &conn->upcalls);
 }
 
+void conn_peer_ended(struct conn *conn)
+{
+    read_off(conn);
+    if (conn->ended)
+        return;
+    conn->ended = true;
+    if (conn->state == CONN_OPEN)
+        conn->ops->on_end(conn);
+    else if (conn->state == CONN_LINGERING)
+        end(conn, false);
+}
+
+static void on_received(struct conn *conn, uint8_t *data, size_t len)
+{
+    if (conn->tls)
+        conn_tls_received(conn, data, len);
+    else if (conn->state == CONN_OPEN)
+        conn_bytes(conn, data, len);
+}
+
 static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *conn = container_of((uv_tcp_t *)stream, struct conn, tcp);
@@ -254,19 +288,13 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     /* When writing has failed and the owner does not know it yet, what the peer had sent before
      * still counts. */
     if (n > 0) {
-        if (conn->state == CONN_OPEN)
-            on_bytes(conn, (uint8_t *)buf->base, (size_t)n);
+        on_received(conn, (uint8_t *)buf->base, (size_t)n);
         if ((size_t)n == buf->len && conn->reading && conn->state == CONN_OPEN) {
             read_off(conn); /* more is there: next turn, after the others and what was written */
             read_soon(conn);
         }
     } else if (n == UV_EOF) {
-        read_off(conn);
-        conn->ended = true;
-        if (conn->state == CONN_OPEN)
-            conn->ops->on_end(conn);
-        else if (conn->state == CONN_LINGERING)
-            end(conn, false);
+        conn_peer_ended(conn);
     } else if (n < 0) {
         read_off(conn);
         conn_fail(conn, (int)n);
@@ -292,7 +320,7 @@ void conn_read_now(struct conn *conn)
         return;
     ssize_t n = recv(descriptor(conn), buffer, LOOP_READ_BUFFER, MSG_DONTWAIT);
     if (n > 0)
-        on_bytes(conn, buffer, (size_t)n);
+        on_received(conn, buffer, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
         conn_fail(conn, -errno);
     /* an end is found again when reading goes on */
@@ -355,6 +383,8 @@ static void upcalls(struct soon *soon)
     if (take_flag(&conn->read_due) && conn->state == CONN_OPEN && !conn->paused) {
         if (conn->left)
             hand_up_left(conn);
+        if (conn->tls && tls_pending(conn->tls))
+            conn_tls_pump(conn);
         read_on(conn);
     }
 }
@@ -403,7 +433,7 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
 {
     conn->ops = ops;
     conn->user = user;
-    if (conn->left && conn->state == CONN_OPEN)
+    if ((conn->left || (conn->tls && tls_pending(conn->tls))) && conn->state == CONN_OPEN)
         read_soon(conn);
 }
 

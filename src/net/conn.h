@@ -4,7 +4,8 @@
  * reader leaves is kept and handed up again, in one piece with what follows.
  * Writing: everything is queued; the queue leaves once for each turn of the loop, with one
  * system call. A group (conn_group.h) sends the same bytes to many connections from one log.
- * TLS will stand behind the same functions. Knows neither HTTP nor WebSocket.
+ * TLS stands behind the same functions (conn_tls.c): what is queued is plain, and encrypted as it leaves. Knows
+ * neither HTTP nor WebSocket.
  *
  * Life: CONN_OPEN → (conn_close) CONN_FLUSHING, what is queued leaves → CONN_LINGERING, FIN
  * sent, input discarded until the peer's FIN → CONN_CLOSED, on_close, memory freed. conn_reset
@@ -20,6 +21,7 @@
 struct conn;
 struct conn_group;
 struct net; /* net.h */
+struct tls; /* tls.h */
 
 enum conn_state { CONN_OPEN, CONN_FLUSHING, CONN_LINGERING, CONN_CLOSED };
 
@@ -48,14 +50,14 @@ struct conn {
     uv_tcp_t tcp;
     struct net *net;
     const struct conn_ops *ops;
-    void *user;                      /* the owner's */
-    struct queue queue;              /* what waits to be written, but for the share of a group's log */
-    size_t in_flight;                /* bytes at the queue's front that a uv_write_t is sending */
-    size_t limit;                    /* of conn_pending after a flush */
-    size_t unsent;                   /* CONN_FLUSHING: what the kernel had to send when last looked at; SIZE_MAX: never */
-    struct buf *left;                /* owned; bytes that the reader left, NULL when none */
-    struct list dirty;               /* in net's list of what is to be flushed */
-    struct list member;              /* in its group */
+    void *user;         /* the owner's */
+    struct queue queue; /* what waits to be written, but for the share of a group's log */
+    size_t in_flight;   /* bytes at the queue's front that a uv_write_t is sending */
+    size_t limit;       /* of conn_pending after a flush */
+    size_t unsent;      /* CONN_FLUSHING: what the kernel had to send when last looked at; SIZE_MAX: never */
+    struct buf *left;   /* owned; bytes that the reader left, NULL when none */
+    struct list dirty;  /* in net's list of what is to be flushed */
+    struct list member; /* in its group */
     struct conn_group *group;        /* NULL: in none */
     size_t group_from;               /* offset in the group's log from where it has yet to send */
     struct soon upcalls;             /* makes the calls that are due, see below */
@@ -63,6 +65,10 @@ struct conn {
     void (*on_timer)(struct conn *); /* the owner's */
     int error;                       /* it failed: on_error is due, nothing is read or written any more */
     uint8_t state;                   /* enum conn_state */
+    struct tls *tls;                 /* owned; NULL: bytes go as they are */
+    bool secure;                     /* it is one of TLS */
+    bool tls_begun;                  /* the peer has said something */
+    bool tls_sending;                /* libuv sends ciphertext; none may be added */
     bool paused, held;
     bool reading;                           /* libuv reads it */
     bool ended;                             /* the peer's FIN came */

@@ -27,8 +27,9 @@ int conn_export(struct conn *conn, struct conn_parcel *parcel)
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return -errno;
-    *parcel = (struct conn_parcel){.fd = copy, .left = conn->left};
+    *parcel = (struct conn_parcel){.fd = copy, .left = conn->left, .tls = conn->tls};
     conn->left = NULL;
+    conn->tls = NULL;
     conn_let_go(conn);
     return 0;
 }
@@ -39,6 +40,9 @@ struct conn *conn_import(struct net *net, struct conn_parcel *parcel)
 
     net->total->n_conns--; /* it was counted all the while */
     conn->left = parcel->left;
+    conn->tls = parcel->tls;
+    conn->secure = parcel->tls != NULL;
+    conn->tls_begun = true;
     int rc = uv_tcp_open(&conn->tcp, parcel->fd);
     if (rc) {
         close(parcel->fd);

@@ -8,6 +8,7 @@
 struct conn_parcel {
     int fd;           /* owned */
     struct buf *left; /* owned; bytes that the reader left, NULL when none */
+    struct tls *tls;  /* owned; NULL for a plain one. All of its state lies in memory */
 };
 
 /* Takes a connection off its loop that is open, paused, and in no group: 0, and it is gone without on_close.

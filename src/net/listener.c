@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "net/private.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -51,6 +52,14 @@ static void on_connection(uv_stream_t *stream, int status)
     if (uv_accept(stream, (uv_stream_t *)&conn->tcp) != 0 || crowded) {
         conn_reset(conn);
         return;
+    }
+    if (net->tls) {
+        conn->secure = true;
+        conn->tls = tls_new(net->tls);
+        if (!conn->tls) {
+            conn_reset(conn);
+            return;
+        }
     }
     listener->ops->on_accept(listener->user, conn, full);
     conn_read_now(conn);
@@ -152,7 +161,8 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
         *error = bind_to(listener, &address, share);
     else if ((*error = uv_tcp_open(&listener->tcp, fd)) != 0)
         close(fd);
-    if (*error == 0) /* what is accepted inherits it: a turn's bytes leave together, there is nothing to wait for */
+    if (*error ==
+        0) /* what is accepted inherits it: a turn's bytes leave together, there is nothing to wait for */
         *error = uv_tcp_nodelay(&listener->tcp, 1);
     if (*error == 0) /* reports EADDRINUSE, too */
         *error = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "net/private.h"
+#include "net/tls.h"
 
 #include <signal.h>
 
@@ -83,6 +84,13 @@ void net_share(struct net *net, struct net_total *total)
     net->total = total;
 }
 
+void net_set_tls(struct net *net, struct tls_server *tls)
+{
+    struct tls_server *before = net->tls;
+    net->tls = tls_server_ref(tls);
+    tls_server_unref(before);
+}
+
 void net_fini(struct net *net)
 {
     if (!net || !net->loop)
@@ -91,6 +99,7 @@ void net_fini(struct net *net)
     CHECK(list_empty(&net->dirty_groups));
     loop_hook_remove(&net->flush);
     batch_close(net);
+    net_set_tls(net, NULL);
     segment_pool_fini(&net->segments);
     while (net->n_logs > 0)
         bytes_unref(net->logs[--net->n_logs]);

@@ -3,12 +3,14 @@
 #pragma once
 
 #include "base/counters.h"
+#include "base/span.h"
 #include "loop/loop.h"
 #include "net/queue.h"
 
 #define NET_LOGS 16
 
-struct batch; /* net/output.c */
+struct batch;      /* net/output.c */
+struct tls_server; /* net/tls.h */
 
 /* What the loop threads' connections are together. */
 struct net_total {
@@ -29,6 +31,8 @@ struct net {
     uint64_t linger_ms;         /* how long a FIN of the peer is awaited */
     uint64_t writes;            /* times that the kernel was given bytes of one connection */
     uint64_t batches;           /* times that it was given those of several together (net_use_uring) */
+    struct tls_server *tls;     /* a reference; connections that are accepted speak TLS. NULL: they don't */
+    struct span plain_answer;   /* what who speaks HTTP to a TLS port is sent; a constant */
     unsigned batch_min;         /* connections; fewer cost less one by one */
     bool batch_due;             /* net_use_uring was called */
     struct batch *batch;        /* owned; NULL: each connection is written to by itself */
@@ -48,6 +52,10 @@ void net_use_uring(struct net *net);
 
 /* Counts its connections together with those of other threads; before the first one. */
 void net_share(struct net *net, struct net_total *total);
+
+/* What is accepted from here on speaks TLS with these certificates; NULL: none. Connections that are there keep
+ * theirs. */
+void net_set_tls(struct net *net, struct tls_server *tls);
 
 /* All connections must be gone. */
 void net_fini(struct net *net);

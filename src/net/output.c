@@ -4,14 +4,12 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/private.h"
+#include "net/tls.h"
 #include "net/uring.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-/* Pieces of one send. */
-#define FLUSH_PIECES 64u
 
 /* Pieces of a batch. */
 #define BATCH_PIECES (2 * URING_SENDS)
@@ -79,8 +77,10 @@ void conn_write_message(struct conn *conn, const void *head, size_t head_len, st
 
 size_t conn_pending(const struct conn *conn)
 {
-    size_t in_flight_left = conn->in_flight ? uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) : 0;
-    return conn->queue.len - conn->in_flight + in_flight_left + conn_group_pending(conn);
+    bool in_flight = conn->in_flight > 0 || conn->tls_sending;
+    size_t in_flight_left = in_flight ? uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) : 0;
+    return conn->queue.len - conn->in_flight + in_flight_left + conn_tls_waiting(conn) +
+           conn_group_pending(conn);
 }
 
 void conn_drop_queued(struct conn *conn, size_t (*edge)(const uint8_t *segment, size_t sent, size_t len))
@@ -105,15 +105,14 @@ void conn_release(struct conn *conn)
 /* ---- emptying it ---- */
 
 /* The group's log follows what is its own, and is not counted as taken before that is. */
-static void take(struct conn *conn, size_t len)
+void conn_take(struct conn *conn, size_t len)
 {
     size_t own = len < conn->queue.len ? len : conn->queue.len;
     queue_take(&conn->queue, &conn->net->segments, own);
     conn->group_from += len - own;
 }
 
-/* What is to leave next: of its own, then of the group's log. */
-static unsigned front(const struct conn *conn, struct iovec *pieces, size_t *len)
+unsigned conn_front(const struct conn *conn, struct iovec *pieces, size_t *len)
 {
     size_t from_log = conn_group_pending(conn);
     /* uv_buf_t is made to be a struct iovec on Unix. */
@@ -150,7 +149,7 @@ static int sent(struct conn *conn, ssize_t result, size_t len)
         return 0;
     if (result < 0)
         return (int)result;
-    take(conn, (size_t)result);
+    conn_take(conn, (size_t)result);
     return (size_t)result == len;
 }
 
@@ -162,7 +161,7 @@ static int write_now(struct conn *conn, int fd)
     while (rc == 1) {
         struct iovec pieces[FLUSH_PIECES];
         size_t len;
-        struct sending sending = {.fd = fd, .pieces = pieces, .n_pieces = front(conn, pieces, &len)};
+        struct sending sending = {.fd = fd, .pieces = pieces, .n_pieces = conn_front(conn, pieces, &len)};
         if (sending.n_pieces == 0)
             return 1;
         send_alone(&sending);
@@ -184,6 +183,7 @@ static void on_written(uv_write_t *req, int status)
     }
     queue_take(&conn->queue, &conn->net->segments, conn->in_flight);
     conn->in_flight = 0;
+    conn->tls_sending = false;
     conn_mark(conn);
 }
 
@@ -192,6 +192,9 @@ static int write_later(struct conn *conn)
 {
     uv_buf_t pieces[FLUSH_PIECES];
     size_t len;
+
+    if (conn->tls)
+        return conn_tls_write_later(conn, on_written);
     unsigned n = queue_front(&conn->queue, pieces, FLUSH_PIECES, IN_FLIGHT_MAX, &len);
     uv_write_t *req = malloc(sizeof *req);
 
@@ -209,14 +212,18 @@ static int write_later(struct conn *conn)
 /* What the flush has left, or not. */
 static void after_flush(struct conn *conn)
 {
-    if (conn->queue.len == 0) {
+    if (conn->queue.len == 0 && !conn->tls_sending && conn_tls_waiting(conn) == 0) {
         conn->overflowed = false;
         if (conn->waiting) {
             conn->waiting = false;
             conn->drain_due = true;
             loop_soon(conn->net->loop, &conn->upcalls);
         }
-        if (conn->state == CONN_FLUSHING)
+        if (conn->state != CONN_FLUSHING)
+            return;
+        if (conn->tls && tls_shutdown(conn->tls))
+            conn_mark(conn);
+        else
             conn_flushed(conn);
         return;
     }
@@ -253,7 +260,9 @@ static int flush_begin(struct conn *conn)
     list_remove(&conn->dirty);
     if (conn->state >= CONN_LINGERING || conn->error)
         return -1;
-    int rc = conn->held || conn->in_flight > 0 ? 1 : uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
+    int rc = conn->held || conn->in_flight > 0 || conn->tls_sending
+                 ? 1
+                 : uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
     if (rc == 0)
         return fd;
     settle(conn, rc);
@@ -264,7 +273,7 @@ void conn_flush(struct conn *conn)
 {
     int fd = flush_begin(conn);
     if (fd >= 0)
-        settle(conn, write_now(conn, fd));
+        settle(conn, conn->tls ? conn_tls_write(conn, fd) : write_now(conn, fd));
 }
 
 /* ---- the batch ---- */
@@ -336,7 +345,7 @@ static void batch_add(struct conn *conn, int fd)
     struct sending *sending = &batch->sends[batch->n];
 
     *sending = (struct sending){.fd = fd, .pieces = batch->pieces + batch->n_pieces, .result = SENDING_DUE};
-    sending->n_pieces = front(conn, sending->pieces, &batch->lens[batch->n]);
+    sending->n_pieces = conn_front(conn, sending->pieces, &batch->lens[batch->n]);
     if (sending->n_pieces == 0) {
         settle(conn, 1);
         return;
@@ -349,7 +358,7 @@ static void batch_add(struct conn *conn, int fd)
 
 void batch_flush(struct conn *conn)
 {
-    if (!conn->net->batch) {
+    if (!conn->net->batch || conn->tls) {
         conn_flush(conn);
         return;
     }

@@ -4,6 +4,8 @@
 #include "net/conn_group.h"
 #include "net/net.h"
 
+#include <sys/uio.h>
+
 /* ---- net.c ---- */
 
 /* Writes what all connections and groups have. Makes no upcalls, so anybody may call it. */
@@ -19,6 +21,15 @@ void net_log_give(struct net *net, struct bytes *log);
 /* One whose socket is not open yet; it has no owner. */
 struct conn *conn_new(struct net *net);
 
+/* Plain bytes of the peer, for the reader; conn is CONN_OPEN. */
+void conn_bytes(struct conn *conn, uint8_t *data, size_t len);
+
+/* Nothing more comes from the peer. */
+void conn_peer_ended(struct conn *conn);
+
+/* Ends it, what is queued is lost; the peer sees FIN, or RST if it has sent what was not read. */
+void conn_drop(struct conn *conn);
+
 /* Reading or writing failed: it will be told its owner, and reset, later in this turn. */
 void conn_fail(struct conn *conn, int error);
 
@@ -33,6 +44,12 @@ void conn_flushed(struct conn *conn);
 /* Puts it on the list of what is to be flushed. */
 void conn_mark(struct conn *conn);
 
+/* What is to leave next, of its own and then of its group's log: pieces, how many, and their length. Room for
+ * FLUSH_PIECES of them. And len bytes of it have left. */
+#define FLUSH_PIECES 64u
+unsigned conn_front(const struct conn *conn, struct iovec *pieces, size_t *len);
+void conn_take(struct conn *conn, size_t len);
+
 /* Writes what it has, as far as the kernel takes it. Afterwards it needs its group's log
  * no more. */
 void conn_flush(struct conn *conn);
@@ -45,6 +62,21 @@ void batch_close(struct net *net);
  * then nobody may write to any connection or group. */
 void batch_flush(struct conn *conn);
 void batch_leave(struct net *net);
+
+/* ---- conn_tls.c ---- */
+
+/* Bytes came from the peer of one of TLS. */
+void conn_tls_received(struct conn *conn, const uint8_t *data, size_t len);
+
+/* Goes on with what came before: the handshake, or what the reader had no time for. */
+void conn_tls_pump(struct conn *conn);
+
+/* As write_now and write_later of output.c: encrypts what is queued, and sends it. */
+int conn_tls_write(struct conn *conn, int fd);
+int conn_tls_write_later(struct conn *conn, uv_write_cb on_written);
+
+/* Ciphertext that waits to be taken by the kernel. */
+size_t conn_tls_waiting(const struct conn *conn);
 
 /* ---- conn_group.c ---- */
 

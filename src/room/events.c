@@ -11,14 +11,14 @@
 /* The last reference frees it; one is the transport's, which ends with its pipe. */
 struct events_peer {
     struct peer peer;
-    struct departure departure;  /* of the answer, while it is at the gate */
-    struct room *room;           /* meanwhile */
+    struct departure departure;   /* of the answer, while it is at the gate */
+    struct room *room;            /* meanwhile */
     struct http_request *request; /* owned, meanwhile */
-    struct exchange *exchange;   /* NULL once answered */
-    struct http_source *source;  /* of the pipe, until the answer has it */
-    struct pipe *pipe;           /* NULL: it has ended */
+    struct exchange *exchange;    /* NULL once answered */
+    struct http_source *source;   /* of the pipe, until the answer has it */
+    struct pipe *pipe;            /* NULL: it has ended */
     struct rooms *rooms;
-    struct list member;      /* in its group */
+    struct list member; /* in its group */
     struct timer ping;
     bool skip; /* the broadcast that is being sent is not for it */
     /* What the room is told of its end, later in the turn: it ends in the middle of what the room sends. */
@@ -102,14 +102,16 @@ static void end(struct events_peer *events, bool whole, uint16_t code, const cha
     timer_stop(&events->ping);
     if (whole)
         pipe_end(pipe);
-    respond(events, http_response_text(503, "Service unavailable")); /* does nothing where the head has left */
+    respond(events,
+            http_response_text(503, "Service unavailable")); /* does nothing where the head has left */
     if (events->source)
         events->source->close(events->source);
     events->source = NULL;
     pipe_release(pipe);
     events->code = code;
     events->clean = whole;
-    events->reason = len > 0 ? strndup(reason, len) : NULL; /* without memory for it onClose does without it */
+    events->reason =
+        len > 0 ? strndup(reason, len) : NULL; /* without memory for it onClose does without it */
     loop_soon(events->rooms->loop, &events->ending);
 }
 
@@ -382,8 +384,7 @@ static struct events_peer *events_new(struct room *room, const struct events_ope
     events->ending.fn = tell_room;
     events->departure = (struct departure){.leave = leave, .drop = drop, .cost = sizeof *events};
     events->pipe = pipe_new(room->rooms->loop, &pipe_ops, events);
-    if (!events->pipe ||
-        peer_set_names(&events->peer, opening->id, opening->uri, opening->remote) != 0 ||
+    if (!events->pipe || peer_set_names(&events->peer, opening->id, opening->uri, opening->remote) != 0 ||
         peer_set_tags(&events->peer, opening->tags, opening->n_tags) != 0) {
         if (events->pipe)
             events->pipe->source.close(&events->pipe->source); /* on_gone lets go of all */

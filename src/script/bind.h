@@ -89,6 +89,11 @@ bool request_push_query(lua_State *L, const struct http_request *request, struct
 void headers_begin(lua_State *L, size_t n);
 void headers_add(lua_State *L, struct span name, struct span value);
 void headers_end(lua_State *L);
+/* May a script change the object at the top? At first it may not. */
+void headers_open(lua_State *L, bool writable);
+/* The request with its headers as the object at the top, which is its, has them: itself, or one made anew that has its
+ * body. Raises when there is no memory; then nothing has changed. */
+struct http_request *headers_apply(lua_State *L, struct http_request *request);
 
 /* ---- other rooms ---- */
 extern const char party_type[], stub_type[], socket_type[], reply_type[];

@@ -215,11 +215,11 @@ static void check_url(lua_State *L)
 static void take_method(lua_State *L)
 {
     static const char *const known[] = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"};
-    struct span method = {NULL, 0};
+    struct span method = SPAN("");
 
     if (lua_type(L, -1) == LUA_TSTRING)
         method.ptr = lua_tolstring(L, -1, &method.len);
-    if (!method.ptr || !http_is_token(method))
+    if (!http_is_token(method))
         luaL_error(L, "method is a name like \"POST\"");
     if (span_equal_nocase(method, SPAN("CONNECT")) || span_equal_nocase(method, SPAN("TRACE")))
         luaL_error(L, "the method %s can't be used", method.ptr);
@@ -387,8 +387,12 @@ static int push_result(lua_State *L, struct task *task)
 /* Is there one more in the room? */
 static bool may_begin(lua_State *L, struct vm *vm)
 {
-    if (!vm->fetches && !(vm->fetches = fetch_share_new()))
+    if (!vm->fetches)
+        vm->fetches = fetch_share_new();
+    if (!vm->fetches) {
         luaL_error(L, "not enough memory");
+        return false; /* not reached */
+    }
     return vm->fetches->count < vm->script->config->limits.fetches;
 }
 

@@ -3,14 +3,12 @@
  * and with other headers if the hook has changed some. */
 #include "script/bind.h"
 #include "script/quota.h"
-#include "script/script.h"
 
 #include "http/field.h"
 
 #include <errno.h>
 
 const char request_type[] = "request";
-const char headers_type[] = "headers";
 
 enum { VALUE_BODY = 1, VALUE_QUERY, VALUE_HEADERS, VALUES = 3 };
 
@@ -20,17 +18,6 @@ struct request_held {
     size_t charged;
     bool lent;
 };
-
-/* request.headers: the values lie in a table of lower-case names; those that a hook has set, or removed, are in a
- * set beside it. */
-struct headers_box {
-    bool writable;
-    size_t size; /* bytes of what was set */
-};
-
-enum { HEADERS_VALUES = 1, HEADERS_CHANGED, HEADERS_USER_VALUES = 2 };
-
-static const luaL_Reg headers_metamethods[4];
 
 static struct http_request *request_check(lua_State *L, int arg)
 {
@@ -207,152 +194,6 @@ static const luaL_Reg methods[] = {{"text", request_text},
 
 /* ---- headers ---- */
 
-static void push_lower(lua_State *L, struct span name)
-{
-    luaL_Buffer lower;
-    char *out = luaL_buffinitsize(L, &lower, name.len);
-    for (size_t i = 0; i < name.len; i++)
-        out[i] = (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] | 0x20 : name.ptr[i]);
-    luaL_pushresultsize(&lower, name.len);
-}
-
-/* request.headers[name], in any case; the values are in a table of lower-case names. */
-static int headers_index(lua_State *L)
-{
-    bind_check(L, 1, headers_type);
-    struct span name = {NULL, 0};
-    if (lua_type(L, 2) == LUA_TSTRING)
-        name.ptr = lua_tolstring(L, 2, &name.len);
-    lua_getiuservalue(L, 1, HEADERS_VALUES);
-    push_lower(L, name);
-    lua_rawget(L, -2);
-    return 1;
-}
-
-/* Fields that say how this connection is used: they are not the hook's to change. */
-static bool is_fixed(struct span name)
-{
-    static const char *const names[] = {"connection", "content-length", "expect", "keep-alive",       "te",
-                                        "trailer",    "upgrade",        "host",   "transfer-encoding"};
-    static const char prefix[] = "sec-websocket-";
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (span_equal_nocase(name, span_of(names[i])))
-            return true;
-    }
-    return name.len >= sizeof prefix - 1 && strncasecmp(name.ptr, prefix, sizeof prefix - 1) == 0;
-}
-
-/* The value at index, as a string there; nil: the field is to go. */
-static void check_value(lua_State *L, int index, const char *name, struct span *value)
-{
-    *value = (struct span){NULL, 0};
-    if (lua_isnil(L, index))
-        return;
-    if (!lua_isstring(L, index))
-        luaL_error(L, "the header %s is %s, not a string", name, luaL_typename(L, index));
-    value->ptr = lua_tolstring(L, index, &value->len);
-    if (!http_is_field_value(*value))
-        luaL_error(L, "the value of the header %s has a line break or another control character", name);
-}
-
-/* request.headers[name] = value, in a hook */
-static int headers_newindex(lua_State *L)
-{
-    struct headers_box *box = bind_check(L, 1, headers_type);
-    size_t most = (size_t)vm_of(L)->script->config->limits.headers;
-    struct span name = {NULL, 0}, value;
-
-    if (!box->writable)
-        return bind_read_only(L);
-    if (lua_type(L, 2) == LUA_TSTRING)
-        name.ptr = lua_tolstring(L, 2, &name.len);
-    if (!name.ptr || !http_is_token(name))
-        return luaL_error(L, "a header can't have the name '%s'", luaL_tolstring(L, 2, NULL));
-    if (is_fixed(name))
-        return luaL_error(L, "the header %s belongs to the connection", name.ptr);
-    check_value(L, 3, name.ptr, &value);
-    if (box->size + name.len + value.len > most)
-        return luaL_error(L, "too much was set in headers: they may have %d bytes (headers)", (int)most);
-    push_lower(L, name);
-    if (lua_getiuservalue(L, 1, HEADERS_CHANGED) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, 1, HEADERS_CHANGED);
-    }
-    lua_pushvalue(L, 4);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, -3);
-    lua_getiuservalue(L, 1, HEADERS_VALUES);
-    lua_pushvalue(L, 4);
-    lua_pushvalue(L, 3);
-    lua_rawset(L, -3);
-    box->size += name.len + value.len;
-    return 0;
-}
-
-static int headers_next(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE); /* a script can call it as it likes */
-    lua_settop(L, 2);
-    if (lua_next(L, 1))
-        return 2;
-    lua_pushnil(L);
-    return 1;
-}
-
-/* Goes over a copy, so that the script can't reach the table itself. */
-static int headers_pairs(lua_State *L)
-{
-    bind_check(L, 1, headers_type);
-    lua_getiuservalue(L, 1, HEADERS_VALUES);
-    lua_pushcfunction(L, headers_next);
-    lua_newtable(L);
-    lua_pushnil(L);
-    while (lua_next(L, 2)) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, 4);
-    }
-    lua_pushnil(L);
-    return 3;
-}
-
-static const luaL_Reg headers_metamethods[4] = {{"__index", headers_index},
-                                                {"__newindex", headers_newindex},
-                                                {"__pairs", headers_pairs},
-                                                {NULL, NULL}};
-
-void headers_begin(lua_State *L, size_t n)
-{
-    struct headers_box *box = lua_newuserdatauv(L, sizeof *box, HEADERS_USER_VALUES);
-    *box = (struct headers_box){0};
-    lua_createtable(L, 0, (int)n);
-}
-
-void headers_add(lua_State *L, struct span name, struct span value)
-{
-    push_lower(L, name);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_pushlstring(L, value.ptr, value.len);
-    } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
-        lua_pushstring(L, span_equal_nocase(name, SPAN("cookie")) ? "; " : ", ");
-        lua_pushlstring(L, value.ptr, value.len);
-        lua_concat(L, 3);
-    }
-    lua_rawset(L, -3);
-}
-
-void headers_end(lua_State *L)
-{
-    lua_setiuservalue(L, -2, HEADERS_VALUES);
-    bind_metatable(L, headers_type, headers_metamethods);
-    lua_setmetatable(L, -2);
-}
-
 static void push_headers(lua_State *L, const struct http_request *request)
 {
     headers_begin(L, request->n_headers);
@@ -397,7 +238,7 @@ static void push_headers_of(lua_State *L, int self)
 {
     push_kept(L, self, VALUE_HEADERS, push_headers);
     if (((struct request_held *)held_of(L, self))->lent)
-        ((struct headers_box *)lua_touserdata(L, -1))->writable = true;
+        headers_open(L, true);
 }
 
 static const struct http_request *request_at_1(lua_State *L)
@@ -502,50 +343,6 @@ void request_push(lua_State *L, struct event *event)
 
 /* ---- going on with a request that was lent ---- */
 
-/* Adds the fields that the hook has set, which the table at values has, to those at list; returns how many. */
-static size_t add_changed(lua_State *L, int values, int changed, struct http_header *list)
-{
-    size_t n = 0;
-
-    for (lua_pushnil(L); lua_next(L, changed); lua_pop(L, 1)) {
-        lua_pushvalue(L, -2);
-        if (lua_rawget(L, values) != LUA_TNIL) {
-            struct http_header *header = &list[n++];
-            header->name.ptr = lua_tolstring(L, -3, &header->name.len);
-            header->value.ptr = lua_tolstring(L, -1, &header->value.len); /* the table keeps both */
-        }
-        lua_pop(L, 1);
-    }
-    return n;
-}
-
-/* The request at self with other headers, the object of which is at the top. */
-static struct http_request *rewrite(lua_State *L, struct http_request *request)
-{
-    size_t n = 0, n_changed = 0;
-
-    int headers = lua_gettop(L);
-    lua_getiuservalue(L, headers, HEADERS_VALUES);
-    if (lua_getiuservalue(L, headers, HEADERS_CHANGED) != LUA_TTABLE)
-        return request;
-    for (lua_pushnil(L); lua_next(L, headers + 2); lua_pop(L, 1))
-        n_changed++;
-    struct http_header *list =
-        lua_newuserdatauv(L, (request->n_headers + n_changed) * sizeof(struct http_header), 0);
-    for (size_t i = 0; i < request->n_headers; i++) {
-        quota_poll();
-        push_lower(L, request->headers[i].name);
-        if (lua_rawget(L, headers + 2) == LUA_TNIL)
-            list[n++] = request->headers[i];
-        lua_pop(L, 1);
-    }
-    n += add_changed(L, headers + 1, headers + 2, list + n);
-    struct http_request *other = http_request_rewrite(request, list, n);
-    if (!other)
-        luaL_error(L, "not enough memory");
-    return other;
-}
-
 struct http_request *request_take(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
@@ -554,8 +351,8 @@ struct http_request *request_take(lua_State *L, int index)
     int top = lua_gettop(L);
 
     if (lua_getiuservalue(L, index, VALUE_HEADERS) != LUA_TNIL) {
-        taken = rewrite(L, request);
-        ((struct headers_box *)lua_touserdata(L, top + 1))->writable = false;
+        headers_open(L, false);
+        taken = headers_apply(L, request); /* the last thing that can raise */
     }
     if (taken != request)
         http_request_free(request);

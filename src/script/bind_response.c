@@ -236,12 +236,9 @@ static int response_redirect(lua_State *L)
     return response_new(L, 1, 2, (int)status, "");
 }
 
-const luaL_Reg response_functions[] = {{"json", response_json},
-                                       {"html", response_html},
-                                       {"redirect", response_redirect},
-                                       {"stream", response_stream},
-                                       {"events", response_events_new},
-                                       {NULL, NULL}};
+const luaL_Reg response_functions[] = {{"json", response_json},         {"html", response_html},
+                                       {"redirect", response_redirect}, {"stream", response_stream},
+                                       {"events", response_events_new}, {NULL, NULL}};
 
 /* ---- reading one ---- */
 

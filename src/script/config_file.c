@@ -73,11 +73,6 @@ static void complain_unknown(struct reading *r, const char *key, const char *con
         complain(r, key, "is not known");
 }
 
-static void complain_later(struct reading *r, const char *key)
-{
-    complain(r, key, "is not available yet in this version");
-}
-
 /* ---- kinds of values ---- */
 
 /* A whole number from least to most at the top. */
@@ -411,6 +406,54 @@ static void read_limits(struct reading *r, const char *key)
     r->section = "";
 }
 
+/* ---- certificates ---- */
+
+/* The pair at the top. */
+static void read_pair(struct reading *r)
+{
+    static const char *const names[] = {"cert", "key", NULL};
+    lua_State *L = r->L;
+    const char *files[2] = {NULL, NULL};
+
+    if (!lua_istable(L, -1)) {
+        complain_expected(r, "tls", "{ cert = \"file.pem\", key = \"file.pem\" }, or an array of such pairs");
+        return;
+    }
+    r->section = "tls.";
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        if (strcmp(key, "cert") == 0)
+            files[0] = read_text(r, key);
+        else if (strcmp(key, "key") == 0)
+            files[1] = read_text(r, key);
+        else
+            complain_unknown(r, key, names);
+    }
+    r->section = "";
+    if (files[0] && files[1]) { /* the table keeps them alive */
+        string_list_add(&r->config->tls_certs, files[0]);
+        string_list_add(&r->config->tls_keys, files[1]);
+    } else if (!r->wrong) {
+        complain(r, "tls", "has to have both cert and key");
+    }
+}
+
+static void read_tls(struct reading *r, const char *key)
+{
+    lua_State *L = r->L;
+
+    (void)key;
+    lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+    if (n == 0 || count_keys(L) != (size_t)n) {
+        read_pair(r);
+        return;
+    }
+    for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
+        lua_rawgeti(L, -1, i);
+        read_pair(r);
+    }
+}
+
 /* ---- the table ---- */
 
 static const struct key keys[] = {
@@ -427,7 +470,7 @@ static const struct key keys[] = {
     {"deflate", read_deflate},
     {"fetchPrivate", read_fetch_private},
     {"fetchCa", read_fetch_ca},
-    {"tls", complain_later},
+    {"tls", read_tls},
     {"trustedProxies", read_proxies},
     {"rejectWithClose", read_close},
     {"vars", read_vars},
@@ -484,8 +527,9 @@ static int run(lua_State *L)
             continue;
         }
         if (!nameless)
-            complain(r, "return", "gives a table in which something has no name; what is known are pairs like "
-                                  "port = 1999");
+            complain(r, "return",
+                     "gives a table in which something has no name; what is known are pairs like "
+                     "port = 1999");
         nameless = true;
     }
     return 0;

@@ -25,11 +25,7 @@ struct span key_member(lua_State *L, int index, const char *name)
 
 static bool is_json(struct span text)
 {
-    size_t i = 0;
-
-    while (i < text.len && memchr(" \t\r\n", text.ptr[i], 4))
-        i++;
-    return i < text.len && text.ptr[i] == '{';
+    return text.ptr[strspn(text.ptr, " \t\r\n")] == '{'; /* Lua's strings end with a NUL */
 }
 
 static void read_json(lua_State *L, int arg, struct span text)

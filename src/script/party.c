@@ -225,7 +225,7 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
     char *message = strndup(text, first), *path = NULL;
     const char *bare = message, *name = party->code->name;
     int place = message ? code_error_line(message, &bare) : 0;
-    if (place > 0) { /* "FILE:LINE: …": of the party's own file, or of a module's */
+    if (place > 0) {                        /* "FILE:LINE: …": of the party's own file, or of a module's */
         size_t len = strcspn(message, ":"); /* no file of a project has a colon in its name */
         message[len] = '\0';
         path = project_file(party->project->root, message);
@@ -237,7 +237,8 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
             bare = message;
         }
     }
-    code_complain(error, path ? path : party->code->path, name, line, "%s", bare ? bare : "not enough memory");
+    code_complain(error, path ? path : party->code->path, name, line, "%s",
+                  bare ? bare : "not enough memory");
     free(path);
     free(message);
     size_t from = error->len;

@@ -1,7 +1,7 @@
 -- tries: handlers that fetch without an end what refuses them at once
 -- must: others are served
 -- trigger: unanswered
--- parallel: 100
+-- parallel: 60
 -- expect: sent
 -- watch: 1500
 -- room: lost

@@ -23,7 +23,7 @@ test("libraries have what is allowed, and nothing else", function()
 end)
 
 test("the globals", function()
-  eq(names(_G), "Response _G _VERSION assert collectgarbage coroutine crypto debug eq error getmetatable html " ..
+  eq(names(_G), "Response _G _VERSION assert collectgarbage coroutine crypto debug eq error fetch getmetatable html " ..
                 "ipairs json load log math next now os pairs party pcall print raises rawequal rawget rawlen rawset " ..
                 "require select setmetatable sleep string table test tonumber tostring type utf8 xpcall")
   eq(rawequal(_G._G, _G), true)

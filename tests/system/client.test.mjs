@@ -297,6 +297,23 @@ describe("PartySocket, by itself", () => {
     assert.deepEqual([socket.id, socket.room, socket.name], [id, "other", "chat"]);
   });
 
+  it("has an id of the right form, whatever there is to make it with", () => {
+    const { crypto } = globalThis;
+    const instead = (value) => Object.defineProperty(globalThis, "crypto", { value, configurable: true, writable: true });
+    const ids = new Set();
+    try {
+      for (const there of [crypto, crypto && { getRandomValues: (bytes) => crypto.getRandomValues(bytes) }, undefined]) {
+        instead(there);
+        const socket = new PartySocket({ host: "a", room: "r", WebSocket: FakeSocket, startClosed: true });
+        assert.match(socket.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+        ids.add(socket.id);
+      }
+    } finally {
+      instead(crypto);
+    }
+    assert.equal(ids.size, 3);
+  });
+
   it("startClosed waits for reconnect, and for a room", async () => {
     const { socket, last, made } = await fake({ room: undefined, startClosed: true });
     assert.deepEqual([made(), socket.readyState], [0, PartySocket.CLOSED]);

@@ -128,8 +128,7 @@ function ways.hoards(self)
   return Response.stream(function(stream)
     stream:write("begins")
     sleep(1)
-    local hoard = {}
-    for i = 1, 1e9 do hoard[i] = ("x"):rep(1000000) .. i end
+    self.hoard = ("x"):rep(100000000)
   end)
 end
 

@@ -46,8 +46,8 @@ static inline void reader_on_end(struct http_sink *sink)
 /* Takes the source over, and asks for nothing yet. */
 static inline void reader_begin(struct stream_reader *reader, struct http_source *source)
 {
-    *reader = (struct stream_reader){.sink = {.piece = reader_on_piece, .end = reader_on_end},
-                                     .source = source};
+    *reader =
+        (struct stream_reader){.sink = {.piece = reader_on_piece, .end = reader_on_end}, .source = source};
     assert_true(source->length == HTTP_LENGTH_UNKNOWN);
 }
 

@@ -30,6 +30,7 @@ static void open_fixture(struct fixture *fixture)
     put(fixture, "public/a.txt", "0123456789");
     put(fixture, "public/empty.txt", "");
     put(fixture, "public/folder/index.html", "in a folder");
+    put(fixture, "public/_festa/own.txt", "nobody's");
     project_files_write_bytes(&fixture->files, "public/large.bin", fixture->large, LARGE);
 }
 
@@ -73,6 +74,8 @@ static void answers(void **state)
     ask(&fixture, GET("/a.txt"), "200 0123456789");
     ask(&fixture, GET("/empty.txt"), "200 ");
     ask(&fixture, GET("/folder/"), "200 in a folder");
+    ask(&fixture, GET("/_festa/own.txt"), "404 Not found"); /* the server's own place */
+    ask(&fixture, "DELETE /_festa/client.js HTTP/1.1\r\nHost: a\r\n\r\n", "405 Method not allowed");
     ask(&fixture, GET("/nothing"), "404 Not found");
     ask(&fixture, GET("/nothing/"), "404 Not found");
     ask(&fixture, GET("/a.txt/"), "404 Not found");

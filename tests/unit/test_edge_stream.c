@@ -30,8 +30,7 @@ static enum act handler(struct world *world, struct room *room, struct event *ev
     if (event->kind != EVENT_REQUEST || !span_equal(event->request->subpath, SPAN("/stream")))
         return ACT_DONE;
     struct http_response *response = http_response_new(200);
-    body = (struct test_source){
-        .source = {.length = HTTP_LENGTH_UNKNOWN, .pull = pull, .close = close_body}};
+    body = (struct test_source){.source = {.length = HTTP_LENGTH_UNKNOWN, .pull = pull, .close = close_body}};
     response->source = &body.source;
     room_respond(room, event, response);
     return ACT_DONE;

@@ -7,7 +7,7 @@
 
 static bool serve_redirect(int fd, const char *path)
 {
-    char text[256];
+    char text[1024];
     int status = 302;
     const char *to = "/ok";
 

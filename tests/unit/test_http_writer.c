@@ -206,9 +206,15 @@ static void test_chunk_heads(void **state)
     static const struct {
         size_t len;
         const char *head;
-    } cases[] = {{1, "1\r\n"},           {9, "9\r\n"},       {10, "a\r\n"},
-                 {15, "f\r\n"},          {16, "10\r\n"},     {255, "ff\r\n"},
-                 {256, "100\r\n"},       {65536, "10000\r\n"}, {0xdeadbeef, "deadbeef\r\n"},
+    } cases[] = {{1, "1\r\n"},
+                 {9, "9\r\n"},
+                 {10, "a\r\n"},
+                 {15, "f\r\n"},
+                 {16, "10\r\n"},
+                 {255, "ff\r\n"},
+                 {256, "100\r\n"},
+                 {65536, "10000\r\n"},
+                 {0xdeadbeef, "deadbeef\r\n"},
                  {SIZE_MAX, "ffffffffffffffff\r\n"}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -248,8 +254,9 @@ static void test_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),    cmocka_unit_test(test_whole),  cmocka_unit_test(test_options),
-        cmocka_unit_test(test_bodyless), cmocka_unit_test(test_source), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_plain),          cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_options),        cmocka_unit_test(test_bodyless),
+        cmocka_unit_test(test_source),         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_unknown_length), cmocka_unit_test(test_chunk_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,8 +215,12 @@ static void mistakes(void **state)
          "festa.lua:3: crons.cleanup is no schedule, \"*/5 * * *\": it has 4 fields of five"},
         {"return { crons = { a = '61 * * * *' } }", "\"61\" is no minute (0 to 59)"},
         {"return { crons = { a = '0 0 31 2 *' } }", "no such day ever comes"},
-        /* later versions */
-        {"return { tls = {} }", "tls is not available yet"},
+        {"return { tls = {} }", "tls has to have both cert and key"},
+        {"return { tls = { cert = 'a' } }", "tls has to have both cert and key"},
+        {"return { tls = { cert = 'a', kye = 'b' } }", "tls.kye is not known; did you mean key?"},
+        {"return { tls = { cert = 'a', key = 1 } }", "tls.key is a text"},
+        {"return { tls = true }", "tls is { cert = "},
+        {"return { tls = { { cert = 'a', key = 'b' }, 7 } }", "tls is { cert = "},
         {"return { limits = { storageValue = 10 } }", "limits.storageValue is a whole number from 16"},
         /* the file as a whole */
         {"", "festa.lua: must return a table; it returned nil"},

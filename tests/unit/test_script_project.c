@@ -171,7 +171,8 @@ static void scripts_that_fail(void **state)
          "       1 | local M = {}\n"
          "  >    2 | M.x = }\n",
          "parties/main.lua:2: in the file scope"},
-        {"return require 'raises'", "lib/raises.lua:1: oh\n  >    1 | error('oh')", "lib/raises.lua:1: in the file scope"},
+        {"return require 'raises'", "lib/raises.lua:1: oh\n  >    1 | error('oh')",
+         "lib/raises.lua:1: in the file scope"},
         {"error('of its own:7: making')", "parties/main.lua:1: of its own:7: making", ""},
         {"party.broadcast('x') return {}", "parties/main.lua:1: ", ""},
         {"sleep(1) return {}", "waiting is possible", "parties/main.lua:1"},

@@ -99,10 +99,10 @@ describe("arena", () => {
     assert.deepEqual((await ben.next()).names, { 1: "Anna", 2: "Ben" });
     const first = await ben.find(({ players }) => players?.length === 2);
     assert.equal(first.star.length, 2);
-    await ben.find(({ players }) => players?.some(([n, x, y]) => n === 1 && x === 0 && y === 0));
+    await ben.find(({ players }) => players?.some(([n, x, y]) => n === 1 && x === 14 && y === 14));
     anna.send({ x: 1, y: 0 });
-    const { players } = await ben.find(({ players }) => players?.some(([n, x]) => n === 1 && x >= 22));
-    assert.equal(players.find(([n]) => n === 1)[2], 0);
+    const { players } = await ben.find(({ players }) => players?.some(([n, x]) => n === 1 && x >= 36));
+    assert.equal(players.find(([n]) => n === 1)[2], 14);
     await anna.leave();
     assert.deepEqual((await ben.find(({ names }) => names && !names[1])).names, { 2: "Ben" });
     await ben.find(({ players }) => players?.length === 1);

@@ -42,6 +42,11 @@ export class Stream {
     return this.#pieces[0];
   }
 
+  // Bytes of the body so far.
+  get size() {
+    return this.#pieces.reduce((sum, piece) => sum + piece.length, 0);
+  }
+
   get text() {
     return this.body.toString("utf8");
   }

@@ -101,26 +101,26 @@ describe("a browser", () => {
     await page.close();
   });
 
-  it("shows the project's own page at /, which talks with its room", async () => {
+  it("shows a page of public/, which talks with its room", async () => {
     const page = await browser.newPage();
     const problems = [];
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     const room = own.room();
-    const response = await page.goto(`${own.url}/#${room}`);
-    assert.equal(await response.text(), await readFile(`${REPOSITORY}/public/index.html`, "utf8"));
-    await page.waitForSelector("#status.open");
+    const response = await page.goto(`${own.url}/messages.html#${room}`);
+    assert.equal(await response.text(), await readFile(`${REPOSITORY}/public/messages.html`, "utf8"));
+    await page.waitForSelector(".status.open");
     await page.fill("#message", "Hello from a page!");
     await page.click("#send button");
     await page.waitForSelector("#messages li.new");
     assert.match(await page.textContent("#messages li.new"), /Hello from a page!$/);
     assert.equal(await own.text(`/parties/main/${room}`), '["Hello from a page!"]');
 
-    const again = await page.goto(`${own.url}/?again#${room}`);
+    const again = await page.goto(`${own.url}/messages.html?again#${room}`);
     assert.equal(again.status(), 200);
     const reloaded = await page.reload();
     assert.equal(reloaded.status(), 200);
-    await own.waitForLog(({ path, status }) => path === "/" && status === 304, "a reload that is revalidated");
+    await own.waitForLog(({ path, status }) => path === "/messages.html" && status === 304, "a reload that is revalidated");
     assert.deepEqual(problems, []);
     await page.close();
   });
