@@ -5,6 +5,8 @@
 #include "testing/testing.h"
 #include "testing/world.h"
 
+#include <lauxlib.h>
+
 /* A test that waits for something to be done. Lies on the stack of its coroutine, as do the texts that it points to. */
 struct command {
     struct list link; /* in stage->commands */
@@ -42,3 +44,6 @@ struct stage *stage_of(lua_State *L);
 
 /* Pushes the table of C functions that lua/harness/harness.lua stands on (bind.c). */
 void stage_push_functions(lua_State *L);
+
+/* Those of them that only look (looks.c). */
+extern const luaL_Reg stage_looks[];

@@ -96,7 +96,7 @@ describe("names", () => {
       if (name.startsWith("Party")) return [last];
       if (owner === undefined) return [name];
       if (owner === "Rooms") return [`party.parties.NAME${separator}${last}`];
-      if (owner === "Reply") return [last]; // in a sentence
+      if (owner === "Reply") return [last, `response${separator}${last}`]; // in a sentence
       if (owner === "FetchResponse") return [`response${separator}${last}`];
       return [name, owner.toLowerCase() + separator + last, `${owner === "Transaction" ? "txn" : owner}${separator}${last}`];
     };
