@@ -50,6 +50,9 @@ void bind_skip_self(lua_State *L);
 /* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 
+/* Milliseconds since 1970, UTC, as the room has them: in festa test the clock is the test's. */
+int64_t now_ms(lua_State *L);
+
 /* ---- storage ---- */
 /* Pushes party.storage. */
 void storage_push(lua_State *L);
