@@ -183,7 +183,8 @@ void room_post(struct room *room, struct event *event)
     list_remove(&room->in_idle);
     count_in(room, event);
     if (now) {
-        rooms_begin(room->rooms, clock_coarse_ns()); /* what came before was other work: sockets that were read */
+        rooms_begin(room->rooms,
+                    clock_coarse_ns()); /* what came before was other work: sockets that were read */
         room_step(room);
         note_direct(room);
     }

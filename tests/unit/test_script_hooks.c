@@ -61,8 +61,8 @@ static void ask_now(struct world *world, struct ask *ask, enum hook_kind kind, c
 static void expect_body(struct world *world, const struct ask *ask, const char *body)
 {
     if (!ask->body || strcmp(ask->body, body) != 0)
-        fail_msg("%s, not %s (verdict %d)\n%s", ask->body ? ask->body : "no body", body, (int)ask->call.verdict,
-                 world_log(world));
+        fail_msg("%s, not %s (verdict %d)\n%s", ask->body ? ask->body : "no body", body,
+                 (int)ask->call.verdict, world_log(world));
 }
 
 #define HEAD "POST /parties/main/x/sub?a=1\nX-One: 1\nX-Two: 2\nX-TWO: 3\nCookie: a=b"
