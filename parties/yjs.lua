@@ -15,21 +15,21 @@ local NOTHING = "\0\0" -- an update that changes nothing; also what an empty doc
 
 -- ---- lib0's encoding: numbers in groups of 7 bits, bytes with their length in front
 
--- The number at pos, and where it ends; raises for what is none.
+-- The number at pos, and where it ends; raises for what is none, without the place in this file: the text is for the client.
 local function readNumber(text, pos)
   local value, shift = 0, 0
   while true do
-    local byte = text:byte(pos) or error("the frame ends in a number")
+    local byte = text:byte(pos) or error("the frame ends in a number", 0)
     value = value | (byte & 127) << shift
     pos, shift = pos + 1, shift + 7
     if byte < 128 then return value, pos end
-    if shift > 56 then error("a number is too large") end
+    if shift > 56 then error("a number is too large", 0) end
   end
 end
 
 local function readBytes(text, pos)
   local length, start = readNumber(text, pos)
-  if #text - start + 1 < length then error("the frame is cut short") end
+  if #text - start + 1 < length then error("the frame is cut short", 0) end
   return text:sub(start, start + length - 1), start + length
 end
 
@@ -146,7 +146,7 @@ end
 
 function Yjs:onMessage(message, connection, binary)
   local ok, problem = pcall(function()
-    if not binary then error("text is nothing that Yjs sends") end
+    if not binary then error("text is nothing that Yjs sends", 0) end
     local kind, pos = readNumber(message, 1)
     if kind == SYNC then
       local step, start = readNumber(message, pos)

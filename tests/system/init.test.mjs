@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 
+import { saveFile } from "./lib/project.mjs";
 import { runFesta, serverFor } from "./lib/server.mjs";
 
 const TEMPLATES = ["minimal", "chat", "game", "rest"];
@@ -59,6 +60,36 @@ describe("festa init", () => {
         }
       }));
   }
+
+  it("game: a player who is back keeps the seat, also when the script has changed meanwhile", (t) =>
+    inFolder(async (folder) => {
+      assert.equal((await runFesta(["init", "my-app", "--template", "game"], { cwd: folder })).code, 0);
+      const files = await filesOf(join(folder, "my-app"));
+      const script = String(files["parties/main.lua"]).replace("GRACE_MS = 30 * 1000", "GRACE_MS = 500");
+      const server = await serverFor(t, { ...files, "parties/main.lua": script });
+      const play = (id) => server.socket(`/parties/main/table?_pk=${id}`);
+      const until = async (socket, fits) => {
+        for (;;) {
+          const game = JSON.parse(await socket.message());
+          if (fits(game)) return game;
+        }
+      };
+      const ada = await play("ada");
+      let bob = await play("bob");
+      await until(bob, (game) => game.you === "O");
+      bob.close(1000);
+      await bob.closing();
+      const from = server.lines.length;
+      await saveFile(join(server.project.directory, "parties/main.lua"), `${script}-- changed\n`);
+      server.signal("SIGHUP");
+      await server.waitForLog((line) => line.msg === "reloaded", "the reload", { from });
+      bob = await play("bob");
+      await until(bob, (game) => game.you === "O");
+      ada.close(1000); // whose time is up behind bob's, if that still ran
+      const game = await until(bob, (told) => !told.full);
+      assert.equal(game.you, "O");
+      assert.equal(game.full, false);
+    }));
 
   it("the first template is the minimal one", () =>
     inFolder(async (folder) => {

@@ -165,8 +165,9 @@ describe("yjs", () => {
       const socket = await server.socket(`/parties/yjs/${room}`);
       if (typeof frame === "string") socket.text(frame);
       else socket.binary(Buffer.from(frame));
-      const { code } = await socket.closing();
+      const { code, reason } = await socket.closing();
       assert.equal(code, 1003, JSON.stringify(frame));
+      assert.match(String(reason), /^(the frame |a number is |text is )/, "and no word of the script's file");
     }
     assert.deepEqual(await numbers(room), { updates: 0, bytes: 0, clients: 0 });
   });

@@ -4,13 +4,23 @@ local Chat = {}
 
 local HISTORY = 50
 local LONGEST = 500
+local LONGEST_NAME = 40 -- characters
 
 function Chat:onStart()
   self.history = party.storage.get("history") or {}
 end
 
+-- The name that the query gives, cut where a character ends. A query may hold any bytes: what is not UTF-8 can't be
+-- sent as JSON, so it must not get into the history.
+local function name_of(query)
+  local name = query.name or ""
+  if name == "" or not utf8.len(name) then return "somebody" end
+  local rest = utf8.offset(name, LONGEST_NAME + 1)
+  return rest and name:sub(1, rest - 1) or name
+end
+
 function Chat:onConnect(connection, context)
-  connection.state = { name = (context.request.query.name or "somebody"):sub(1, 40) }
+  connection.state = { name = name_of(context.request.query) }
   connection:send({ history = json.array(self.history) })
   self:announce()
 end

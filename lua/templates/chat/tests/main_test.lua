@@ -45,3 +45,14 @@ test("a message that is too long is refused", function()
   ada:send(("x"):rep(501))
   expect(ada:receiveJson().error).contains("500 bytes")
 end)
+
+test("a name that is no text does not get into the history, and a long one is cut between characters", function()
+  enter("\xff"):send("one")
+  enter(("ä"):rep(41)):send("two")
+  enter(("ä"):rep(40)):send("three")
+  enter(""):send("four")
+  local history = room:connect():receiveJson().history
+  local names = {}
+  for i, message in ipairs(history) do names[i] = message.from end
+  expect(names).equals({ "somebody", ("ä"):rep(40), ("ä"):rep(40), "somebody" })
+end)

@@ -10,11 +10,10 @@ Game.options = { duplicateId = "replace", persist = true }
 
 local GRACE_MS = 30 * 1000
 
-local gone = {} -- timers of players who have left, by id; not part of self, which is stored
-
 function Game:onStart(restored)
   if not restored then
     self.seats = {} -- "X" and "O": the player's id
+    self.gone = {} -- players who have left: when, by id
     self:begin()
   end
   for _, id in pairs(self.seats) do self:expect(id) end
@@ -32,10 +31,14 @@ function Game:seat(id)
   end
 end
 
--- Frees the seat of a player who does not come back.
+-- Frees the seat of a player who does not come back. Timers outlive a reload, and locals of the file don't: so it is self
+-- that says whether the timer still counts. (The timer itself can't be in self, which is stored.)
 function Game:expect(id)
-  gone[id] = party.after(GRACE_MS, function()
-    gone[id] = nil
+  local since = now()
+  self.gone[id] = since
+  party.after(GRACE_MS, function()
+    if self.gone[id] ~= since then return end
+    self.gone[id] = nil
     self.seats[self:seat(id)] = nil
     self:begin()
     self:show()
@@ -44,10 +47,7 @@ end
 
 function Game:onConnect(connection)
   local id = connection.id
-  if gone[id] then
-    gone[id]:cancel()
-    gone[id] = nil
-  end
+  self.gone[id] = nil
   for _, mark in ipairs({ "X", "O" }) do
     if not self:seat(id) and not self.seats[mark] then self.seats[mark] = id end
   end

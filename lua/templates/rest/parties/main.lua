@@ -9,6 +9,8 @@
 ---@class Notes: Party
 local Notes = {}
 
+local LONGEST = 64 * 1024 -- bytes of a text; a stored value may have 2 MiB (limits.storageValue)
+
 local function problem(status, message)
   return Response.json({ error = message }, { status = status })
 end
@@ -18,6 +20,7 @@ local function text_of(request)
   if type(note) ~= "table" or type(note.text) ~= "string" or note.text == "" then
     error(problem(422, "a note has a text"))
   end
+  if #note.text > LONGEST then error(problem(413, "a text has up to " .. LONGEST .. " bytes")) end
   return note.text
 end
 

@@ -42,6 +42,17 @@ test("what is wrong is refused", function()
   expect(response.headers.Allow).equals("GET, POST")
 end)
 
+test("a text that is too long is refused, and what was there stays", function()
+  expect(make(("x"):rep(64 * 1024)).status).equals(201)
+  for _, size in ipairs({ 64 * 1024 + 1, 2 * 1024 * 1024 }) do
+    expect(make(("x"):rep(size)).status).equals(413)
+    local response = room:request("PUT", "/notes/1", { json = { text = ("y"):rep(size) } })
+    expect(response.status).equals(413)
+    expect(response:json().error).contains("65536 bytes")
+  end
+  expect(room:get("/notes/1"):json().text).equals(("x"):rep(64 * 1024))
+end)
+
 test("who is connected hears of changes", function()
   local ada = room:connect({ id = "ada" })
   make("milk")
