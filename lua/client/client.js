@@ -78,6 +78,8 @@ function placeOf(options) {
 
 function segment(what, text) {
   if (String(text).includes("/")) throw new TypeError(`PartySocket: the ${what} "${text}" has a slash`);
+  // URLs take these for folders, encoded or not: another room would be meant.
+  if (/^\.\.?$/.test(text)) throw new TypeError(`PartySocket: the ${what} can't be "${text}"`);
   return encodeURIComponent(text);
 }
 
@@ -246,10 +248,7 @@ export class PartySocket extends EventTarget {
   // At once, with a new connection; options may have been changed by updateProperties.
   reconnect(code = 1000, reason = "") {
     if (!this.#address) this.#address = addressOf(this.#options); // raises: what is missing?
-    this.#drop(code, reason);
-    this.#wanted = true;
-    this.#tries = 0;
-    this.#connect(0);
+    this.#drop(code, reason, true);
   }
 
   // Other options, for the next connection. The id stays, unless a new one is given.
@@ -385,12 +384,16 @@ export class PartySocket extends EventTarget {
   }
 
   // The socket is closed by its owner: others need not wait for the server's word.
-  #drop(code, reason) {
+  #drop(code, reason, again = false) {
     const socket = this.#socket;
     const announced = this.#announced;
     if (socket) socket.close(code, reason); // raises for a code that may not be: then nothing has changed
     this.#over();
-    this.#wanted = false;
+    this.#wanted = again; // a listener of "close" may ask, and may decide otherwise
+    if (again) {
+      this.#tries = 0;
+      this.#connect(0);
+    }
     if (!announced) this.#emit(new CloseEvent("close", { code, reason, wasClean: true }));
   }
 }

@@ -256,6 +256,30 @@ describe("PartySocket, by itself", () => {
     assert.deepEqual(events, ["open", "close 4001", "open"]);
   });
 
+  it("reconnect: the close event knows that an open follows, and its listener may decide otherwise", async () => {
+    const { socket, last, made } = await fake();
+    const told = [];
+    socket.onclose = () => told.push(socket.shouldReconnect);
+    last().open();
+    socket.reconnect();
+    await settled();
+    last().open();
+    assert.deepEqual([told, made()], [[true], 2]);
+    socket.onclose = () => socket.close();
+    socket.reconnect();
+    await settled();
+    assert.deepEqual([made(), socket.shouldReconnect, socket.readyState], [2, false, PartySocket.CLOSED]);
+  });
+
+  it("refuses names that a URL would take for folders", () => {
+    for (const name of [".", ".."]) {
+      for (const names of [{ room: name }, { room: "r", party: name }])
+        assert.throws(() => new PartySocket({ host: "a", WebSocket: FakeSocket, startClosed: true, ...names }), /can't be "\.+"/);
+    }
+    const socket = new PartySocket({ host: "a", room: "...", WebSocket: FakeSocket, startClosed: true });
+    assert.equal(socket.roomUrl, "wss://a/parties/main/...");
+  });
+
   it("a try that takes too long is over", async () => {
     const { clock, events, last } = await fake({ connectionTimeout: 70 });
     const first = last();
