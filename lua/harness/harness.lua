@@ -124,7 +124,43 @@ local function diff(expected, seen)
   return table.concat(out, "\n")
 end
 
+local LONG = 200 -- bytes of a text that is shown as a whole
+local AROUND = 40 -- bytes on each side of the place where two long ones differ
+
+-- Where two texts differ first.
+local function first_difference(a, b)
+  local same, most = 0, math.min(#a, #b)
+  while same < most do
+    local middle = (same + most + 1) // 2
+    if a:sub(same + 1, middle) == b:sub(same + 1, middle) then same = middle else most = middle - 1 end
+  end
+  return same + 1
+end
+
+-- The part of a text around this byte; characters are not cut.
+local function excerpt(text, at)
+  local first, last = math.max(at - AROUND, 1), math.min(at + AROUND, #text)
+  local function continues(pos)
+    local byte = text:byte(pos)
+    return byte and byte & 0xC0 == 0x80
+  end
+  for _ = 1, 3 do
+    if first > 1 and continues(first) then first = first - 1 end
+    if continues(last + 1) then last = last + 1 end
+  end
+  return (first > 1 and "… " or "") .. quoted(text:sub(first, last)) .. (last < #text and " …" or "")
+end
+
+local function compare_long(expected, seen)
+  local at = first_difference(expected, seen)
+  return ("  differ at:  byte %d (of %d expected, %d seen)\n  expected: %s\n  seen:     %s"):format(at, #expected, #seen,
+    excerpt(expected, at), excerpt(seen, at))
+end
+
 local function compare_text(expected, seen)
+  if type(expected) == "string" and type(seen) == "string" and #expected + #seen > 2 * LONG then
+    return compare_long(expected, seen)
+  end
   local want, got = show(expected, ""), show(seen, "")
   if want:find("\n", 1, true) or got:find("\n", 1, true) then return diff(want, got) end
   return "  expected: " .. want .. "\n  seen:     " .. got
@@ -554,9 +590,17 @@ function harness.room(party_name, id)
   return setmetatable(made, room_meta)
 end
 
+local LONGEST_MS = 100 * 365 * 24 * 3600 * 1000 -- a hundred years, as everywhere
+
+local function check_duration(what, ms, level)
+  if type(ms) ~= "number" or not (ms >= 0 and ms <= LONGEST_MS) then
+    fail(what .. " takes milliseconds, from 0 to " .. LONGEST_MS .. ", not " .. tostring(ms), level)
+  end
+end
+
 -- Lets so many milliseconds pass: timers, alarms and sleeps that fall due run in order.
 function harness.advance(ms)
-  if type(ms) ~= "number" or ms < 0 then fail("harness.advance takes milliseconds", 2) end
+  check_duration("harness.advance", ms, 3)
   host.advance(ms)
 end
 
@@ -613,12 +657,19 @@ _G.harness = strict("harness", harness)
 -- ---- tests ----
 
 local tests, names, scope = {}, {}, { path = "", before = {}, after = {} }
+local loaded = false -- the file has run: what tests there are is known
+
+-- Nobody would ever run what a test that runs adds.
+local function refuse_late(what, level)
+  if loaded then fail(what .. " inside of a test is never run: tests are named while their file loads; write it beside the test", level + 1) end
+end
 
 local function clean(name)
   return (name:gsub("%c", " "))
 end
 
 local function add(name, fn, skipped, level)
+  refuse_late("test(…)", level + 1)
   if type(name) ~= "string" or name == "" then fail("a test has a name: test(\"a message reaches everybody\", function() … end)", level + 1) end
   if type(fn) ~= "function" and not skipped then fail("a test is a function: test(\"…\", function() … end)", level + 1) end
   tests[#tests + 1] = { fn = fn, scope = scope }
@@ -640,6 +691,7 @@ test = setmetatable({}, {
 
 -- A group of tests, with hooks of its own.
 function describe(name, fn)
+  refuse_late("describe(…)", 2)
   if type(name) ~= "string" or type(fn) ~= "function" then fail("describe takes a name and a function", 2) end
   local outer = scope
   scope = { path = outer.path .. name .. " > ", before = {}, after = {}, outer = outer }
@@ -648,10 +700,12 @@ function describe(name, fn)
 end
 
 function beforeEach(fn)
+  refuse_late("beforeEach(…)", 2)
   table.insert(scope.before, fn)
 end
 
 function afterEach(fn)
+  refuse_late("afterEach(…)", 2)
   table.insert(scope.after, fn)
 end
 
@@ -687,8 +741,14 @@ end
 
 -- In a test time passes when the test says so.
 function sleep(ms)
-  if type(ms) ~= "number" or ms < 0 then fail("sleep takes milliseconds", 2) end
+  check_duration("sleep", ms, 3)
   host.advance(ms)
+end
+
+-- What parties fetch goes to harness.fetch; a test has nothing to fetch from.
+function fetch()
+  fail("a test reaches no network: room:request(…) asks a room, and harness.fetch(pattern, function(request) … end) answers what "
+    .. "parties fetch", 2)
 end
 
 local env = party.env
@@ -697,6 +757,7 @@ party = setmetatable({ env = env }, {
 })
 
 host.load()()
+loaded = true
 
 local Tests = {}
 

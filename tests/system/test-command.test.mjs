@@ -258,6 +258,22 @@ describe("festa test", () => {
       end)
       test("never rests", function() room:connect():send("forever") end)
       test("log", function() room:get("/logged") expect(1).equals(2) end)
+      test("within", function()
+        test("another", function() end)
+      end)
+      test("group within", function() describe("x", function() end) end)
+      test("hook within", function() beforeEach(function() end) end)
+      test("fetches itself", function()
+        fetch("https://example.com/")
+      end)
+      test("too far", function()
+        harness.advance(1e15)
+      end)
+      test("too long a sleep", function() sleep(0/0) end)
+      test("long texts", function()
+        expect(("ä"):rep(2500) .. "B" .. ("c"):rep(1000)).equals(("ä"):rep(2500) .. "b" .. ("c"):rep(2000))
+      end)
+      test("a part", function() expect(("x"):rep(300)).equals(("x"):rep(299)) end)
       test("goes on", function() expect(room:get("/").status).equals(200) end)
     `);
     assert.equal(code, 1);
@@ -279,6 +295,21 @@ describe("festa test", () => {
     assert.match(block("is unanswered"), /fetch of https:\/\/example\.com\/api\?a=1: a test reaches no network/);
     assert.match(block("is in a function"), /traceback: \|\n[^]*in upvalue|traceback: \|\n[^]*in local 'check'/);
     assert.match(block("never rests"), /do not come to rest/);
+    const where = (name, line) => assert.match(block(name), new RegExp(`^ {2}at: tests/a_test\\.lua:${line}$`, "m"));
+    assert.match(block("within"), /test\(…\) inside of a test is never run/);
+    where("within", 18);
+    assert.match(block("group within"), /describe\(…\) inside of a test is never run/);
+    where("group within", 20);
+    assert.match(block("hook within"), /beforeEach\(…\) inside of a test is never run/);
+    assert.match(block("fetches itself"), /a test reaches no network: .*harness\.fetch\(pattern, /);
+    where("fetches itself", 23);
+    assert.match(block("too far"), /harness\.advance takes milliseconds, from 0 to 3153600000000, not 1e\+15/);
+    where("too far", 26);
+    assert.match(block("too long a sleep"), /sleep takes milliseconds, from 0 to \d+, not -?nan/);
+    where("too long a sleep", 28);
+    assert.match(block("long texts"), /differ at: {2}byte 5001 \(of 7001 expected, 6001 seen\)/);
+    assert.match(block("long texts"), /expected: … "ä{20}bc{40}" …\n.*seen: {5}… "ä{20}Bc{40}" …$/m);
+    assert.match(block("a part"), /differ at: {2}byte 300 \(of 299 expected, 300 seen\)\n.*expected: … "x{40}"\n.*seen: {5}… "x{41}"$/m);
     assert.match(block("log"), /log: \|\n.*asked.*path=\/logged/);
   });
 
