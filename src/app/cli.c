@@ -28,7 +28,7 @@ const char cli_help[] =
     "    storage export [DIR] > FILE             writes keys, alarms and selfs as lines of JSON\n"
     "    storage import [DIR] < FILE             stores what an export has written\n"
     "    storage backup [DIR] TARGET             copies the data folder, while rooms go on\n"
-    "  help          this text\n"
+    "  help [NAME]   this text, or what of it is about one command\n"
     "  version       the version\n"
     "\n"
     "options of run, dev, check and test\n"
@@ -276,12 +276,13 @@ static int parse_storage(struct cli *cli, const char *name)
     return wrong_name("command of storage", name, storage_names);
 }
 
+static const char *const command_names[] = {"run",  "dev",   "check", "help",    "version", "test",
+                                            "init", "types", "rooms", "storage", NULL};
+
 static int parse_command(struct cli *cli, const char *name)
 {
-    static const char *const names[] = {"run",  "dev",   "check", "help",    "version", "test",
-                                        "init", "types", "rooms", "storage", NULL};
-    for (int i = 0; names[i]; i++) {
-        if (strcmp(name, names[i]) == 0) {
+    for (int i = 0; command_names[i]; i++) {
+        if (strcmp(name, command_names[i]) == 0) {
             cli->command = (enum command)i;
             return 0;
         }
@@ -294,7 +295,19 @@ static int parse_command(struct cli *cli, const char *name)
         cli->command = COMMAND_VERSION;
         return 0;
     }
-    return wrong_name(*name == '-' ? "option" : "command", name, names);
+    return wrong_name(*name == '-' ? "option" : "command", name, command_names);
+}
+
+/* `festa help NAME` */
+static int parse_topic(struct cli *cli, const char *name)
+{
+    for (int i = 0; command_names[i]; i++) {
+        if (strcmp(name, command_names[i]) == 0) {
+            cli->topic = command_names[i];
+            return 0;
+        }
+    }
+    return wrong_name("command", name, command_names);
 }
 
 /* The arguments that are no options, as the command names them; the project's folder may be left out. */
@@ -376,6 +389,7 @@ int cli_parse(struct cli *cli, int argc, char **argv)
         argc--;
         argv++;
     }
+    bool asked = cli->command == COMMAND_HELP && strcmp(argv[0], "help") == 0;
     bool negative = cli->command == COMMAND_PUT && put_negative_last(argc, argv);
     if (negative)
         argc--;
@@ -388,6 +402,8 @@ int cli_parse(struct cli *cli, int argc, char **argv)
         if (parse_option(cli, option, optarg) != 0)
             return -EINVAL;
     }
+    if (asked && cli->command == COMMAND_HELP && optind < argc)
+        return parse_topic(cli, argv[optind]);
     if (cli->command == COMMAND_HELP || cli->command == COMMAND_VERSION)
         return 0;
     if (cli->room && !cli->party)

@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum command {
     COMMAND_RUN,
@@ -29,6 +30,7 @@ enum command {
 struct cli {
     enum command command;
     const char *directory; /* of the project; "." */
+    const char *topic;     /* help: the command that it is asked about; NULL: all */
     const char *host, *data, *config_path;
     int port, threads;       /* -1: not given */
     struct string_list vars; /* --var NAME=value, in order */
@@ -57,6 +59,9 @@ int cli_data_folder(const struct cli *cli, char path[PATH_MAX]) __attribute__((w
 
 /* The text of `festa help`. */
 extern const char cli_help[];
+
+/* Prints the help, or what of it is about this command; NULL: all. */
+void cli_print_help(FILE *out, const char *command);
 
 #define CLI_FAILURE 1
 #define CLI_USAGE 2

@@ -66,6 +66,17 @@ static int read_config(struct config *config, const struct cli *cli, struct buf 
     return rc;
 }
 
+/* Says why what a key of the configuration names can't be used, with the line that names it. */
+static void complain_of(const struct cli *cli, const char *key, const struct buf *why, struct buf *error)
+{
+    char *path = config_path(cli);
+
+    if (path)
+        code_complain(error, path, strncmp(path, "./", 2) == 0 ? path + 2 : path, code_line_of(path, key),
+                      "%.*s", (int)why->len, (const char *)why->data);
+    free(path);
+}
+
 /* Opens the folder of static files; what is wrong with the one that the configuration names is said with the
  * line that names it. */
 static int open_public(struct project *project, const struct cli *cli, struct buf *error)
@@ -73,16 +84,10 @@ static int open_public(struct project *project, const struct cli *cli, struct bu
     struct buf why = {0};
     int rc = public_folder_open(project->root, &project->config, &project->public_fd, &why);
 
-    if (rc != 0 && project->config.public_set) {
-        char *path = config_path(cli);
-        const char *name = path && strncmp(path, "./", 2) == 0 ? path + 2 : path;
-        if (path)
-            code_complain(error, path, name, code_line_of(path, "public"), "%.*s", (int)why.len,
-                          (char *)why.data);
-        free(path);
-    } else if (rc != 0) {
+    if (rc != 0 && project->config.public_set)
+        complain_of(cli, "public", &why, error);
+    else if (rc != 0)
         (void)!buf_append(error, why.data, why.len);
-    }
     buf_fini(&why);
     return rc;
 }
@@ -141,13 +146,16 @@ static int find_fetch_ca(struct project *project, const struct cli *cli, struct 
 static int check_certificates(const struct project *project, const struct cli *cli, struct buf *error)
 {
     struct tls_server *server;
-    struct buf warnings = {0};
+    struct buf warnings = {0}, why = {0};
 
-    int rc = certificates_open(cli->directory, &project->config, &server, error, &warnings);
+    int rc = certificates_open(cli->directory, &project->config, &server, &why, &warnings);
+    if (rc != 0)
+        complain_of(cli, "tls", &why, error);
     if (rc == 0 && warnings.len > 0 && cli->command == COMMAND_CHECK)
         fprintf(stderr, "festa: %.*s\n", (int)warnings.len, (const char *)warnings.data);
     tls_server_unref(server);
     buf_fini(&warnings);
+    buf_fini(&why);
     return rc;
 }
 

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     if (cli_parse(&cli, argc, argv) != 0) {
         exit_code = CLI_USAGE;
     } else if (cli.command == COMMAND_HELP) {
-        fputs(cli_help, stdout);
+        cli_print_help(stdout, cli.topic);
     } else if (cli.command == COMMAND_VERSION) {
         printf("festa %s\n", FESTA_VERSION);
     } else if (cli.command == COMMAND_TEST) {

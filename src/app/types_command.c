@@ -5,6 +5,7 @@
 #include "script/names.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +36,22 @@ int types_write(const char *root, struct buf *error)
             return rc;
     }
     return scaffold_file(root, ".luarc.json", settings->data, settings->size, SCAFFOLD_KEEP, error);
+}
+
+/* Do the settings that are there name our folder? (A text search: they may be JSON with comments.) */
+static bool settings_know(const char *root)
+{
+    char path[PATH_MAX], text[16384];
+
+    if (snprintf(path, sizeof path, "%s/.luarc.json", root) >= (int)sizeof path)
+        return false;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    return strstr(text, "library") && strstr(text, TYPES);
 }
 
 static int list_names(void)
@@ -69,6 +86,8 @@ int types_command(const struct cli *cli)
         rc = types_write(cli->directory, &error);
     if (rc < 0)
         fprintf(stderr, "festa: %.*s\n", (int)error.len, (const char *)error.data);
+    else if (rc > 0 && settings_know(cli->directory))
+        printf("Wrote " TYPES ".\n");
     else if (rc == 0)
         printf("Wrote " TYPES " and .luarc.json: editors with lua-language-server know Festa now.\n");
     else

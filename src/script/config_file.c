@@ -63,6 +63,16 @@ static void complain_expected(struct reading *r, const char *key, const char *ex
     lua_settop(r->L, top);
 }
 
+/* The section, a table of names, has something else for a key. */
+static void complain_nameless(struct reading *r, const char *section, const char *example)
+{
+    const char *within = r->section;
+
+    r->section = "";
+    complain(r, section, "has a key that is no name; what is known are pairs like %s", example);
+    r->section = within;
+}
+
 static void complain_unknown(struct reading *r, const char *key, const char *const *names)
 {
     const char *meant = suggest(key, names);
@@ -291,9 +301,12 @@ static void read_variable(struct reading *r)
     int type = lua_type(L, -1);
     size_t len;
 
-    if (lua_type(L, -2) != LUA_TSTRING || !variable_valid(lua_tostring(L, -2))) {
-        complain(r, lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "vars",
-                 "is no variable's name: letters, digits and '_', not a digit first");
+    if (lua_type(L, -2) != LUA_TSTRING) {
+        complain_nameless(r, "vars", "GREETING = \"hi\"");
+        return;
+    }
+    if (!variable_valid(lua_tostring(L, -2))) {
+        complain(r, lua_tostring(L, -2), "is no variable's name: letters, digits and '_', not a digit first");
         return;
     }
     const char *name = lua_tostring(L, -2), *value = luaL_tolstring(L, -1, &len);
@@ -336,7 +349,7 @@ static void read_cron(struct reading *r)
 
     const char *name = lua_type(r->L, -2) == LUA_TSTRING ? lua_tolstring(r->L, -2, &len) : NULL;
     if (!name || len == 0 || strlen(name) != len) {
-        complain(r, "crons", "has a key that is no name");
+        complain_nameless(r, "crons", "sweep = \"*/5 * * * *\"");
         return;
     }
     const char *schedule = lua_type(r->L, -1) == LUA_TSTRING ? lua_tolstring(r->L, -1, &len) : NULL;
@@ -401,7 +414,7 @@ static void read_limits(struct reading *r, const char *key)
         if (lua_type(L, -2) == LUA_TSTRING)
             read_limit(r, lua_tostring(L, -2));
         else
-            complain(r, "limits", "has a key that is no name");
+            complain_nameless(r, "limits", "message = 65536");
     }
     r->section = "";
 }

@@ -56,6 +56,22 @@ describe("commands", () => {
     }
   });
 
+  it("help of a command is what of it is about that command", async () => {
+    const about = async (name) => {
+      const { code, stdout, stderr } = await runFesta(["help", name]);
+      assert.deepEqual([code, stderr], [0, ""]);
+      return stdout;
+    };
+    const test = await about("test");
+    assert.match(test, /^ {2}test \[DIR\] [^]*\noptions of run, dev, check and test\n[^]*--var [^]*\noptions of test\n {2}--filter [^]*\nexamples\n {2}festa test my-app [^\n]*\n$/);
+    assert.doesNotMatch(test, /--template|storage|festa run/);
+    assert.match(await about("init"), /^ {2}init DIR [^\n]*\n\noptions of init and types\n[^]*\nexamples\n {2}festa init [^\n]*\n$/);
+    assert.equal((await about("storage")).match(/^ {4}storage /gm).length, 6);
+    assert.match(await about("version"), /^ {2}version [^\n]*\n$/);
+    const unknown = await runFesta(["help", "tset"]);
+    assert.deepEqual([unknown.code, unknown.stderr], [2, "festa: unknown command tset: did you mean test? (see festa help)\n"]);
+  });
+
   it("version is a version", async () => {
     const { code, stdout, stderr } = await runFesta(["version"]);
     assert.deepEqual([code, stderr], [0, ""]);

@@ -135,6 +135,9 @@ describe("festa types", () => {
       assert.equal(code, 0);
       assert.match(stdout, /\.luarc\.json that is there was left alone[^]*workspace\.library/);
       assert.equal(await readFile(join(folder, ".luarc.json"), "utf8"), "{}");
+      await rm(join(folder, ".luarc.json"));
+      assert.match((await runFesta(["types"], { cwd: folder })).stdout, /^Wrote \.festa\/types and \.luarc\.json: /);
+      assert.equal((await runFesta(["types"], { cwd: folder })).stdout, "Wrote .festa/types.\n", "it has what it needs");
       assert.match(await readFile(join(folder, ".festa/types/party.lua"), "utf8"), /^---@meta/);
       assert.match(await readFile(join(folder, ".festa/types/handlers.lua"), "utf8"), /function Party:onMessage\(message, connection, binary\)/);
       const nowhere = await runFesta(["types", join(folder, "nowhere")]);

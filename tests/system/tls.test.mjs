@@ -348,7 +348,8 @@ describe("certificates", () => {
           const { code, stderr } = await runFesta([command, project.directory, ...(command === "run" ? ["--port", "0", "--data", project.data] : [])]);
           assert.equal(code, 1);
           assert.match(stderr, wanted);
-          assert.equal(stderr.trim().split("\n").length, 1, stderr);
+          assert.match(stderr, /^festa: \S*festa\.lua:\d+: tls: [^\n]*\n\n? {2}/, "with the line that names it");
+          assert.match(stderr, /^ *> +\d+ \| .*tls/m);
         }
       } finally {
         await project.remove();
