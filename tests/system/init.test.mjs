@@ -65,7 +65,7 @@ describe("festa init", () => {
     inFolder(async (folder) => {
       assert.equal((await runFesta(["init", "my-app", "--template", "game"], { cwd: folder })).code, 0);
       const files = await filesOf(join(folder, "my-app"));
-      const script = String(files["parties/main.lua"]).replace("GRACE_MS = 30 * 1000", "GRACE_MS = 500");
+      const script = String(files["parties/main.lua"]).replace("GRACE_MS = 30 * 1000", "GRACE_MS = 2000");
       const server = await serverFor(t, { ...files, "parties/main.lua": script });
       const play = (id) => server.socket(`/parties/main/table?_pk=${id}`);
       const until = async (socket, fits) => {
@@ -80,7 +80,7 @@ describe("festa init", () => {
       bob.close(1000);
       await bob.closing();
       const from = server.lines.length;
-      await saveFile(join(server.project.directory, "parties/main.lua"), `${script}-- changed\n`);
+      await saveFile(join(server.project.directory, "parties/main.lua"), script.replace("it is not your turn", "wait for your turn"));
       server.signal("SIGHUP");
       await server.waitForLog((line) => line.msg === "reloaded", "the reload", { from });
       bob = await play("bob");
