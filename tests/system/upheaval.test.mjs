@@ -106,7 +106,7 @@ const pick = (list) => list[Math.floor(Math.random() * list.length)];
 const ms = (n) => new Promise((done) => setTimeout(done, n));
 const path = () => `/parties/main/r${1 + Math.floor(Math.random() * ROOMS)}`;
 
-const alive = (server) => assert.equal(server.exit, undefined, server.stderr.slice(-8000));
+const alive = (server) => assert.equal(server.exit, undefined, `${JSON.stringify(server.exit)}\n${server.stderr.slice(-8000)}`);
 
 // One client after another, until it is over; each may be refused, cut, or leave.
 async function client(server, state) {
