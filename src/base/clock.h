@@ -1,4 +1,4 @@
-/* The two clocks: one for durations, one for dates. */
+/* The clocks: for durations, for work, for dates. */
 #pragma once
 
 #include <stdint.h>
@@ -10,6 +10,9 @@ uint64_t clock_monotonic_ns(void);
 
 /* The same as of the last tick of the kernel, a few ms ago at most: a fifth of the price. */
 uint64_t clock_coarse_ns(void);
+
+/* Time of the CPU that the calling thread has used, in nanoseconds. A system call. */
+uint64_t clock_thread_ns(void);
 
 /* Milliseconds since 1970, UTC. */
 int64_t clock_wall_ms(void);

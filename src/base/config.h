@@ -27,7 +27,8 @@
     X("stopTimeout", stop_timeout, 10 * 1000, 1, 86400000,                                                   \
       "ms for handlers to finish when the server stops")                                                     \
     X("connections", connections, LIMIT_NONE, 1, 1ull << 32, "connections of the process")                   \
-    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32, "WebSockets and event streams of one room")       \
+    X("connectionsPerRoom", connections_per_room, LIMIT_NONE, 1, 1ull << 32,                                 \
+      "WebSockets and event streams of one room")                                                            \
     X("messagesPerSecond", messages_per_second, LIMIT_NONE, 1, 1ull << 32,                                   \
       "messages of one WebSocket in a second")                                                               \
     X("bytesPerSecond", bytes_per_second, LIMIT_NONE, 1, 1ull << 40, "bytes of them in a second")            \
@@ -86,8 +87,9 @@ struct config {
     bool allowed_origins_set;
     struct address_range *trusted_proxies; /* owned; whose word counts on the client for whom they speak */
     size_t n_trusted_proxies;
-    bool fetch_private;            /* true: fetch may go to addresses of this machine and its networks */
-    char *fetch_ca;                /* owned; PEM file of authorities besides the system's, absolute once loaded; NULL: none */
+    bool fetch_private; /* true: fetch may go to addresses of this machine and its networks */
+    char
+        *fetch_ca; /* owned; PEM file of authorities besides the system's, absolute once loaded; NULL: none */
     struct string_list subprotocols; /* in the order of preference */
     struct string_list vars;         /* "NAME=value", as configured in vars */
     struct config_cron *crons;       /* owned; by name */

@@ -14,8 +14,8 @@
     X(requests_refused, "requests refused before a room: malformed, too large, too slow")                    \
     X(requests_overload, "requests refused with 503 because a room had too much waiting")                    \
     X(requests_failed, "requests that ended as a 500")                                                       \
-    X(sockets_opened, "WebSockets and event streams opened")                                                                   \
-    X(sockets_closed, "WebSockets and event streams closed, for any reason")                                                   \
+    X(sockets_opened, "WebSockets and event streams opened")                                                 \
+    X(sockets_closed, "WebSockets and event streams closed, for any reason")                                 \
     X(sockets_refused, "upgrades refused")                                                                   \
     X(sockets_protocol_errors, "WebSockets closed because the client broke RFC 6455")                        \
     X(sockets_over_rate, "WebSockets closed because they sent too much in a second")                         \

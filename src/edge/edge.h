@@ -17,7 +17,8 @@ struct static_folder; /* static_file.h */
 struct edge_team {
     struct edge *const *edges;
     unsigned count;
-    _Atomic size_t away; /* requests that were sent to another thread and whose answer is not back yet, and answers
+    _Atomic size_t
+        away; /* requests that were sent to another thread and whose answer is not back yet, and answers
                           * whose pieces come from another thread */
 };
 

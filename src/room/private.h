@@ -16,6 +16,9 @@ enum room_pace room_pace_of(const struct room *room);
 /* Does one thing: makes the VM and runs onStart, or gives the next event to the script. */
 void room_step(struct room *room);
 
+/* An event begins, at this time (ns). */
+void rooms_begin(struct rooms *rooms, uint64_t now);
+
 /* The room's event that began at rooms->began is over now (ns): what does that say of its pace? The next
  * event begins. */
 void room_stepped(struct room *room, uint64_t now);

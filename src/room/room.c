@@ -17,6 +17,9 @@
 /* An event that takes so long is a slow one: two ticks of the coarse clock. */
 #define LONG_NS (8u * NS_PER_MS)
 
+/* So often at most the time that the thread has used is looked at, before an event. */
+#define MARK_NS (4u * NS_PER_MS)
+
 /* So many others behind it, and the room is quick again. */
 #define TO_BE_QUICK 32u
 
@@ -57,12 +60,29 @@ enum room_pace room_pace_of(const struct room *room)
     return (enum room_pace)room->pace;
 }
 
+void rooms_begin(struct rooms *rooms, uint64_t now)
+{
+    rooms->began = now;
+    if (now >= rooms->marked + MARK_NS) {
+        rooms->marked = now;
+        rooms->used = clock_thread_ns();
+    }
+}
+
+/* Has the event that is over now taken long? Only what it has used of the CPU counts: the thread may have waited for
+ * that, behind other programs. */
+static bool took_long(const struct rooms *rooms, uint64_t now)
+{
+    return now > rooms->began && now - rooms->began >= LONG_NS && clock_thread_ns() - rooms->used >= LONG_NS;
+}
+
 void room_stepped(struct room *room, uint64_t now)
 {
     struct rooms *rooms = room->rooms;
-    bool was_long = now > rooms->began && now - rooms->began >= LONG_NS;
+    bool was_long = took_long(rooms, now);
 
-    rooms->began = room->active = now;
+    rooms_begin(rooms, now);
+    room->active = now;
     if (was_long) {
         rooms->long_turn = rooms->loop->turn;
         room->pace = PACE_SLOW;
@@ -163,8 +183,8 @@ void room_post(struct room *room, struct event *event)
     list_remove(&room->in_idle);
     count_in(room, event);
     if (now) {
-        room->rooms->began =
-            clock_coarse_ns(); /* what came before was other work: sockets that were opened, read */
+        rooms_begin(room->rooms,
+                    clock_coarse_ns()); /* what came before was other work: sockets that were read */
         room_step(room);
         note_direct(room);
     }
@@ -638,7 +658,7 @@ void room_stop(struct room *room)
     }
     data_abandon(room);
     room->state = ROOM_STOPPING;
-    room->rooms->began = clock_monotonic_ns();
+    rooms_begin(room->rooms, clock_monotonic_ns());
     room_turn_begin(room);
     run_event(room, event);
     room_turn_end(room);

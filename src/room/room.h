@@ -134,6 +134,8 @@ struct rooms {
     uint64_t turn;         /* loop turn to which direct_until belongs */
     uint64_t direct_until; /* ns: events that come in run at once until then */
     uint64_t began; /* ns: when the event that runs, or will run next, has begun; a few ms early at most */
+    uint64_t marked,
+        used;       /* ns: when was the CPU's time that the thread has used last looked at, and what was it */
     uint64_t slice; /* ns for which a room has its turn, if it has so much to do */
     uint64_t long_turn;   /* loop turn in which an event took long, the last time */
     uint64_t last_serial; /* of a peer */

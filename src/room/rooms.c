@@ -61,7 +61,7 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
 
     if (list_empty(ready))
         return false;
-    rooms->began = clock_monotonic_ns();
+    rooms_begin(rooms, clock_monotonic_ns());
     uint64_t until = rooms->began + WORK_BUDGET_NS;
     while (rooms->began < until && (link = list_pop(ready)) != NULL) {
         struct room *room = container_of(link, struct room, in_ready);
@@ -85,7 +85,7 @@ int rooms_evict(struct room *room)
 {
     if (!list_linked(&room->in_idle) || room->rooms->running)
         return -EBUSY;
-    room->rooms->began = clock_monotonic_ns();
+    rooms_begin(room->rooms, clock_monotonic_ns());
     evict_room(room);
     return 0;
 }
@@ -103,7 +103,7 @@ static void evict(struct rooms *rooms)
             timer_start(rooms->loop, &rooms->evict, due - now);
             return;
         }
-        rooms->began = clock_monotonic_ns();
+        rooms_begin(rooms, clock_monotonic_ns());
         if (rooms->began >= until) { /* the next turn has time for the others */
             rooms->evicting = true;
             return;

@@ -146,6 +146,19 @@ struct bytes *message_bytes(lua_State *L, const char *text, size_t len)
     return bytes;
 }
 
+struct closing closing_check(lua_State *L, int arg)
+{
+    lua_Integer code = luaL_optinteger(L, arg, 0);
+    size_t len = 0;
+    const char *reason = luaL_optlstring(L, arg + 1, "", &len);
+
+    luaL_argcheck(L, lua_isnoneornil(L, arg) || peer_close_code_valid(code), arg,
+                  "a close code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999");
+    luaL_argcheck(L, utf8_valid(reason, len), arg + 1, "the reason is not valid UTF-8");
+    luaL_argcheck(L, code != 0 || len == 0, arg, "a reason needs a code");
+    return (struct closing){(uint16_t)code, reason, utf8_cut(reason, len, 123)};
+}
+
 void output_check(lua_State *L, int rc)
 {
     if (rc == -ENOBUFS)

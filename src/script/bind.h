@@ -50,6 +50,9 @@ void bind_skip_self(lua_State *L);
 /* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 
+/* Milliseconds since 1970, UTC, as the room has them: in festa test the clock is the test's. */
+int64_t now_ms(lua_State *L);
+
 /* ---- storage ---- */
 /* Pushes party.storage. */
 void storage_push(lua_State *L);
@@ -89,6 +92,10 @@ bool request_push_query(lua_State *L, const struct http_request *request, struct
 void headers_begin(lua_State *L, size_t n);
 void headers_add(lua_State *L, struct span name, struct span value);
 void headers_end(lua_State *L);
+/* The next field of lines that end with CR LF; false at their end. What is no field is passed over. */
+bool header_lines_next(struct span *lines, struct span *name, struct span *value);
+/* Pushes an array of the values of all fields of these lines with this name. They have to stay meanwhile. */
+void header_lines_push_all(lua_State *L, struct span lines, struct span name);
 /* May a script change the object at the top? At first it may not. */
 void headers_open(lua_State *L, bool writable);
 /* The request with its headers as the object at the top, which is its, has them: itself, or one made anew that has its
@@ -171,6 +178,16 @@ const char *message_check(lua_State *L, int arg, bool binary, size_t *len);
 
 /* A copy of the message for the room; raises when there is no memory. */
 struct bytes *message_bytes(lua_State *L, const char *text, size_t len);
+
+/* What a script closes with: the code (0: none), and the reason, cut at 123 bytes on a character's edge. */
+struct closing {
+    uint16_t code;
+    const char *reason;
+    size_t len;
+};
+
+/* [code [, reason]] at arg; raises for what can't be. */
+struct closing closing_check(lua_State *L, int arg);
 
 /* Raises for what room_send and its like return, but for -EPIPE. */
 void output_check(lua_State *L, int rc);

@@ -211,8 +211,7 @@ static int base_collectgarbage(lua_State *L)
     return 1;
 }
 
-/* ms since 1970, as the room has it. */
-static int64_t wall_ms(lua_State *L)
+int64_t now_ms(lua_State *L)
 {
     const struct loop *loop = vm_of(L)->script->loop;
     return loop ? loop_wall_ms(loop) : clock_wall_ms();
@@ -223,7 +222,7 @@ static int os_time(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1))
         return library_stock(LIBRARY_OS, STOCK_OS_TIME)(L);
-    lua_pushinteger(L, wall_ms(L) / 1000);
+    lua_pushinteger(L, now_ms(L) / 1000);
     return 1;
 }
 
@@ -237,7 +236,7 @@ static int os_date(lua_State *L)
     luaL_argcheck(L, len <= DATE_FORMAT_MAX, 1, "a format of 1000 bytes at most expected");
     if (lua_isnoneornil(L, 2)) {
         lua_settop(L, 1);
-        lua_pushinteger(L, wall_ms(L) / 1000);
+        lua_pushinteger(L, now_ms(L) / 1000);
     }
     return library_stock(LIBRARY_OS, STOCK_OS_DATE)(L);
 }
@@ -247,7 +246,7 @@ const luaL_Reg os_functions[] = {{"date", os_date}, {"time", os_time}, {NULL, NU
 /* now(): ms since 1970 */
 static int base_now(lua_State *L)
 {
-    lua_pushinteger(L, wall_ms(L));
+    lua_pushinteger(L, now_ms(L));
     return 1;
 }
 

@@ -81,16 +81,10 @@ static int connection_send(lua_State *L)
 static int connection_close(lua_State *L)
 {
     struct connection_box *box = box_check(L, 1);
-    lua_Integer code = luaL_optinteger(L, 2, 0);
-    size_t len = 0;
-    const char *reason = luaL_optlstring(L, 3, "", &len);
+    struct closing closing = closing_check(L, 2);
 
-    luaL_argcheck(L, lua_isnoneornil(L, 2) || peer_close_code_valid(code), 2,
-                  "a close code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999");
-    luaL_argcheck(L, utf8_valid(reason, len), 3, "the reason is not valid UTF-8");
-    luaL_argcheck(L, code != 0 || len == 0, 2, "a reason needs a code");
     if (box->peer)
-        output_check(L, room_close_peer(box->peer, (uint16_t)code, reason, utf8_cut(reason, len, 123)));
+        output_check(L, room_close_peer(box->peer, closing.code, closing.reason, closing.len));
     return 0;
 }
 

@@ -289,25 +289,6 @@ static int fetched_close(lua_State *L)
 
 /* ---- headers ---- */
 
-/* The next field of the lines. */
-static bool next_field(struct span *rest, struct span *name, struct span *value)
-{
-    const char *end, *colon;
-
-    quota_poll();
-    while ((end = memmem(rest->ptr, rest->len, "\r\n", 2)) != NULL) {
-        struct span line = {rest->ptr, (size_t)(end - rest->ptr)};
-        *rest = (struct span){end + 2, rest->len - line.len - 2};
-        colon = memchr(line.ptr, ':', line.len);
-        if (!colon)
-            continue;
-        *name = (struct span){line.ptr, (size_t)(colon - line.ptr)};
-        *value = span_trim((struct span){colon + 1, line.len - name->len - 1});
-        return true;
-    }
-    return false;
-}
-
 static struct span lines_at_top(lua_State *L, int self)
 {
     struct span lines;
@@ -325,7 +306,7 @@ static void push_headers(lua_State *L)
     lua_pop(L, 1);
     rest = lines_at_top(L, 1);
     headers_begin(L, 8);
-    while (next_field(&rest, &name, &value))
+    while (header_lines_next(&rest, &name, &value))
         headers_add(L, name, value);
     headers_end(L);
     lua_remove(L, -2);
@@ -336,19 +317,11 @@ static void push_headers(lua_State *L)
 /* response:headerAll(name) → an array of all values of that name */
 static int fetched_header_all(lua_State *L)
 {
-    struct span rest, name, value, wanted;
-    lua_Integer n = 0;
+    struct span wanted;
 
     fetched_check(L, 1);
     wanted.ptr = luaL_checklstring(L, 2, &wanted.len);
-    rest = lines_at_top(L, 1);
-    lua_newtable(L);
-    while (next_field(&rest, &name, &value)) {
-        if (!span_equal_nocase(name, wanted))
-            continue;
-        lua_pushlstring(L, value.ptr, value.len);
-        lua_rawseti(L, -2, ++n);
-    }
+    header_lines_push_all(L, lines_at_top(L, 1), wanted);
     return 1;
 }
 

@@ -163,6 +163,38 @@ void headers_end(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
+bool header_lines_next(struct span *lines, struct span *name, struct span *value)
+{
+    const char *end, *colon;
+
+    quota_poll();
+    while ((end = memmem(lines->ptr, lines->len, "\r\n", 2)) != NULL) {
+        struct span line = {lines->ptr, (size_t)(end - lines->ptr)};
+        *lines = (struct span){end + 2, lines->len - line.len - 2};
+        colon = memchr(line.ptr, ':', line.len);
+        if (!colon)
+            continue;
+        *name = (struct span){line.ptr, (size_t)(colon - line.ptr)};
+        *value = span_trim((struct span){colon + 1, line.len - name->len - 1});
+        return true;
+    }
+    return false;
+}
+
+void header_lines_push_all(lua_State *L, struct span lines, struct span wanted)
+{
+    struct span name, value;
+    lua_Integer n = 0;
+
+    lua_newtable(L);
+    while (header_lines_next(&lines, &name, &value)) {
+        if (!span_equal_nocase(name, wanted))
+            continue;
+        lua_pushlstring(L, value.ptr, value.len);
+        lua_rawseti(L, -2, ++n);
+    }
+}
+
 void headers_open(lua_State *L, bool writable)
 {
     struct headers_box *box = bind_check(L, -1, headers_type);

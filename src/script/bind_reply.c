@@ -32,42 +32,16 @@ static int reply_json(lua_State *L)
     return json_decode(L, text, len, false) ? 1 : lua_error(L);
 }
 
-/* The next field of lines that were checked when they were made; false at their end. */
-static bool next_field(struct span *rest, struct span *name, struct span *value)
-{
-    const char *end = rest->len > 0 ? memchr(rest->ptr, '\n', rest->len) : NULL;
-    const char *colon = end ? memchr(rest->ptr, ':', (size_t)(end - rest->ptr)) : NULL;
-
-    quota_poll();
-    if (!colon)
-        return false;
-    *name = (struct span){rest->ptr, (size_t)(colon - rest->ptr)};
-    *value = (struct span){colon + 1, (size_t)(end - colon) - 1};
-    if (value->len > 0 && value->ptr[value->len - 1] == '\r')
-        value->len--;
-    *value = span_trim(*value);
-    rest->len -= (size_t)(end + 1 - rest->ptr);
-    rest->ptr = end + 1;
-    return true;
-}
-
 /* reply:headerAll(name) → an array of the values of all fields of that name */
 static int reply_header_all(lua_State *L)
 {
-    struct span wanted, rest, name, value;
-    lua_Integer n = 0;
+    struct span wanted, lines;
 
     bind_check(L, 1, reply_type);
     wanted.ptr = luaL_checklstring(L, 2, &wanted.len);
     lua_getiuservalue(L, 1, VALUE_LINES);
-    rest.ptr = lua_tolstring(L, -1, &rest.len);
-    lua_newtable(L);
-    while (next_field(&rest, &name, &value)) {
-        if (!span_equal_nocase(name, wanted))
-            continue;
-        lua_pushlstring(L, value.ptr, value.len);
-        lua_rawseti(L, -2, ++n);
-    }
+    lines.ptr = lua_tolstring(L, -1, &lines.len);
+    header_lines_push_all(L, lines, wanted);
     return 1;
 }
 
@@ -134,7 +108,7 @@ static void make_headers(lua_State *L, const struct http_response *response)
     headers_begin(L, 8);
     if (!response->has_type && response->body)
         headers_add(L, SPAN("content-type"), SPAN("text/plain;charset=UTF-8"));
-    while (next_field(&rest, &name, &value))
+    while (header_lines_next(&rest, &name, &value))
         headers_add(L, name, value);
     headers_end(L);
 }

@@ -154,15 +154,9 @@ static int socket_send(lua_State *L)
 static int socket_close(lua_State *L)
 {
     struct socket_held *held = socket_check(L, 1);
-    lua_Integer code = luaL_optinteger(L, 2, 0);
-    size_t len = 0;
-    const char *reason = luaL_optlstring(L, 3, "", &len);
+    struct closing closing = closing_check(L, 2);
 
-    luaL_argcheck(L, lua_isnoneornil(L, 2) || peer_close_code_valid(code), 2,
-                  "a close code is 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999");
-    luaL_argcheck(L, utf8_valid(reason, len), 3, "the reason is not valid UTF-8");
-    luaL_argcheck(L, code != 0 || len == 0, 2, "a reason needs a code");
-    output_check(L, link_close(held->link, (uint16_t)code, reason, utf8_cut(reason, len, 123)));
+    output_check(L, link_close(held->link, closing.code, closing.reason, closing.len));
     on_changed(held->link); /* who waits for messages is done */
     return 0;
 }

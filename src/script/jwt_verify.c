@@ -4,7 +4,6 @@
 #include "script/jwt.h"
 #include "script/quota.h"
 
-#include "base/clock.h"
 #include "crypto/encoding.h"
 
 #include <math.h>
@@ -252,7 +251,7 @@ static bool time_claim(lua_State *L, int index, const char *name, double *time)
 
 static const char *judge_times(lua_State *L, int index, double leeway)
 {
-    double now = (double)clock_wall_ms() / 1000, exp, nbf, iat;
+    double now = (double)now_ms(L) / 1000, exp, nbf, iat;
 
     if (!time_claim(L, index, "exp", &exp) || !time_claim(L, index, "nbf", &nbf) ||
         !time_claim(L, index, "iat", &iat))

@@ -23,6 +23,17 @@ import {
 
 const MIB = 1024 * 1024;
 
+// The next n frames, messages and pongs each in their order. A room answers when it has its turn; a pong needs none.
+async function answers(socket, n) {
+  const messages = [];
+  const pongs = [];
+  for (let i = 0; i < n; i++) {
+    const { opcode, payload } = await socket.frame();
+    (opcode === PONG ? pongs : messages).push(payload);
+  }
+  return { messages, pongs };
+}
+
 describe("messages", () => {
   const server = serverForSuite({
     "parties/main.lua": ECHO,
@@ -153,15 +164,12 @@ describe("messages", () => {
         frame({ opcode: PING, payload: "between" }),
         frame({ opcode: CONTINUATION, payload: "ment" }),
         frame({ payload: "" }),
-        frame({ opcode: CLOSE, payload: closePayload(4000, "adieu ü") }),
       ]),
     );
-    assert.equal(await socket.message(), "zwei ü");
-    assert.ok((await socket.message()).equals(Buffer.alloc(130, 7)));
-    assert.equal((await socket.frame()).payload.toString(), "ping");
-    assert.equal((await socket.frame()).payload.toString(), "between");
-    assert.equal(await socket.message(), "fragment");
-    assert.equal(await socket.message(), "");
+    const { messages, pongs } = await answers(socket, 6);
+    assert.deepEqual(messages.map(String), ["zwei ü", String(Buffer.alloc(130, 7)), "fragment", ""]);
+    assert.deepEqual(pongs.map(String), ["ping", "between"]);
+    await write(frame({ opcode: CLOSE, payload: closePayload(4000, "adieu ü") }));
     assert.equal((await socket.closing()).code, 4000);
     await socket.gone();
   });
@@ -180,10 +188,9 @@ describe("messages", () => {
       await socket.connection.flushed();
       await new Promise((done) => setImmediate(done));
       socket.write(bytes.subarray(cut));
-      assert.equal(await socket.message(), "first ü");
-      assert.equal((await socket.frame()).opcode, PONG);
-      assert.equal((await socket.message()).length, 203);
-      assert.equal(await socket.message(), "last");
+      const { messages, pongs } = await answers(socket, 4);
+      assert.deepEqual(messages.map((message) => message.length), ["first ü".length + 1, 203, 4]);
+      assert.equal(pongs.length, 1);
     }
     await socket.leave();
   });
@@ -473,9 +480,10 @@ describe("closing", () => {
 
   it("what follows a close is not read", async () => {
     const { witness, socket } = await pair();
+    socket.send({ payload: "before" }); // its answer would not come behind the close, if the room had it later
+    assert.equal(await socket.message(), "before");
     socket.write(
       Buffer.concat([
-        frame({ payload: "before" }),
         frame({ opcode: CLOSE, payload: closePayload(1000) }),
         frame({ payload: "behind" }),
         frame({ opcode: PING, payload: "behind" }),
@@ -483,7 +491,6 @@ describe("closing", () => {
         frame({ opcode: 15, rsv: 7, mask: false }),
       ]),
     );
-    assert.equal(await socket.message(), "before");
     assert.equal((await socket.closing()).code, 1000);
     await socket.gone();
     await heard(witness, 1000, "", true);

@@ -215,7 +215,7 @@ static const struct life lives[] = {
               "function P:onConnect(c) if c.kind == 'room' then c:send('hello') end end\n"
               "function P:echo(...) return ... end\n"
               "function P:onRequest(request)\n" PING "  if party.id == 'other' then return Response('other', "
-                                                     "{ headers = { ['Set-Cookie'] = { 'a', 'b' } } }) end\n"
+              "{ headers = { ['Set-Cookie'] = { 'a', 'b' } } }) end\n"
               "  local reply = party.parties.main:get('other'):fetch('/x', { json = { a = 1 }, headers = { b "
               "= 'c' } })\n"
               "  return Response(reply:text() .. tostring(reply.headers['set-cookie']))\n"
