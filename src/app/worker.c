@@ -33,7 +33,7 @@ static bool watch_end(struct loop_hook *hook)
     struct worker *worker = container_of(hook, struct worker, watch);
     struct workers *all = worker->all;
 
-    if (!worker->closing || all->n_closing < all->count || all->total.n_conns > 0 || all->team.away > 0 ||
+    if (!all->closing || all->total.n_conns > 0 || all->team.away > 0 ||
         all->rooms_team.away > 0)
         return false;
     if (atomic_exchange(&all->finished, true))
@@ -43,18 +43,30 @@ static bool watch_end(struct loop_hook *hook)
     return false;
 }
 
+/* The time for connections to end in order is over. */
 static void on_deadline(struct timer *timer)
 {
     edge_reset_all(&container_of(timer, struct worker, deadline)->edge);
 }
 
+/* No thread has rooms any more, so no connection waits for an answer: each has its time to end in order. */
+static void on_closed(struct loop_message *message)
+{
+    struct worker *worker = container_of(message, struct worker, closed);
+    timer_start(&worker->loop, &worker->deadline, worker->edge.config->limits.close_timeout + LINGER_MS);
+}
+
 static void on_rooms_empty(void *user)
 {
     struct worker *worker = user;
-    worker->closing = true;
-    worker->all->n_closing++;
+    struct workers *all = worker->all;
+
     edge_stop_sockets(&worker->edge);
-    timer_start(&worker->loop, &worker->deadline, worker->edge.config->limits.close_timeout + LINGER_MS);
+    if (atomic_fetch_add(&all->n_empty, 1) + 1 < all->count)
+        return;
+    for (unsigned i = 0; i < all->count; i++)
+        loop_post(&all->items[i].loop, &all->items[i].closed);
+    all->closing = true; /* behind these, since the loops may end from here on */
     loop_keep_turning(&worker->loop);
 }
 
@@ -165,6 +177,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     worker->watch.fn = watch_end;
     worker->deadline.fn = on_deadline;
     worker->stop.fn = on_stop;
+    worker->closed.fn = on_closed;
     worker->finish.fn = on_finish;
     net_init(&worker->net, &worker->loop, &worker->counters, (size_t)config->limits.queue, LINGER_MS);
     net_share(&worker->net, &all->total);

@@ -24,7 +24,8 @@ struct workers {
     struct rooms **rooms; /* owned; of rooms_team */
     struct rooms_team rooms_team;
     struct net_total total;
-    _Atomic unsigned n_closing; /* threads whose rooms are gone */
+    _Atomic unsigned n_empty;   /* threads whose rooms are gone */
+    _Atomic bool closing;       /* all of them: connections have their time to end */
     _Atomic bool finished;      /* no connection is left: the loops end */
 };
 
@@ -41,8 +42,8 @@ struct worker {
     struct listener *listener;
     struct loop_hook watch;           /* waits for the last connection while the server stops */
     struct timer deadline;            /* of the connections' end */
-    struct loop_message stop, finish; /* from worker_stop, from whoever saw the end of the last connection */
-    bool closing;                     /* the rooms are gone; connections are being closed */
+    struct loop_message stop, closed, finish; /* from workers_stop, from whose rooms were the last to go, from whoever
+                                               * saw the end of the last connection */
 };
 
 /* As many threads as the project's configuration says; store has what their rooms keep (NULL: nothing can be kept), tls

@@ -157,6 +157,7 @@ static void link_free_peer(struct peer *peer)
     struct link_peer *far = of_peer(peer);
     struct list *link;
 
+    loop_soon_cancel(&far->again); /* the room may have called resume when both ends had closed */
     while ((link = list_pop(&far->held)) != NULL)
         link_mail_free(container_of(link, struct link_mail, link));
     link_mail_free(far->last);

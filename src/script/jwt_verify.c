@@ -320,7 +320,7 @@ int jwt_verify(lua_State *L)
     struct key_source source;
     struct span text = {0}, signature;
     struct token token;
-    enum signature_alg alg;
+    enum signature_alg alg = SIGNATURE_HS256; /* judge_header sets it, which not all compilers see */
 
     if (!lua_isnoneornil(L, TOKEN))
         text.ptr = luaL_checklstring(L, TOKEN, &text.len);

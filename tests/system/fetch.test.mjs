@@ -542,7 +542,7 @@ describe("a room that goes", () => {
     const origin = await originFor(t, ROUTES);
     const server = await serverFor(t, {
       "parties/main.lua": RUNNER,
-      "festa.lua": config({ limits: { stopTimeout: 100, roomMemory: 4_000_000 } }),
+      "festa.lua": config({ limits: { stopTimeout: 100, roomMemory: 4_000_000, handlerTime: 60_000 } }),
     });
     const room = server.room();
     const dropped = server.request(`/party/${room}?o=${origin.url}`, { method: "POST", body: 'fetch(O .. "/never")' });

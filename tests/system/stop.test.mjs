@@ -63,6 +63,19 @@ describe("SIGTERM", () => {
     await server.stop({ signal: null });
   });
 
+  it("lets handlers finish whose clients are connected to another thread", async (t) => {
+    const server = await serverFor(t, withLimits({ closeTimeout: 1 }), { args: ["--threads", "2"] });
+    const clients = await Promise.all(Array.from({ length: 8 }, () => server.connect()));
+    for (const [n, client] of clients.entries()) {
+      client.send({ path: "/party/one?sleep=3000" });
+      await server.waitForLog(() => server.lines.filter((line) => line.msg === "waiting one").length > n, "a handler to wait");
+    }
+    server.signal("SIGTERM");
+    for (const client of clients) assert.equal((await client.response()).text, "done");
+    assert.deepEqual(await server.ended(), { code: 0, signal: null });
+    await server.stop({ signal: null });
+  });
+
   it("does not wait for ever for clients that do not answer the close", async (t) => {
     const server = await serverFor(t, withLimits({ closeTimeout: 300 }));
     const socket = await server.socket("/party/r");

@@ -423,6 +423,26 @@ static void links_cross_threads(void **state)
     end(one);
 }
 
+/* Both ends have closed, its onClose waits, and the room has found that it may read on: that goes with it. */
+static void going_on_ends_with_its_peer(void **state)
+{
+    (void)state;
+    struct fake_peer *p;
+    struct fake *fake = begin(NULL, &p);
+
+    tell(p, "o");
+    struct peer *peer = peer_ref(room_find_peer(fake_room(fake, "b"), SPAN("me")));
+    tell(p, "c");
+    assert_null(peer->room);
+    assert_int_equal(peer->refs, 1);
+    peer->kind->resume(peer);
+    peer_unref(peer);
+    loop_step(&fake->loop);
+    assert_true(list_empty(&fake->loop.soon));
+    fake_forget(fake);
+    end(fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_room_that_is_busy_takes_them_later),
         cmocka_unit_test(rooms_that_stop_end_links),
         cmocka_unit_test(links_cross_threads),
+        cmocka_unit_test(going_on_ends_with_its_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
