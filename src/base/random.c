@@ -43,3 +43,11 @@ void random_uuid(char out[UUID_LEN + 1])
     }
     *at = '\0';
 }
+
+void random_reference(char out[REFERENCE_LEN + 1])
+{
+    uint8_t bytes[REFERENCE_LEN / 2];
+    random_bytes(bytes, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(out + 2 * i, 3, "%02x", (unsigned)bytes[i]);
+}

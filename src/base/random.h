@@ -10,3 +10,8 @@ void random_bytes(void *out, size_t len);
 
 /* A version 4 UUID (RFC 9562 §5.4) in lower case, with a NUL behind it. */
 void random_uuid(char out[UUID_LEN + 1]);
+
+#define REFERENCE_LEN 8
+
+/* Hex digits with a NUL behind them: what a client is shown of an error, and finds again in the log. */
+void random_reference(char out[REFERENCE_LEN + 1]);

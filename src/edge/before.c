@@ -2,7 +2,9 @@
 #include "edge/before.h"
 
 #include "base/log.h"
+#include "base/random.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Lives from the question to the answer. The connection is BUSY meanwhile, so it outlives this. */
@@ -46,12 +48,16 @@ static struct http_response *impossible_room(const struct before *self, const ch
     self->http->edge->counters->requests_failed++;
     const struct config *config = self->http->edge->config;
     const struct hook_call *call = &self->call;
+    char reference[REFERENCE_LEN + 1], text[64];
 
+    random_reference(reference);
+    snprintf(text, sizeof text, "Internal error (reference %s)", reference);
     log_event(LOG_ERROR, "a hook chose a room that can't be", log_text("party", self->route.party),
               log_text("room", call->room),
               log_str("handler", call->kind == HOOK_CONNECT ? "onBeforeConnect" : "onBeforeRequest"),
-              log_str("error", problem), log_text("chosen", (struct span){call->to, call->to_len}));
-    return http_response_text(500, config->dev ? problem : "Internal error");
+              log_str("error", problem), log_text("chosen", (struct span){call->to, call->to_len}),
+              log_str("reference", reference));
+    return http_response_text(500, config->dev ? problem : text);
 }
 
 /* Where the request goes that has come back. false: nowhere; *response is the answer then, NULL without memory. */
@@ -81,12 +87,15 @@ static bool find_route(struct before *self, const struct http_request *request,
     return false;
 }
 
-/* May the request that waits go on? If the client has left before it was let in, there is nobody to be made a
- * WebSocket of. */
+/* Has the client left meanwhile? Then no room is made for it. One that has ended its side may only have no more to ask
+ * (RFC 9112 §9.6), and is answered; but nobody makes a WebSocket of it. */
 static bool is_gone(const struct before *self)
 {
     const struct conn *conn = self->http->conn;
-    return self->call.kind == HOOK_CONNECT && (!conn || conn->state != CONN_OPEN);
+
+    if (!conn || conn->state != CONN_OPEN || conn_dead(conn))
+        return true;
+    return self->call.kind == HOOK_CONNECT && conn_half_closed(conn);
 }
 
 static void go_on(struct before *self, struct http_response *response)
@@ -95,7 +104,11 @@ static void go_on(struct before *self, struct http_response *response)
     struct http_request *request = call->request;
     bool passed = !response && (call->verdict == HOOK_PASS || call->verdict == HOOK_REDIRECT);
 
-    if (passed && !is_gone(self) && find_route(self, request, &response)) {
+    bool gone = passed && is_gone(self);
+
+    if (gone)
+        response = http_response_text(400, "The client has left before it was let in");
+    if (passed && !gone && find_route(self, request, &response)) {
         call->request = NULL;
         http_conn_admit(self->http, request, &self->route);
     } else {

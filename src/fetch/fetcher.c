@@ -16,6 +16,7 @@
 struct watched {
     uv_poll_t poll;
     struct fetcher *fetcher;
+    int events; /* of libuv's, that curl wants to know of */
 };
 
 static bool ca_folder;
@@ -75,20 +76,22 @@ static void act(struct fetcher *fetcher, curl_socket_t socket, int what)
     take_messages(fetcher);
 }
 
+/* Of an error curl is told that it may read and write: so it finds out which, and asks again on a new connection if the
+ * server has closed one that was kept. CURL_CSELECT_ERR ends the fetch whatever it is. */
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct watched *watched = container_of(poll, struct watched, poll);
     uv_os_fd_t fd;
-    int what = 0;
+    int what = status < 0 ? CURL_CSELECT_IN | CURL_CSELECT_OUT : 0;
 
-    if (status < 0)
-        what = CURL_CSELECT_ERR;
     if (events & UV_READABLE)
         what |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         what |= CURL_CSELECT_OUT;
     CHECK(uv_fileno((const uv_handle_t *)poll, &fd) == 0);
     act(watched->fetcher, fd, what);
+    if (status < 0 && !uv_is_closing((uv_handle_t *)poll) && !uv_is_active((uv_handle_t *)poll))
+        uv_poll_start(poll, watched->events, on_ready); /* libuv stops at an error, curl may have not */
 }
 
 static void on_unwatched(uv_handle_t *handle)
@@ -135,6 +138,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
         events |= UV_READABLE;
     if (what != CURL_POLL_IN)
         events |= UV_WRITABLE;
+    watched->events = events;
     uv_poll_start(&watched->poll, events, on_ready);
     return 0;
 }

@@ -33,6 +33,7 @@ struct transfer {
     int redirects;              /* followed so far */
     enum fetch_redirect redirect;
     bool public_only, stream;
+    bool sent;        /* curl has begun to send the present request */
     bool resolving;   /* a name is being looked up */
     bool blocked;     /* an address was refused */
     bool redirecting; /* the response is a redirect that is to be followed */

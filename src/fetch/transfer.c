@@ -185,7 +185,20 @@ static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct cur
     return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
 }
 
-/* A request is about to be sent, maybe on a connection that was made when private addresses were allowed. */
+/* May it be sent twice, when nobody knows whether it has come the first time (RFC 9110 §9.2.2)? */
+static bool is_idempotent(const char *method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (strcmp(method, methods[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A request is about to be sent, maybe on a connection that was made when private addresses were allowed; and maybe
+ * again: curl does that, whatever the method, when a connection that was kept ends before anything is answered. */
 static int on_request(void *user, char *address, char *local, int port, int local_port)
 {
     struct transfer *transfer = user;
@@ -198,6 +211,13 @@ static int on_request(void *user, char *address, char *local, int port, int loca
     (void)local;
     (void)port;
     (void)local_port;
+    if (transfer->sent && !is_idempotent(transfer->method)) {
+        if (transfer->fetch)
+            fails(transfer, FETCH_NETWORK,
+                  "the server has closed the connection without an answer, and may have done what was asked");
+        return CURL_PREREQFUNC_ABORT;
+    }
+    transfer->sent = true;
     if (!transfer->public_only)
         return CURL_PREREQFUNC_OK;
     if (inet_pton(AF_INET, address, &peer.in.sin_addr) == 1)
@@ -440,7 +460,7 @@ static bool follow(struct transfer *transfer)
     curl_multi_remove_handle(multi, transfer->easy);
     if (redirect(transfer) != 0)
         return false;
-    transfer->redirecting = transfer->head_done = transfer->blocked = false;
+    transfer->redirecting = transfer->head_done = transfer->blocked = transfer->sent = false;
     transfer->swallowed = 0;
     return curl_multi_add_handle(multi, transfer->easy) == CURLM_OK || no_memory(transfer);
 }

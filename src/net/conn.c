@@ -420,13 +420,22 @@ void conn_watch(struct conn *conn, unsigned seconds)
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
-bool conn_dead(const struct conn *conn)
+static bool is_in_state(const struct conn *conn, int state)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
 
-    return getsockopt(descriptor(conn), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-           info.tcpi_state == TCP_CLOSE;
+    return getsockopt(descriptor(conn), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == state;
+}
+
+bool conn_dead(const struct conn *conn)
+{
+    return is_in_state(conn, TCP_CLOSE);
+}
+
+bool conn_half_closed(const struct conn *conn)
+{
+    return conn->ended || is_in_state(conn, TCP_CLOSE_WAIT);
 }
 
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)

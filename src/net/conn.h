@@ -130,6 +130,9 @@ void conn_watch(struct conn *conn, unsigned seconds);
 /* Is the peer known to be gone? For one whose FIN came: nothing is read from it any more, so nobody is told. */
 bool conn_dead(const struct conn *conn);
 
+/* Has the peer said that it sends no more, be it behind bytes that were not read yet? */
+bool conn_half_closed(const struct conn *conn);
+
 /* Hands the connection to another owner (an upgrade). Inside on_read the rest of the bytes
  * goes to the new owner; elsewhere what was left goes to it later in this turn. */
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user);

@@ -41,14 +41,14 @@ struct event {
     uint8_t kind;     /* enum event_kind */
     bool binary, clean;
     uint16_t code;
-    struct peer *peer;             /* a reference */
-    struct http_request *request;  /* owned */
-    struct exchange *exchange;     /* NULL once answered */
-    const uint8_t *data;           /* the sender's until a handler that runs at once waits, else in copy */
-    size_t len;                    /* CALL: of what the call brings along */
-    uint8_t *copy;                 /* owned; NULL: none */
-    void *handle;                  /* the script's; CALL: the call, until it is answered */
-    struct call_chain *chain;      /* owned; who waits, of what another room has sent; NULL: none has */
+    struct peer *peer;            /* a reference */
+    struct http_request *request; /* owned */
+    struct exchange *exchange;    /* NULL once answered */
+    const uint8_t *data;          /* the sender's until a handler that runs at once waits, else in copy */
+    size_t len;                   /* CALL: of what the call brings along */
+    uint8_t *copy;                /* owned; NULL: none */
+    void *handle;                 /* the script's; CALL: the call, until it is answered */
+    struct call_chain *chain; /* owned; who waits, of what another room has sent, or woken; NULL: none has */
     struct http_response *failure; /* START that failed, set by the script: what to answer; owned */
     /* CONNECT, set by the script when the handler asked for a close of its own (error{close=}) */
     uint16_t close_code;

@@ -50,6 +50,11 @@ void room_post_close(struct peer *peer, uint16_t code, const char *reason, size_
 struct room *rooms_enter(struct rooms *rooms, struct span party_name, struct span id,
                          struct http_response **refusal);
 
+struct call_chain;
+
+/* Gives the event a copy of the chain (call.h), if there is one. false: no memory. */
+bool room_set_chain(struct event *event, const struct call_chain *chain) __attribute__((warn_unused_result));
+
 /* A call of another room has arrived; it is answered in any case. */
 struct room_call;
 void room_called(struct room *room, struct room_call *call);

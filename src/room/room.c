@@ -581,10 +581,23 @@ static void after_step(struct room *room)
     room_settle(room);
 }
 
+/* For what is first in its inbox; whoever waits for that waits for onStart too. NULL: no memory. */
+static struct event *start_event(const struct room *room)
+{
+    const struct event *waker = container_of(room->inbox.next, struct event, link);
+    struct event *event = event_new(EVENT_START);
+
+    if (event && !room_set_chain(event, waker->chain)) {
+        event_free(event);
+        return NULL;
+    }
+    return event;
+}
+
 /* Makes the VM and runs onStart, which a lobby has not. Returns whether the room runs now. */
 static bool start(struct room *room)
 {
-    struct event *event = room->lobby ? NULL : event_new(EVENT_START);
+    struct event *event = room->lobby ? NULL : start_event(room);
     if ((!event && !room->lobby) ||
         !(room->instance = room->rooms->script->open(room->rooms->script_user, room))) {
         event_free(event);

@@ -33,8 +33,7 @@ struct http_response *room_unavailable(struct room *room)
     return response;
 }
 
-/* Gives the event a chain of its own. false: no memory. */
-static bool set_chain(struct event *event, const struct call_chain *chain)
+bool room_set_chain(struct event *event, const struct call_chain *chain)
 {
     event->chain = chain ? malloc(sizeof *chain) : NULL;
     if (event->chain)
@@ -46,7 +45,7 @@ void room_called(struct room *room, struct room_call *call)
 {
     struct event *event = room_full(room) ? NULL : event_new(call->request ? EVENT_REQUEST : EVENT_CALL);
 
-    if (!event || !set_chain(event, &call->chain)) {
+    if (!event || !room_set_chain(event, &call->chain)) {
         event_free(event);
         call->exchange.respond(&call->exchange, room_unavailable(room));
         return;
@@ -111,7 +110,7 @@ void room_connect_from(struct room *room, struct peer *peer, struct http_request
         return;
     }
     struct event *event = room_full(room) ? NULL : event_new(EVENT_CONNECT);
-    if (!event || !set_chain(event, chain)) {
+    if (!event || !room_set_chain(event, chain)) {
         event_free(event);
         room->rooms->counters->sockets_refused++;
         http_request_free(request);

@@ -132,6 +132,9 @@ struct http_response *response_take(lua_State *L, int index);
 /* Is it a stream of events, which events_answer is for? Pushes its options then. */
 bool response_events(lua_State *L, int index);
 
+/* Is the value a Response whose body is a stream? */
+bool response_streams(lua_State *L, int index);
+
 /* ---- streams: bodies that a script writes while they are sent ---- */
 extern const char stream_type[];
 /* Makes the stream that the function at index will write, and its reader's end: the caller's, to be closed by
@@ -141,6 +144,13 @@ struct http_source *stream_open(lua_State *L, int index);
 /* ---- Server-Sent Events ---- */
 /* Pushes the options at index, checked, as events_answer wants them. */
 void events_check(lua_State *L, int index);
+
+/* Can a connection have this id? Said of one that can't, with PEER_ID_MAX. */
+bool connection_id_valid(const char *id, size_t len);
+/* Said of an answer that would need the room. */
+#define AFTER_DESTROY                                                                                        \
+    "%s after party.destroy(): the room is gone before it is sent; answer with a Response that is whole"
+#define CONNECTION_ID_EXPECTED "id is a string of 1 to %d bytes of UTF-8 without a NUL"
 /* Answers the event of the handler that runs, whose request's object is at index request, with a stream of events:
  * the options are at index options. Raises. */
 void events_answer(lua_State *L, int options, int request);

@@ -7,7 +7,7 @@
 /* Places in the array of a Response's options. */
 enum { OPTION_ID = 1, OPTION_TAGS, OPTION_RETRY, OPTIONS = OPTION_RETRY };
 
-static bool is_id(const char *id, size_t len)
+bool connection_id_valid(const char *id, size_t len)
 {
     return len > 0 && len <= PEER_ID_MAX && !memchr(id, '\0', len) && utf8_valid(id, len);
 }
@@ -20,8 +20,8 @@ static void check_option(lua_State *L, const char *key, int options)
 
     if (strcmp(key, "id") == 0) {
         const char *id = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-        if (!id || !is_id(id, n))
-            luaL_error(L, "id is a string of 1 to %d bytes of UTF-8 without a NUL", (int)PEER_ID_MAX);
+        if (!id || !connection_id_valid(id, n))
+            luaL_error(L, CONNECTION_ID_EXPECTED, (int)PEER_ID_MAX);
         lua_pushvalue(L, -1);
         lua_rawseti(L, options, OPTION_ID);
     } else if (strcmp(key, "tags") == 0) {
@@ -71,7 +71,7 @@ static bool push_id(lua_State *L, int options, const struct http_request *reques
     lua_pop(L, 1);
     if (request_push_query(L, request, SPAN("_pk"))) {
         const char *id = lua_tolstring(L, -1, &len);
-        if (is_id(id, len))
+        if (connection_id_valid(id, len))
             return true;
         lua_pop(L, 1);
         if (len > 0)

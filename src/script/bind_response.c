@@ -375,3 +375,9 @@ bool response_events(lua_State *L, int index)
     lua_getiuservalue(L, index, VALUE_BODY);
     return true;
 }
+
+bool response_streams(lua_State *L, int index)
+{
+    const struct response_box *box = bind_test(L, index, response_type);
+    return box && box->kind == RESPONSE_STREAM;
+}

@@ -245,6 +245,8 @@ struct http_source *stream_open(lua_State *L, int index)
 
     if (!vm->room || !vm->loaded)
         luaL_error(L, "there is no room here: this is for handlers, not for the file scope");
+    if (vm->room->destroying)
+        luaL_error(L, AFTER_DESTROY, "Response.stream");
     vm_demand(L, STREAM_COST);
     struct stream_held *held = held_push(L, 1, sizeof *held, stream_release);
     bind_metatable(L, stream_type, metamethods);

@@ -93,6 +93,24 @@ static bool take_text(lua_State *L, const char *name, int index)
     return true;
 }
 
+/* The connection's id, as Response.events has it. */
+static void read_id(lua_State *L, struct stub_request *request)
+{
+    lua_pushliteral(L, "id");
+    int type = lua_rawget(L, ARG_INIT);
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return;
+    }
+    struct span id = {0};
+    if (type == LUA_TSTRING)
+        id = span_at(L, -1);
+    if (!id.ptr || !connection_id_valid(id.ptr, id.len))
+        luaL_error(L, CONNECTION_ID_EXPECTED, (int)PEER_ID_MAX);
+    lua_replace(L, SLOT_KEY);
+    request->connection = id;
+}
+
 static void read_method(lua_State *L, struct stub_request *request, bool has_body)
 {
     if (!take_text(L, "method", SLOT_METHOD)) {
@@ -246,6 +264,6 @@ void stub_request(lua_State *L, bool upgrade, struct stub_request *request)
     const char *type = upgrade ? NULL : read_body(L, request);
     read_method(L, request, type != NULL);
     read_headers(L, request, type);
-    if (upgrade && take_text(L, "id", SLOT_KEY))
-        request->connection = span_at(L, SLOT_KEY);
+    if (upgrade)
+        read_id(L, request);
 }

@@ -55,6 +55,11 @@ static void describe_table(lua_State *L, int index, struct failure *failure)
     }
     lua_pushliteral(L, "message");
     lua_rawget(L, index);
+    if (failure->close && lua_isnil(L, -1)) {
+        (void)!buf_printf(&failure->message,
+                          "error({ close = %d }), which is for the handlers of connections", (int)code);
+        return;
+    }
     message_value(L, lua_type(L, -1) == LUA_TNIL ? index : lua_gettop(L), &failure->message);
 }
 
@@ -88,9 +93,14 @@ static int describe(lua_State *L)
         message_value(L, 2, &failure->message);
     } else if (response_events(L, 1)) {
         message_append(&failure->message, RESPONSE_EVENTS_ONLY, sizeof RESPONSE_EVENTS_ONLY - 1);
+    } else if (description->task->vm->room && description->task->vm->room->destroying &&
+               response_streams(L, 1)) {
+        (void)!buf_printf(&failure->message, AFTER_DESTROY, "Response.stream");
     } else if (bind_test(L, 1, response_type)) {
         failure->response = response_take(L, 1);
-        message_append(&failure->message, "a Response", 10);
+        (void)!buf_printf(&failure->message,
+                          "error(a Response with the status %d), which is for onRequest and hooks",
+                          failure->response ? failure->response->status : 500);
     } else if (lua_istable(L, 1)) {
         describe_table(L, 1, failure);
     } else {

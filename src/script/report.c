@@ -14,17 +14,6 @@
 
 /* ---- handlers ---- */
 
-#define REFERENCE_LEN 8
-
-/* What the client is shown, and finds again in the log. */
-static void make_reference(char out[REFERENCE_LEN + 1])
-{
-    unsigned char bytes[REFERENCE_LEN / 2];
-    random_bytes(bytes, sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static struct span text_of(const struct buf *buf)
 {
     return (struct span){(const char *)buf->data, buf->len};
@@ -116,7 +105,7 @@ static struct http_response *internal_error(struct task *task, const struct fail
     char reference[REFERENCE_LEN + 1];
     struct http_problem *problem = explain_failure(task, failure);
 
-    make_reference(reference);
+    random_reference(reference);
     log_failure(task, failure, result, reference, problem);
     task->vm->script->counters->requests_failed++;
     return error_response(reference, problem);
@@ -278,7 +267,7 @@ struct http_response *report_start(struct script *script, const struct room *roo
 {
     char reference[REFERENCE_LEN + 1];
 
-    make_reference(reference);
+    random_reference(reference);
     script->counters->requests_failed++;
     return error_response(reference, report_load("the party's script could not be started", script, room,
                                                  error, reference));

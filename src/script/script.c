@@ -237,6 +237,8 @@ static int request_answered(lua_State *L, int status, lua_KContext context)
     if (lua_isnil(L, -1))
         return luaL_error(L, "onRequest returned nothing; a Response, a string or a table is expected");
     if (response_events(L, -1)) {
+        if (vm->room->destroying)
+            return luaL_error(L, AFTER_DESTROY, "Response.events");
         events_answer(L, lua_gettop(L), REQUEST_OBJECT);
         return 0;
     }

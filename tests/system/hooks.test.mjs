@@ -182,9 +182,14 @@ describe("hooks before a room", () => {
     }
     assert.deepEqual(await server.text(path("x", "move", "&party=nope&room=r")), "Party nope not found");
     assert.equal((await server.request(path("x", "move", "&party=nope&room=r"))).status, 404);
-    for (const room of ["", "a%2Fb", "a%01b", "x".repeat(257)])
-      assert.equal((await server.request(path("x", "move", `&room=${room}`))).status, 500);
-    await server.waitForText("a hook chose a room that can't be");
+    for (const room of ["", "a%2Fb", "a%01b", "x".repeat(257)]) {
+      const { status, text } = await server.request(path("x", "move", `&room=${room}`));
+      assert.equal(status, 500);
+      const [, reference] = text.match(/^Internal error \(reference ([0-9a-f]{8})\)$/) ?? assert.fail(text);
+      const line = await server.waitForLog((line) => line.reference === reference, "the error");
+      assert.equal(line.msg, "a hook chose a room that can't be");
+      assert.equal(line.chosen, decodeURIComponent(room));
+    }
   });
 
   it("do the same for WebSockets", async () => {
@@ -206,12 +211,14 @@ describe("hooks before a room", () => {
       ["deny", 401, "Members only"],
       ["raise", 401, "Unauthorized"],
       ["answer", 418, "teapot"],
-      ["impossible", 500, "Internal error"],
       ["move&party=nope", 404, "Party nope not found"],
     ]) {
       const { response } = await server.upgrade(path("x", way));
       assert.deepEqual([response.status, response.text], [status, text]);
     }
+    const { response } = await server.upgrade(path("x", "impossible"));
+    assert.equal(response.status, 500);
+    assert.match(response.text, /^Internal error \(reference [0-9a-f]{8}\)$/);
   });
 
   it("keep what a client sends while they wait", async () => {

@@ -99,6 +99,21 @@ function Main:read(key) return party.storage.get(key) end
 return Main
 `;
 
+// Each room of a ring calls the next from its onStart: "name 1 of 3" and so on.
+const RING = lua`
+local Ring = {}
+function Ring:onStart()
+  local name, n, of = party.id:match("^(%w+)-(%d)-(%d)$")
+  self.seen = { party.parties.ring:get(("%s-%d-%d"):format(name, n % of + 1, of)):call("first") }
+end
+function Ring:first() return party.id, table.unpack(self.seen, 1, 2) end
+function Ring:onRequest()
+  local name, next, after = self:first()
+  return json.encode({ name, tostring(next), tostring(after) })
+end
+return Ring
+`;
+
 // Calls back whoever starts it, from its onStart.
 const STARTS = lua`
 ${RUNS}
@@ -122,6 +137,7 @@ for (const threads of [1, 2]) {
       {
         "parties/main.lua": MAIN.replace("return Main\n", 'function Main:callStarts(id) return party.parties.starts:get(id):call("hello") end\nreturn Main\n'),
         "parties/starts.lua": STARTS,
+        "parties/ring.lua": RING,
       },
       { args: ["--threads", String(threads)] },
     );
@@ -189,7 +205,7 @@ for (const threads of [1, 2]) {
       await raises(`return ${stub}:call("add", print)`, /can't be passed to another room: argument 1 is a function/);
       await raises(`return ${stub}:call("add", 1, { { print } })`, /argument 2\[1\]\[1\] is a function/);
       await raises(`return ${stub}:connect("/", { body = "x" })`, /headers and id are known/);
-      await raises(`return ${stub}:connect("/", { id = ("x"):rep(257) })`, /up to 256 bytes/);
+      await raises(`return ${stub}:connect("/", { id = ("x"):rep(257) })`, /of 1 to 256 bytes/);
       await raises(`return party.parties.main:list({ limit = 0 })`, /from 1 to 1000/);
       await raises(`return party.parties.main:list({ limt = 1 })`, /unknown option limt/);
       await raises(`party.storage.transaction(function() ${stub}:call("add", 1, 2) end)`, /inside of a transaction/);
@@ -250,6 +266,15 @@ for (const threads of [1, 2]) {
       for (const room of ["s1", "s2", "s3"]) {
         const told = "The room waits for this call itself, and can't take it before that ends";
         assert.deepEqual(await server.json(`/parties/starts/${room}`), ["nil", told, told, told]);
+      }
+    });
+
+    test("rooms that call each other as they start are told so", async () => {
+      const told = "The room waits for this call itself, and can't take it before that ends";
+      for (const name of ["a", "b", "c", "d", "e"]) {
+        assert.deepEqual(await server.json(`/parties/ring/${name}-1-2`), [`${name}-1-2`, `${name}-2-2`, "nil"]);
+        assert.deepEqual(await server.json(`/parties/ring/${name}-2-2`), [`${name}-2-2`, "nil", told]);
+        assert.deepEqual(await server.json(`/parties/ring/${name}-1-3`), [`${name}-1-3`, `${name}-2-3`, `${name}-3-3`]);
       }
     });
 

@@ -136,6 +136,11 @@ ways["throws"] = function()
   error(Response.stream(function(stream) stream:write("thrown") end))
 end
 
+-- an answer that comes too late, in three ways
+function ways.destroyed() party.destroy() return Response.stream(function(stream) stream:write("never") end) end
+function ways.destroyedThrows() party.destroy() error(Response.stream(function(stream) stream:write("never") end)) end
+function ways.destroyedEvents() party.destroy() return Response.events() end
+
 -- one object, answered with again and again
 local again = Response.stream(function(stream) stream:write("again") end)
 function ways.again() return again end
@@ -181,6 +186,18 @@ for (const threads of [1, 2]) {
         connection.send({ path: `${room}/seen` });
         assert.equal((await connection.response()).status, 200);
         connection.destroy();
+      }));
+
+    it("are no answer after party.destroy()", () =>
+      each(async (room) => {
+        for (const [way, what] of [["destroyed", "stream"], ["destroyedThrows", "stream"], ["destroyedEvents", "events"]]) {
+          const { status, text } = await server.request(`${room}/${way}`);
+          assert.equal(status, 500);
+          const [, reference] = text.match(/^Internal error \(reference ([0-9a-f]{8})\)$/) ?? assert.fail(text);
+          const line = await server.waitForLog((line) => line.reference === reference, "the error");
+          assert.match(line.error, new RegExp(`Response\\.${what} after party\\.destroy\\(\\): the room is gone`));
+          assert.equal((await server.request(`${room}/seen`)).text, ""); // a new one
+        }
       }));
 
     it("are read by an ordinary client", async () => {

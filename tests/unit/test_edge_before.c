@@ -77,8 +77,8 @@ static void a_request_goes_on_or_not(void **state)
          "hook 1 /party/r/to/chat/other\nGET /to/chat/other\n"},
         {GET("/party/r/to/nope/other"), "404 Party nope not found", "hook 1 /party/r/to/nope/other\n"},
         {GET("/party/r/to//other"), "404 Party  not found", "hook 1 /party/r/to//other\n"},
-        {GET("/party/r/to/chat/"), "500 Internal error", "hook 1 /party/r/to/chat/\n"},
-        {GET("/party/r/to/chat/slash"), "500 Internal error", "hook 1 /party/r/to/chat/slash\n"},
+        {GET("/party/r/to/chat/"), "500 Internal error (reference *", "hook 1 /party/r/to/chat/\n"},
+        {GET("/party/r/to/chat/slash"), "500 Internal error (reference *", "hook 1 /party/r/to/chat/slash\n"},
         /* known without the party: it is not asked */
         {GET("/party/%2f"), "400 The room id has a slash", ""},
         {GET("/parties/nope/r"), "404 Party nope not found", ""},
@@ -218,7 +218,7 @@ static void an_upgrade_that_is_refused(void **state)
         {UPGRADE("/party/r/deny403", ""), "403 close not you"},
         {UPGRADE("/party/r/fail", ""), "500 close it failed"},
         {UPGRADE("/party/r/to/nope/x", ""), "404 close Party nope not found"},
-        {UPGRADE("/party/r/to/main/", ""), "500 close Internal error"},
+        {UPGRADE("/party/r/to/main/", ""), "500 close Internal error (reference *"},
     };
     for (int later = 0; later < 2; later++) {
         struct world *world = before_world(later ? hooks_wait : hooks_decide);
@@ -312,6 +312,48 @@ static void clients_that_leave(void **state)
     }
 }
 
+/* Of those who have left during the hook no room hears; of one who has only no more to ask it does. */
+static void rooms_are_not_made_for_who_has_left(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        bool reset, reaches;
+    } rows[] = {
+        {GET("/party/r/1"), true, false},
+        {GET("/party/r/to/chat/s"), true, false},
+        {GET("/party/r/1") GET("/party/r/2"), true, false}, /* what follows is not read before */
+        {GET("/party/r/1"), false, true},
+        {UPGRADE("/party/r/1", ""), true, false},
+        {UPGRADE("/party/r/1", ""), false, false},
+        {UPGRADE("/party/r/1", "") "\x81\x82"
+                                   "aaaahi",
+         false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world *world = before_world(hooks_wait);
+        world->quiet = true;
+        struct client client = client_open(world, false);
+        client_send(world, &client, rows[i].request);
+        WAIT(world, !list_empty(&world->tasks));
+        if (rows[i].reset)
+            client_reset(&client);
+        else
+            shutdown(client.fd, SHUT_WR);
+        for (int n = 0; n < 5; n++)
+            loop_step(&world->loop);
+        wake(world);
+        if (rows[i].reaches)
+            expect_answer(world, &client, "200 GET /1 ");
+        WAIT(world, world->net.n_conns == 0);
+        if (world->counters.rooms_started != rows[i].reaches)
+            fail_msg("row %zu", i);
+        if (!rows[i].reset)
+            client_close(&client);
+        world_close(world);
+    }
+}
+
 /* The connection is reset meanwhile, as at the end of a stop. */
 static void connections_that_are_reset(void **state)
 {
@@ -333,7 +375,7 @@ static void connections_that_are_reset(void **state)
         client_close(&clients[i]);
     }
     WAIT(world, list_empty(&world->edge.http_conns));
-    assert_int_equal(world->counters.rooms_started, 1); /* the request had come; a WebSocket is nobody's */
+    assert_int_equal(world->counters.rooms_started, 0); /* for nobody */
     world->log.len = 0;
     world_close(world);
 }
@@ -364,11 +406,17 @@ static void the_server_stops(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_request_goes_on_or_not),      cmocka_unit_test(refused_requests_make_no_room),
-        cmocka_unit_test(pipelines_keep_their_order),    cmocka_unit_test(an_upgrade_waits),
-        cmocka_unit_test(handshakes_are_checked_before), cmocka_unit_test(an_upgrade_that_is_refused),
-        cmocka_unit_test(refusing_by_a_close),           cmocka_unit_test(clients_that_leave),
-        cmocka_unit_test(connections_that_are_reset),    cmocka_unit_test(the_server_stops),
+        cmocka_unit_test(a_request_goes_on_or_not),
+        cmocka_unit_test(refused_requests_make_no_room),
+        cmocka_unit_test(pipelines_keep_their_order),
+        cmocka_unit_test(an_upgrade_waits),
+        cmocka_unit_test(handshakes_are_checked_before),
+        cmocka_unit_test(an_upgrade_that_is_refused),
+        cmocka_unit_test(refusing_by_a_close),
+        cmocka_unit_test(clients_that_leave),
+        cmocka_unit_test(rooms_are_not_made_for_who_has_left),
+        cmocka_unit_test(connections_that_are_reset),
+        cmocka_unit_test(the_server_stops),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -51,6 +51,8 @@ static bool serve_large(int fd, const char *path)
     return path[1] == 'l';
 }
 
+static _Atomic int n_dead; /* requests that were read and not answered */
+
 static bool serve(int fd, const char *path, const char *request)
 {
     char text[4096];
@@ -83,6 +85,15 @@ static bool serve(int fd, const char *path, const char *request)
         return serve_redirect(fd, path);
     if (strncasecmp(path, "/large/", 7) == 0)
         return serve_large(fd, path);
+    if (strncmp(path, "/dead/", 6) ==
+        0) { /* /dead/N: of each N requests on a connection the last finds it dead */
+        static _Thread_local int n;
+        if (++n < atoi(path + 6))
+            return say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        n_dead++;
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+        return false;
+    }
     if (strcmp(path, "/early") == 0)
         say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     else if (strcmp(path, "/garbage") == 0)
@@ -104,6 +115,48 @@ static bool serve(int fd, const char *path, const char *request)
             continue;
     }
     return false;
+}
+
+/* ---- connections that were kept and are closed ---- */
+
+/* The server resets a connection when it has read the second request on it. */
+static void one_that_was_kept_and_is_reset(void **state)
+{
+    (void)state;
+    struct world *world = world_begin();
+
+    n_dead = 0;
+    for (int i = 0; i < 20; i++)
+        expect(world, get_of(world, "/dead/2"), "200 hi");
+    assert_int_equal(n_dead, 19); /* and each was sent again, on a connection of its own */
+    world_end(world);
+}
+
+static void what_may_have_been_done_is_not_sent_again(void **state)
+{
+    (void)state;
+    static const char *const once[] = {"POST", "PATCH", "PROPFIND"}, *const again[] = {"PUT", "DELETE"};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct world *world = world_begin();
+        n_dead = 0;
+        expect(world, get_of(world, "/dead/2"), "200 hi");
+        struct get *get = get_of(world, "/dead/2");
+        get->options.method = once[i];
+        expect(world, get, "network: the server has closed the connection without an answer, and may have");
+        assert_int_equal(n_dead, 1);
+        assert_int_equal(n_requests, 2);
+        world_end(world);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct world *world = world_begin();
+        expect(world, get_of(world, "/dead/2"), "200 hi");
+        struct get *get = get_of(world, "/dead/2");
+        get->options.method = again[i];
+        expect(world, get, "200 hi");
+        assert_int_equal(n_requests, 3);
+        world_end(world);
+    }
 }
 
 /* ---- what comes ---- */
@@ -476,6 +529,8 @@ static void names_that_take_too_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_that_was_kept_and_is_reset),
+        cmocka_unit_test(what_may_have_been_done_is_not_sent_again),
         cmocka_unit_test(answers_of_all_kinds),
         cmocka_unit_test(what_goes_wrong),
         cmocka_unit_test(urls_are_checked),

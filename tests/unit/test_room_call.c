@@ -137,6 +137,35 @@ static void a_room_that_starts_is_not_waited_for_by_itself(void **state)
     talk_end(fake);
 }
 
+/* Each calls the next one, and the last the first. */
+static enum act calls_in_a_ring(struct fake *fake, struct room *room, struct event *event)
+{
+    char next[2] = {room->id[0] == 'c' ? 'a' : (char)(room->id[0] + 1), '\0'};
+
+    if (event->kind == EVENT_START)
+        return talk_call(fake, room, event, next, "") ? ACT_WAIT : ACT_DONE;
+    return talk_handle(fake, room, event);
+}
+
+static void rooms_that_start_are_not_waited_for_in_a_ring(void **state)
+{
+    (void)state;
+    struct fake *fake = talk_begin(NULL);
+    struct fake_exchange exchange;
+    char want[300];
+
+    fake->handler = calls_in_a_ring;
+    fake_request(fake, fake_room(fake, "a"), &exchange, "x");
+    for (int i = 0; i < 8; i++)
+        fake_run(fake);
+    snprintf(want, sizeof want,
+             "a:start; b:start; c:start; c got 508 %s; c:wake; c:call ; b got 200 c; b:wake; b:call ; "
+             "a got 200 b; a:wake; a:request x; x = 200 a",
+             stuck);
+    fake_expect(fake, want);
+    talk_end(fake);
+}
+
 static void a_room_whose_handlers_wait_is_not_waited_for_by_itself(void **state)
 {
     (void)state;
@@ -428,6 +457,7 @@ int main(void)
         cmocka_unit_test(too_much_output_is_refused),
         cmocka_unit_test(calls_nest_so_deep),
         cmocka_unit_test(a_room_that_starts_is_not_waited_for_by_itself),
+        cmocka_unit_test(rooms_that_start_are_not_waited_for_in_a_ring),
         cmocka_unit_test(a_room_whose_handlers_wait_is_not_waited_for_by_itself),
         cmocka_unit_test(what_waits_in_the_inbox_is_told_at_the_limit),
         cmocka_unit_test(a_room_that_has_too_much_to_do_says_so),

@@ -11,7 +11,7 @@ function P:add(a, b) return a + b end
 function P:echo(...) return ... end
 function P:count(n) self.n = (self.n or 0) + n return self.n end
 function P:fails(value) error(value, 0) end
-function P:respond() error(Response("no")) end
+function P:respond() error(Response("no", { status = 403 })) end
 function P:waits(...) sleep(0) return ... end
 function P:callBack(id) return other(id):call("add", 1, 2) end
 function P:close(id) party.getConnection(id):close(4000, "closed") end
@@ -47,7 +47,10 @@ function tests.errors()
   local stub = other()
   eq({ stub:call("fails", "a message") }, { nil, "a message" })
   eq({ stub:call("fails", 5) }, { nil, "5" })
-  eq({ stub:call("respond") }, { nil, "a Response" })
+  eq({ stub:call("respond") }, { nil, "error(a Response with the status 403), which is for onRequest and hooks" })
+  eq({ stub:call("fails", { close = 4001, reason = "no" }) },
+    { nil, "error({ close = 4001 }), which is for the handlers of connections" })
+  eq({ stub:call("fails", { close = 4001, message = "a message" }) }, { nil, "a message" })
   eq(select("#", stub:call("fails")), 2)
   eq({ stub:call("none") }, { nil, "no method none" })
   eq({ stub:call("options") }, { nil, "no method options" })
@@ -112,6 +115,9 @@ end
 
 function tests.a_socket()
   local stub = other()
+  for _, id in ipairs { 5, "", "a\0b", "\xff", ("x"):rep(257), {}, true } do
+    raises("id is a string of 1 to 256 bytes of UTF-8", stub.connect, stub, "/", { id = id })
+  end
   local socket = assert(stub:connect("/", { id = "me" }))
   eq({ socket.id, socket.isOpen, socket.closeCode, socket.bufferedAmount, socket.nothing }, { "me", true, nil, 0, nil })
   local got = {}
