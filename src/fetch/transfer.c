@@ -98,6 +98,7 @@ static bool take_header(struct transfer *transfer, struct span line)
 }
 
 /* A line of a head, with its end; also of the trailers behind a body, which nobody is told of. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl has it so */
 static size_t on_header(char *data, size_t size, size_t n, void *user)
 {
     struct transfer *transfer = user;
@@ -199,6 +200,7 @@ static bool is_idempotent(const char *method)
 
 /* A request is about to be sent, maybe on a connection that was made when private addresses were allowed; and maybe
  * again: curl does that, whatever the method, when a connection that was kept ends before anything is answered. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl has it so */
 static int on_request(void *user, char *address, char *local, int port, int local_port)
 {
     struct transfer *transfer = user;

@@ -125,6 +125,7 @@ size_t http_chunk_head(char out[HTTP_CHUNK_HEAD_MAX], size_t len)
         n++;
     for (unsigned i = 0; i < n; i++)
         out[i] = digits[len >> (4 * (n - 1 - i)) & 15];
-    memcpy(out + n, "\r\n", 2);
+    out[n] = '\r';
+    out[n + 1] = '\n';
     return n + 2;
 }

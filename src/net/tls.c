@@ -100,6 +100,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL has it so */
 static int choose_certificate(SSL *ssl, int *alert, void *user)
 {
     const struct tls_server *server = user;

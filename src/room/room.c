@@ -605,7 +605,7 @@ static bool start(struct room *room)
         after_step(room);
         return false;
     }
-    if (room->lobby) {
+    if (!event) { /* a lobby */
         room->state = ROOM_RUNNING;
         return true;
     }

@@ -33,7 +33,7 @@ static void check_option(lua_State *L, const char *key, int options)
         }
         lua_rawseti(L, options, OPTION_TAGS);
     } else if (strcmp(key, "retry") == 0) {
-        int is_integer;
+        int is_integer = 0;
         lua_Integer retry = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &is_integer) : -1;
         if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || retry < 0 || retry > EVENTS_RETRY_MAX)
             luaL_error(L, "retry is an integer of milliseconds from 0 to %d", EVENTS_RETRY_MAX);

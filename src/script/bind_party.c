@@ -7,8 +7,10 @@
 struct room *room_check(lua_State *L)
 {
     const struct vm *vm = vm_of(L);
-    if (!vm->room || !vm->loaded)
+    if (!vm->room || !vm->loaded) {
         luaL_error(L, "there is no room here: this is for handlers, not for the file scope");
+        return NULL; /* not reached */
+    }
     if (vm->room->lobby)
         luaL_error(L, "there is no room here: hooks run before one is entered");
     return vm->room;

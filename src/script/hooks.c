@@ -67,8 +67,10 @@ static char *take_name(lua_State *L, size_t *len)
     const char *text = lua_tolstring(L, -1, len);
     char *copy = malloc(*len + 1);
 
-    if (!copy)
+    if (!copy) {
         luaL_error(L, "not enough memory");
+        return NULL; /* not reached */
+    }
     memcpy(copy, text, *len + 1);
     lua_pop(L, 1);
     return copy;

@@ -95,8 +95,10 @@ static void push_chunk(lua_State *L)
     struct buf *error = push_buf(L);
     name.ptr = lua_tolstring(L, NAME, &name.len);
     const struct code *code = project_module(vm->party, name, error);
-    if (!code)
+    if (!code) {
         raise_unfound(L, error);
+        return; /* not reached */
+    }
     if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
         lua_error(L);
     lua_remove(L, -2);
