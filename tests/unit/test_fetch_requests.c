@@ -94,6 +94,10 @@ static bool serve(int fd, const char *path, const char *request)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
         return false;
     }
+    if (strcmp(path, "/bye") == 0) {
+        say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        return false;
+    }
     if (strcmp(path, "/early") == 0)
         say_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     else if (strcmp(path, "/garbage") == 0)
@@ -129,6 +133,9 @@ static void one_that_was_kept_and_is_reset(void **state)
     for (int i = 0; i < 20; i++)
         expect(world, get_of(world, "/dead/2"), "200 hi");
     assert_int_equal(n_dead, 19); /* and each was sent again, on a connection of its own */
+    for (int i = 0; i < 500;
+         i++) /* it closes each behind its answer, which is seen before the next request or not */
+        expect(world, get_of(world, "/bye"), "200 hi");
     world_end(world);
 }
 
