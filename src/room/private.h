@@ -1,8 +1,17 @@
 /* What the files of room call of each other: rooms.c has the thread's rooms, room.c a room's life,
- * room_input.c what comes in, room_output.c what goes out. */
+ * room_inbox.c what waits for its turn, room_input.c what comes in, room_output.c what goes out. */
 #pragma once
 
 #include "room/room.h"
+
+/* May an event be taken out of the inbox now? */
+bool room_inbox_open(const struct room *room);
+
+/* Takes the first event out of the inbox, whether or not it is open; the event is the caller's. NULL: it is empty. */
+struct event *room_inbox_pop(struct room *room);
+
+/* The event that was taken out comes again, before all others. */
+void room_inbox_put_back(struct room *room, struct event *event);
 
 /* Has it something to do now? Then it is put among the ready ones. */
 void room_schedule(struct room *room);

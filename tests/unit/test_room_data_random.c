@@ -612,7 +612,7 @@ static void live(void)
         operate();
         list_each(it, &data->fake->rooms.all) {
             const struct room_data *own = container_of(it, struct room, in_all)->data;
-            seen.evicted += own && !list_empty(&own->known.clean) && own->known.size > 800000;
+            seen.evicted += own && !list_empty(&own->known.clean) && own->known.size > 600000;
         }
     }
     fake_queue(data->fake);

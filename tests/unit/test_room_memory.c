@@ -49,6 +49,7 @@ static char *try_strdup(const char *text)
 #include "room/outq.c"
 #include "room/peer.c"
 #include "room/room.c"
+#include "room/room_inbox.c"
 #include "room/room_input.c"
 #include "room/room_output.c"
 #include "room/rooms.c"
