@@ -201,6 +201,7 @@ static const struct life lives[] = {
      "return P\n"},
     {"calls", "local P = {}\n"
               "function P:onMessage(m, c)\n"
+              "  if party.id == 'other' then return c:send(m) end\n"
               "  local other = party.parties.main:get('other')\n"
               "  local socket = other:connect('/?_pk=x', { headers = { a = 'b' } })\n"
               "  if socket then\n"
