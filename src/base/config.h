@@ -94,9 +94,9 @@ struct config {
     struct string_list vars;         /* "NAME=value", as configured in vars */
     struct config_cron *crons;       /* owned; by name */
     size_t n_crons;
-    struct string_list tls_certs,
-        tls_keys; /* files of the pairs, as many of each; none: no TLS. The first pair is for
-                                             * clients that name no host, or one that no certificate has */
+    /* Files of the pairs, as many of each; none: no TLS. The first pair is for clients that name no host, or one that
+     * no certificate has. */
+    struct string_list tls_certs, tls_keys;
     struct limits limits;
 };
 

@@ -1,6 +1,6 @@
 /* Sends a body that comes in pieces behind its head, as fast as the client takes it and no faster: the next
  * piece is asked for when nothing of those before waits in the connection's queue, so two of them are in
- * memory at most. One of unknown length goes in chunks, or ends with the connection. Used by http_conn.c. */
+ * memory at most. One of unknown length goes in chunks, or ends with the connection. Used by http_answer.c. */
 #pragma once
 
 #include "http/message.h"

@@ -52,6 +52,17 @@ void http_conn_admit(struct http_conn *http, struct http_request *request, struc
  * be gone after it. */
 void http_conn_respond(struct http_conn *http, struct http_response *response, bool close);
 
+/* Gives the connection up without closing it: it is a WebSocket's now. Frees it. */
+struct conn *http_conn_detach(struct http_conn *http);
+
+/* The absolute URL of a request, with a NUL behind it; the caller's. NULL: no memory. */
+char *http_absolute_url(const struct http_request *request);
+
+/* The phase's time begins, in ms; 0: it has none. Its timer is moved only when it would be late. */
+void http_conn_enter(struct http_conn *http, enum http_phase phase, uint64_t ms);
+
+/* ---- http_answer.c ---- */
+
 /* Answers the request (or what was refused before it became one) and owns the response. With
  * close the connection ends with it. */
 void http_conn_answer(struct http_conn *http, struct http_response *response, bool close);
@@ -60,11 +71,17 @@ void http_conn_answer(struct http_conn *http, struct http_response *response, bo
 void http_conn_answer_text(struct http_conn *http, int status, const char *text, const char *headers,
                            bool close);
 
-/* Gives the connection up without closing it: it is a WebSocket's now. Frees it. */
-struct conn *http_conn_detach(struct http_conn *http);
+/* What the log will call the request that waits: names are kept, since the request goes its own way. */
+void http_answer_label(struct http_conn *http, const struct http_request *request, const struct route *route);
 
-/* The absolute URL of a request, with a NUL behind it; the caller's. NULL: no memory. */
-char *http_absolute_url(const struct http_request *request);
+/* The request is over; says so in the log. */
+void http_answer_log(struct http_conn *http, int status);
+
+/* The client sends no more, while an answer of unknown length is being sent: has it gone? */
+void http_answer_doubt(struct http_conn *http);
+
+/* An answer is being sent, and its time is over: the client may be slow, but not take nothing. */
+void http_answer_look(struct http_conn *http);
 
 /* ---- upgrade.c ---- */
 

@@ -89,7 +89,8 @@ int link_close(struct link *link, uint16_t code, const char *reason, size_t len)
 const struct link_mail *link_next(const struct link *link);
 void link_take(struct link *link);
 
-/* The room is done with it, at the end of its VM at the latest; one that is open is closed: with 1001 when the room stops, else with 1006. Accepts NULL. */
+/* The room is done with it, at the end of its VM at the latest; one that is open is closed: with 1001 when the room
+ * stops, else with 1006. Accepts NULL. */
 void link_free(struct link *link);
 
 /* ---- for the room's own files ---- */

@@ -11,9 +11,9 @@ struct rooms;
 struct rooms_team {
     struct rooms *const *rooms;
     unsigned count;
-    _Atomic size_t
-        away; /* what is under way between rooms, and whose end has to be waited for: calls whose answer is
-                            not back, ends of links, listings */
+    /* What is under way between rooms, and whose end has to be waited for: calls whose answer is not back, ends of
+     * links, listings. */
+    _Atomic size_t away;
 };
 
 /* Lies inside of what is sent; whoever has that owns it. Zeroed memory is an idle one. */

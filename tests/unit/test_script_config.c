@@ -223,6 +223,7 @@ static void mistakes(void **state)
         {"return { tls = { cert = 'a', kye = 'b' } }", "tls.kye is not known; did you mean key?"},
         {"return { tls = { cert = 'a', key = 1 } }", "tls.key is a text"},
         {"return { tls = true }", "tls is { cert = "},
+        {"return { port = 'x', tls = { cert = 'a' }, threads = 'y' }", "tls has to have both cert and key"},
         {"return { tls = { { cert = 'a', key = 'b' }, 7 } }", "tls is { cert = "},
         {"return { limits = { storageValue = 10 } }", "limits.storageValue is a whole number from 16"},
         /* the file as a whole */
