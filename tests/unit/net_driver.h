@@ -214,6 +214,14 @@ static inline int client_open(const struct world *world, int rcvbuf)
     return fd;
 }
 
+/* The client goes with an RST. */
+static inline void client_reset(int fd)
+{
+    struct linger at_once = {1, 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(fd);
+}
+
 /* A client and the server's end of it. With small set, the kernel's buffers on the way from
  * the server are as small as can be. */
 static inline struct side *dial(struct world *world, int *fd, bool small)

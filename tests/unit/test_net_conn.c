@@ -357,20 +357,13 @@ static void a_fin_after_a_pause_is_told(void **state)
     side_free(side);
 }
 
-static void send_rst(int fd)
-{
-    struct linger at_once = {1, 0};
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
-    close(fd);
-}
-
 static void a_reset_by_the_peer_is_an_error(void **state)
 {
     int fd;
     (void)state;
     struct side *side = dial(&world, &fd, false);
 
-    send_rst(fd);
+    client_reset(fd);
     WAIT(&world, side->closes == 1);
     assert_int_equal(side->errors, 1);
     assert_int_equal(side->error, -ECONNRESET);
@@ -385,7 +378,7 @@ static void an_error_while_paused_is_found_by_writing(void **state)
     struct side *side = dial(&world, &fd, false);
 
     conn_pause(side->conn);
-    send_rst(fd);
+    client_reset(fd);
     for (int i = 0; i < 20; i++)
         loop_step(&world.loop);
     assert_int_equal(side->errors, 0);
@@ -476,7 +469,7 @@ static void closing_inside_on_error_and_on_end(void **state)
         end_how = "rc"[i % 2];
         side->on_event = end_at_any;
         if (i < 2) {
-            send_rst(fd);
+            client_reset(fd);
         } else {
             shutdown(fd, SHUT_WR);
         }
@@ -637,7 +630,7 @@ static void a_reset_while_closing_is_silent(void **state)
         if (turns % 2)
             conn_reset(side->conn);
         else
-            send_rst(fd);
+            client_reset(fd);
         WAIT(&world, side->closes == 1);
         assert_int_equal(side->errors, 0);
         if (turns % 2)
@@ -688,7 +681,7 @@ static void it_knows_its_peer(void **state)
 
     conn_remote_address(side->conn, address);
     assert_string_equal(address, "127.0.0.1");
-    send_rst(fd);
+    client_reset(fd);
     WAIT(&world, side->closes == 1);
     side_free(side);
 }

@@ -369,12 +369,10 @@ static void closing_inside_a_callback(void **state)
 
 static void a_peer_that_went_away_does_not_disturb_the_others(void **state)
 {
-    struct linger at_once = {1, 0};
     (void)state;
     meet();
     conn_pause(members[1].side->conn); /* writing finds it out */
-    assert_int_equal(setsockopt(members[1].fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
-    close(members[1].fd);
+    client_reset(members[1].fd);
     members[1].fd = -1;
     turn(2);
     say("a");

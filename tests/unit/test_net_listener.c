@@ -174,6 +174,50 @@ static void no_delay_is_set(void **state)
     hang_up(side, fd);
 }
 
+/* The next one that was accepted, in the turn in which it was. */
+static struct side *accepted(void)
+{
+    WAIT(&world, world.newest);
+    return world.newest;
+}
+
+static void what_was_sent_before_is_read_at_once(void **state)
+{
+    (void)state;
+    int fd = client_open(&world, 0);
+
+    assert_int_equal(send(fd, "hello", 5, 0), 5);
+    struct side *side = accepted();
+    assert_int_equal(side->reads, 1);
+    assert_bytes(&side->got, "hello");
+    assert_int_equal(send(fd, "!", 1, 0), 1);
+    WAIT(&world, side->reads == 2);
+    assert_bytes(&side->got, "hello!");
+    hang_up(side, fd);
+}
+
+static void one_that_has_gone_before(void **state)
+{
+    (void)state;
+    int fd = client_open(&world, 0);
+
+    assert_int_equal(send(fd, "bye", 3, 0), 3);
+    close(fd);
+    struct side *side = accepted();
+    assert_bytes(&side->got, "bye");
+    WAIT(&world, side->ends == 1);
+    hang_up(side, -1);
+
+    world.newest = NULL;
+    client_reset(client_open(&world, 0));
+    side = accepted();
+    WAIT(&world, side->closes == 1);
+    assert_int_equal(side->errors, 1);
+    assert_int_equal(side->error, -ECONNRESET);
+    assert_int_equal(side->ends, 0);
+    side_free(side);
+}
+
 static void closed_it_accepts_no_more(void **state)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -294,7 +338,8 @@ int main(void)
         TEST(a_name_is_looked_up),          TEST(ipv6),
         TEST(an_inherited_descriptor),      TEST(no_delay_is_set),
         TEST(closed_it_accepts_no_more),    TEST(the_limit_of_connections),
-        TEST(no_descriptor_left),
+        TEST(no_descriptor_left),           TEST(what_was_sent_before_is_read_at_once),
+        TEST(one_that_has_gone_before),
     };
     alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,10 @@
  * long in a turn of the loop. */
 #include "fake_room.h"
 
-/* "long" takes long, and so does each request to a room whose id begins with "long". */
+#include <time.h>
+
+/* "long" takes long, and so does each request to a room whose id begins with "long". "wait" takes as long by the clock,
+ * but not of the CPU, as where other programs have it. */
 static enum act some_take_long(struct fake *fake, struct room *room, struct event *event)
 {
     uint64_t until = clock_thread_ns() + 20u * NS_PER_MS;
@@ -12,6 +15,8 @@ static enum act some_take_long(struct fake *fake, struct room *room, struct even
         while (clock_thread_ns() < until)
             continue;
     }
+    if (fake_says(event, "wait"))
+        nanosleep(&(struct timespec){.tv_nsec = 20 * NS_PER_MS}, NULL);
     return ACT_DONE;
 }
 
@@ -84,6 +89,24 @@ static void a_slow_room_waits_for_its_turn(void **state)
     fake_message(quick, "1");
     fake_run(fake);
     fake_expect(fake, "quick:message b 1; slow:message a 1");
+    fake_end(fake);
+}
+
+static void only_the_cpu_counts(void **state)
+{
+    (void)state;
+    struct fake *fake = begin();
+    struct fake_peer *peer = open_room(fake, "r", "a");
+
+    loop_step(&fake->loop);
+    fake_message(peer, "wait");
+    fake_run(fake);
+    fake_expect(fake, "r:message a wait");
+    assert_int_equal(peer->peer.room->pace, PACE_QUICK);
+    fake_message(peer, "long");
+    fake_run(fake);
+    fake_expect(fake, "r:message a long");
+    assert_int_equal(peer->peer.room->pace, PACE_SLOW);
     fake_end(fake);
 }
 
@@ -228,6 +251,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quick_rooms_come_first),
         cmocka_unit_test(a_slow_room_waits_for_its_turn),
+        cmocka_unit_test(only_the_cpu_counts),
         cmocka_unit_test(a_party_is_slow_together),
         cmocka_unit_test(one_long_event_a_turn),
         cmocka_unit_test(new_rooms_wait_behind_each_other),
