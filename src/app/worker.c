@@ -33,8 +33,7 @@ static bool watch_end(struct loop_hook *hook)
     struct worker *worker = container_of(hook, struct worker, watch);
     struct workers *all = worker->all;
 
-    if (!all->closing || all->total.n_conns > 0 || all->team.away > 0 ||
-        all->rooms_team.away > 0)
+    if (!all->closing || all->total.n_conns > 0 || all->team.away > 0 || all->rooms_team.away > 0)
         return false;
     if (atomic_exchange(&all->finished, true))
         return false;

@@ -24,9 +24,9 @@ struct workers {
     struct rooms **rooms; /* owned; of rooms_team */
     struct rooms_team rooms_team;
     struct net_total total;
-    _Atomic unsigned n_empty;   /* threads whose rooms are gone */
-    _Atomic bool closing;       /* all of them: connections have their time to end */
-    _Atomic bool finished;      /* no connection is left: the loops end */
+    _Atomic unsigned n_empty; /* threads whose rooms are gone */
+    _Atomic bool closing;     /* all of them: connections have their time to end */
+    _Atomic bool finished;    /* no connection is left: the loops end */
 };
 
 struct worker {
@@ -40,9 +40,10 @@ struct worker {
     struct edge edge;
     struct crons crons; /* the first one's */
     struct listener *listener;
-    struct loop_hook watch;           /* waits for the last connection while the server stops */
-    struct timer deadline;            /* of the connections' end */
-    struct loop_message stop, closed, finish; /* from workers_stop, from whose rooms were the last to go, from whoever
+    struct loop_hook watch; /* waits for the last connection while the server stops */
+    struct timer deadline;  /* of the connections' end */
+    struct loop_message stop, closed,
+        finish; /* from workers_stop, from whose rooms were the last to go, from whoever
                                                * saw the end of the last connection */
 };
 
