@@ -121,6 +121,7 @@ static void removal_arrives(struct loop_message *message)
     struct http_conn *http = conn ? http_conn_new(removal->home, conn) : NULL;
 
     if (http) {
+        conn_pause(conn); /* as where it was read: nothing is before the request is answered */
         http_conn_take(http, removal->request, &removal->route);
         removal->request = NULL;
         conn_start(conn);
@@ -133,6 +134,8 @@ static void leave(struct soon *soon)
     struct removal *removal = container_of(soon, struct removal, leave);
     struct conn *conn = removal->conn;
 
+    if (conn->state != CONN_OPEN)
+        return; /* it was reset meanwhile; on_close frees the removal */
     int rc = conn_export(conn, &removal->parcel);
     if (rc == -EAGAIN)
         return; /* on_drain follows */

@@ -520,6 +520,7 @@ static void ws_on_close(struct conn *conn)
     struct ws_socket *socket = conn->user;
 
     list_remove(&socket->link);
+    list_remove(&socket->peer.waiting); /* to inflate, which it does without a room too */
     lost(socket);
     socket->conn = NULL;
     peer_unref(&socket->peer);

@@ -1,5 +1,5 @@
 -- tries: handlers that call other rooms and themselves, without an end and many at once
--- must: others are served, and what a call holds is the caller's memory
+-- must: others are served, and what a call holds is the caller's memory (eight rooms with little of their own hear it)
 -- trigger: unanswered
 -- parallel: 200
 -- limits: roomMemory = 4194304, callTimeout = 200
@@ -10,7 +10,7 @@ local attack = require "attack"
 local P = attack(function()
   local name = party.name
   while true do
-    for _ = 1, 20 do party.parties[name]:get("victim-" .. math.random(40)):call("echo", ("x"):rep(100000)) end
+    for _ = 1, 20 do party.parties[name]:get("victim-" .. math.random(8)):call("echo", ("x"):rep(100000)) end
     party.parties[name]:get(party.id):call("again")
   end
 end)

@@ -156,6 +156,39 @@ describe("rooms of several threads", () => {
     }
   });
 
+  // Its fifth request in a row for another thread's rooms takes a connection there.
+  async function connectionWith(room, n) {
+    const connection = await server.connect();
+    const path = `/parties/list/${room}`;
+    for (let i = 0; i < n; i++) {
+      connection.send({ path });
+      assert.equal((await connection.response()).status, 200);
+    }
+    connection.send({ method: "POST", path: `${path}?sleep=300`, body: "asked" });
+    await poll(async () => (await server.text(path)) === "asked" || undefined, "the request that waits");
+    return connection;
+  }
+
+  it("answer a client that has half-closed while the connection's first request there waits", async () => {
+    await Promise.all(ROOMS.map(async (room) => {
+      const connection = await connectionWith(`half-${room}`, 4);
+      connection.end();
+      assert.equal((await connection.response()).text, "asked");
+      await connection.closed();
+    }));
+  });
+
+  it("outlive a client that resets its connection while that is about to move", async () => {
+    await Promise.all(ROOMS.map(async (room) => {
+      const connection = await connectionWith(`reset-${room}`, 3);
+      for (let n = 0; n < 2; n++) connection.send({ path: `/parties/list/reset-${room}` });
+      await connection.flushed();
+      connection.reset();
+    }));
+    await new Promise((done) => setTimeout(done, 400)); // the answer meets the reset: nobody can tell when
+    for (const room of ROOMS) assert.equal(await server.text(`/parties/list/reset-${room}`), "asked");
+  });
+
   it("refuse an upgrade that is wrong, on whatever thread", async () => {
     for (const room of ROOMS) {
       const { response } = await server.upgrade(`/parties/list/${room}`, { headers: { "Sec-WebSocket-Version": "8" } });

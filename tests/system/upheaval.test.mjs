@@ -144,17 +144,20 @@ it("a server that stops in the middle of everything ends in order", { timeout: 6
     );
     const state = { over: false, served: 0, refused: 0 };
     const clients = Array.from({ length: CLIENTS }, () => client(server, state));
-    for (let n = 0; n < 3; n++) {
-      await ms(200 + Math.random() * 400);
+    try {
+      for (let n = 0; n < 3; n++) {
+        await ms(200 + Math.random() * 400);
+        alive(server);
+        server.signal("SIGHUP");
+      }
+      await ms(Math.random() * 300);
       alive(server);
-      server.signal("SIGHUP");
+      server.signal("SIGTERM");
+      await server.ended();
+    } finally {
+      state.over = true;
+      await Promise.all(clients);
     }
-    await ms(Math.random() * 300);
-    alive(server);
-    server.signal("SIGTERM");
-    await server.ended();
-    state.over = true;
-    await Promise.all(clients);
     assert.ok(state.served > 0);
     await server.stop({ signal: null });
   }
