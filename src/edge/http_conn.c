@@ -379,11 +379,12 @@ static void http_on_end(struct conn *conn)
 {
     struct http_conn *http = conn->user;
 
-    /* It may only have no more to ask (RFC 9112 §9.6): an answer that is being sent goes on. */
-    if (http->phase == HTTP_PHASE_BUSY)
-        http_answer_doubt(http);
-    else
+    /* It may only have no more to ask (RFC 9112 §9.6): an answer that is being sent goes on, and one that is to
+     * come does. */
+    if (http->phase != HTTP_PHASE_BUSY)
         conn_close(conn);
+    else if (http->sender.source)
+        http_answer_doubt(http);
 }
 
 static void http_on_error(struct conn *conn, int error)

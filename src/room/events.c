@@ -405,14 +405,18 @@ int room_events(struct room *room, struct event *event, const struct events_open
         http_request_free(opening->request);
         return -ENOMEM;
     }
-    events->request = opening->request;
-    events->exchange = event->exchange;
-    event->exchange = NULL;
-    room->n_open--;
     if (opening->retry >= 0) {
         int len = snprintf(text, sizeof text, "retry: %lld\n\n", (long long)opening->retry);
         put_text(events, text, (size_t)len);
     }
+    if (!events->pipe) { /* there was no memory for that, and it has ended */
+        http_request_free(opening->request);
+        return -ENOMEM;
+    }
+    events->request = opening->request;
+    events->exchange = event->exchange;
+    event->exchange = NULL;
+    room->n_open--;
     (void)!room_depart(room, &events->departure); /* where it was dropped, it was answered */
     return 0;
 }
