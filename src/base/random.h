@@ -8,7 +8,8 @@ void random_bytes(void *out, size_t len);
 
 #define UUID_LEN 36
 
-/* A version 4 UUID (RFC 9562 §5.4) in lower case, with a NUL behind it. */
+/* A version 4 UUID (RFC 9562 §5.4) in lower case, with a NUL behind it. After a fork both processes would go on with
+ * the same ones. */
 void random_uuid(char out[UUID_LEN + 1]);
 
 #define REFERENCE_LEN 8

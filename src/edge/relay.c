@@ -118,7 +118,7 @@ static void removal_arrives(struct loop_message *message)
 {
     struct removal *removal = container_of(message, struct removal, message);
     struct conn *conn = conn_import(removal->home->net, &removal->parcel);
-    struct http_conn *http = conn ? http_conn_new(removal->home, conn) : NULL;
+    struct http_conn *http = http_conn_new(removal->home, conn);
 
     if (http) {
         conn_pause(conn); /* as where it was read: nothing is before the request is answered */

@@ -434,7 +434,10 @@ static void session_on_close(struct ws_session *session, uint16_t code, const ch
 {
     struct ws_socket *socket = ws_socket_of(session);
     report_end(socket, code, reason, len, true);
-    conn_close(socket->conn);
+    if (session->trailing)
+        conn_close(socket->conn);
+    else
+        conn_finish(socket->conn); /* nothing follows a Close frame (RFC 6455 §5.5.1) */
 }
 
 static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)

@@ -7,6 +7,7 @@
 #include "net/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,23 +15,18 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void upcalls(struct soon *soon);
 
-static int descriptor(const struct conn *conn)
-{
-    uv_os_fd_t fd = -1;
-    uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
-    return fd;
-}
-
 /* ---- life ---- */
 
-struct conn *conn_new(struct net *net)
+struct conn *conn_new(struct net *net, int fd)
 {
     struct conn *conn = xcalloc(sizeof *conn);
 
     CHECK(uv_tcp_init(&net->loop->uv, &conn->tcp) == 0);
+    conn->fd = fd;
     conn->net = net;
     conn->limit = net->queue_limit;
     conn->upcalls.fn = upcalls;
@@ -71,6 +67,22 @@ static void enter(struct conn *conn, enum conn_state state)
     conn->state = (uint8_t)state;
 }
 
+/* The descriptor goes; the memory follows later in the turn. */
+static void close_socket(struct conn *conn, bool reset)
+{
+    static const struct linger at_once = {.l_onoff = 1};
+
+    if (!conn->polled && conn->fd >= 0) {
+        if (reset)
+            (void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        close(conn->fd);
+    }
+    /* It fails when the peer has reset it before: there is nobody to tell, then. */
+    if (!conn->polled || !reset || uv_tcp_close_reset(&conn->tcp, on_closed) != 0)
+        uv_close((uv_handle_t *)&conn->tcp, on_closed);
+    conn->fd = -1;
+}
+
 static void end(struct conn *conn, bool reset)
 {
     enter(conn, CONN_CLOSED);
@@ -80,9 +92,7 @@ static void end(struct conn *conn, bool reset)
     loop_soon_cancel(&conn->upcalls);
     conn_group_leave(conn);
     list_remove(&conn->dirty);
-    /* It fails when the peer has reset it before: there is nobody to tell, then. */
-    if (!reset || uv_tcp_close_reset(&conn->tcp, on_closed) != 0)
-        uv_close((uv_handle_t *)&conn->tcp, on_closed);
+    close_socket(conn, reset);
 }
 
 void conn_reset(struct conn *conn)
@@ -97,11 +107,26 @@ void conn_drop(struct conn *conn)
         end(conn, false);
 }
 
-void conn_let_go(struct conn *conn)
+int conn_let_go(struct conn *conn, int *fd)
 {
+    /* libuv can't give up a socket that it has: closing the first descriptor ends nothing while there is a second. */
+    *fd = conn->polled ? fcntl(conn->fd, F_DUPFD_CLOEXEC, 0) : conn->fd;
+    if (*fd < 0)
+        return -errno;
+    if (!conn->polled)
+        conn->fd = -1;
     conn->exported = true;
     conn->ops = NULL;
     end(conn, false);
+    return 0;
+}
+
+int conn_poll(struct conn *conn)
+{
+    int rc = conn->polled ? 0 : uv_tcp_open(&conn->tcp, conn->fd);
+
+    conn->polled = conn->polled || rc == 0;
+    return rc;
 }
 
 void conn_fail(struct conn *conn, int error)
@@ -117,7 +142,7 @@ void conn_fail(struct conn *conn, int error)
 size_t conn_unsent(const struct conn *conn)
 {
     int in_kernel = 0;
-    ioctl(descriptor(conn), SIOCOUTQ, &in_kernel);
+    ioctl(conn->fd, SIOCOUTQ, &in_kernel);
     return conn_pending(conn) + (size_t)in_kernel;
 }
 
@@ -168,11 +193,17 @@ void conn_close(struct conn *conn)
     read_on(conn);
 }
 
+void conn_finish(struct conn *conn)
+{
+    conn->finished = !conn->tls;
+    conn_close(conn);
+}
+
 void conn_flushed(struct conn *conn)
 {
     enter(conn, CONN_LINGERING);
     /* uv_shutdown would do the same, later: nothing is left in libuv's queue. */
-    if (conn->ended || shutdown(descriptor(conn), SHUT_WR) != 0)
+    if (conn->ended || conn->finished || shutdown(conn->fd, SHUT_WR) != 0)
         end(conn, false);
     else
         start_linger(conn);
@@ -305,7 +336,9 @@ static void read_on(struct conn *conn)
 {
     if (conn->reading || conn->paused || conn->ended || conn->error || conn->state == CONN_CLOSED)
         return;
-    int rc = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_input);
+    int rc = conn_poll(conn);
+    if (rc == 0)
+        rc = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_input);
     if (rc)
         conn_fail(conn, rc);
     else
@@ -318,7 +351,7 @@ void conn_read_now(struct conn *conn)
 
     if (conn->state != CONN_OPEN || conn->paused)
         return;
-    ssize_t n = recv(descriptor(conn), buffer, LOOP_READ_BUFFER, MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, buffer, LOOP_READ_BUFFER, MSG_DONTWAIT);
     if (n > 0)
         on_received(conn, buffer, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -411,7 +444,7 @@ void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t
 void conn_watch(struct conn *conn, unsigned seconds)
 {
     int on = 1, probes = 3, idle = seconds > 0 ? (int)seconds : 1, between = idle > 3 ? idle / 3 : 1;
-    int fd = descriptor(conn);
+    int fd = conn->fd;
 
     /* These fail on sockets that are dead already, whose end is on its way. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
@@ -425,7 +458,7 @@ static bool is_in_state(const struct conn *conn, int state)
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
 
-    return getsockopt(descriptor(conn), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == state;
+    return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == state;
 }
 
 bool conn_dead(const struct conn *conn)
@@ -451,10 +484,12 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
 void conn_remote_address(const struct conn *conn, char out[46])
 {
     struct sockaddr_storage peer;
-    int len = sizeof peer;
+    socklen_t len = sizeof peer;
 
     out[0] = '\0';
-    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&peer, &len) != 0)
+    if (conn->net->accepted == conn)
+        peer = conn->net->accepted_from;
+    else if (getpeername(conn->fd, (struct sockaddr *)&peer, &len) != 0)
         return;
     if (peer.ss_family == AF_INET) {
         uv_ip4_name((const struct sockaddr_in *)(void *)&peer, out, 46);

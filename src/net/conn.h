@@ -47,7 +47,7 @@ struct conn_ops {
 };
 
 struct conn {
-    uv_tcp_t tcp;
+    uv_tcp_t tcp; /* has the socket from when it is polled for the first time */
     struct net *net;
     const struct conn_ops *ops;
     void *user;         /* the owner's */
@@ -63,15 +63,18 @@ struct conn {
     struct soon upcalls;             /* makes the calls that are due, see below */
     struct timer timer;              /* the owner's while CONN_OPEN (conn_set_timer) */
     void (*on_timer)(struct conn *); /* the owner's */
+    int fd;                          /* its socket, owned until tcp has it */
     int error;                       /* it failed: on_error is due, nothing is read or written any more */
     uint8_t state;                   /* enum conn_state */
     struct tls *tls;                 /* owned; NULL: bytes go as they are */
     bool secure;                     /* it is one of TLS */
     bool tls_begun;                  /* the peer has said something */
     bool tls_sending;                /* libuv sends ciphertext; none may be added */
+    bool polled;                     /* tcp has the socket */
     bool paused, held;
     bool reading;                           /* libuv reads it */
     bool ended;                             /* the peer's FIN came */
+    bool finished;                          /* conn_finish was called */
     bool refused;                           /* accepted over the limit */
     bool exported;                          /* it goes on elsewhere: conn_move.h */
     bool waiting;                           /* a flush left something: on_drain will follow */
@@ -140,6 +143,10 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user);
 /* Ends it in order: what is queued leaves, FIN, the peer's FIN is awaited for linger_ms. It
  * is reset when for as long nothing of what is queued can be sent. */
 void conn_close(struct conn *conn);
+
+/* The same, of a peer that has said its last, but for the FIN: that is not awaited, and the kernel sees to the rest.
+ * Should it send more all the same, it gets RST. One of TLS still has to say that it ends, and is awaited. */
+void conn_finish(struct conn *conn);
 
 /* Ends it at once with RST; what is queued is lost. */
 void conn_reset(struct conn *conn);

@@ -17,5 +17,5 @@ struct conn_parcel {
 int conn_export(struct conn *conn, struct conn_parcel *parcel) __attribute__((warn_unused_result));
 
 /* Puts it on the loop of net, on that loop's thread. As with a connection that was accepted, the caller sets
- * its owner, and then starts it. NULL: it could not be, and was reset. */
+ * its owner, and then starts it. */
 struct conn *conn_import(struct net *net, struct conn_parcel *parcel);

@@ -35,11 +35,10 @@ static void fail_handshake(struct conn *conn)
 {
     const uint8_t *out;
     size_t len = tls_out(conn->tls, &out);
-    uv_os_fd_t fd;
 
     log_event(LOG_DEBUG, "TLS handshake failed", log_str("error", tls_problem(conn->tls)));
-    if (len > 0 && !conn->tls_sending && uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
-        (void)!send(fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (len > 0 && !conn->tls_sending)
+        (void)!send(conn->fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     conn_drop(conn);
 }
 

@@ -1,5 +1,5 @@
-/* Listening sockets. Each connection is taken off the kernel's queue whatever becomes of it:
- * libuv stops listening otherwise, and a queue that stays full turns people away in silence. */
+/* Listening sockets. Each connection is taken off the kernel's queue whatever becomes of it: a queue that stays full
+ * turns people away in silence. */
 #include "net/listener.h"
 
 #include "base/check.h"
@@ -7,8 +7,10 @@
 #include "net/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +23,12 @@
 /* Connections over the limit that get an answer; more are reset at once. */
 #define REFUSED_MAX 32u
 
+/* Connections that are taken in one turn; then those that are there have theirs. */
+#define ACCEPTED_MAX 256u
+
 struct listener {
-    uv_tcp_t tcp;
+    uv_poll_t poll;
+    int fd, spare; /* the socket; and a descriptor for when there are no others, or -1 */
     struct net *net;
     const struct listener_ops *ops;
     void *user;
@@ -31,17 +37,14 @@ struct listener {
 
 /* ---- accepting ---- */
 
-static void on_connection(uv_stream_t *stream, int status)
+static void take(struct listener *listener, int fd)
 {
-    struct listener *listener = container_of((uv_tcp_t *)stream, struct listener, tcp);
     struct net *net = listener->net;
-
-    if (status < 0)
-        return; /* no descriptor or memory was left; libuv has turned the peer away */
-    struct conn *conn = conn_new(net);
+    struct conn *conn = conn_new(net, fd);
     size_t refused = net->total->n_refused;
     bool full = net->total->n_conns - refused > listener->max; /* with this one */
     bool crowded = full && refused >= REFUSED_MAX;
+
     if (full) {
         conn->refused = true;
         net->total->n_refused++;
@@ -49,21 +52,61 @@ static void on_connection(uv_stream_t *stream, int status)
     } else {
         net->counters->connections_accepted++;
     }
-    if (uv_accept(stream, (uv_stream_t *)&conn->tcp) != 0 || crowded) {
+    if (net->tls && !crowded) {
+        conn->secure = true;
+        conn->tls = tls_new(net->tls);
+    }
+    if (crowded || (conn->secure && !conn->tls)) {
         conn_reset(conn);
         return;
     }
-    if (net->tls) {
-        conn->secure = true;
-        conn->tls = tls_new(net->tls);
-        if (!conn->tls) {
-            conn_reset(conn);
-            return;
-        }
-    }
+    net->accepted = conn;
     listener->ops->on_accept(listener->user, conn, full);
     conn_read_now(conn);
+    net->accepted = NULL;
     conn_start(conn);
+}
+
+/* The next one, or -1: there is none, or none can be taken (errno). */
+static int take_next(struct listener *listener)
+{
+    struct sockaddr *from = (struct sockaddr *)&listener->net->accepted_from;
+    socklen_t len = sizeof listener->net->accepted_from;
+
+    return accept4(listener->fd, from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/* There is no descriptor left. Those who wait are turned away, with the spare one: they would be left waiting, and the
+ * poll would say so without an end. */
+static void turn_away(struct listener *listener)
+{
+    int fd;
+
+    if (listener->spare < 0)
+        return;
+    close(listener->spare);
+    while ((fd = take_next(listener)) >= 0)
+        close(fd);
+    listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void on_waiting(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = container_of(poll, struct listener, poll);
+
+    (void)status;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPTED_MAX; i++) {
+        int fd = take_next(listener);
+        if (fd >= 0) {
+            take(listener, fd);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            turn_away(listener);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
+            return; /* EAGAIN: that were all */
+        }
+    }
 }
 
 /* ---- life ---- */
@@ -95,46 +138,50 @@ static int resolve(struct net *net, const char *host, int port, struct sockaddr_
     return rc;
 }
 
-/* Is nobody else on the address? SO_REUSEPORT would let in any program of the same user. */
-static int check_free(const struct sockaddr_storage *address)
+static int set(int fd, int level, int option)
 {
     static const int on = 1;
-    socklen_t len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    return setsockopt(fd, level, option, &on, sizeof on) == 0 ? 0 : -errno;
+}
+
+/* A socket on the address, which others with share may have too; or a negative errno. */
+static int open_socket(const struct sockaddr_storage *address, bool share)
+{
+    static const int off = 0;
+    bool v6 = address->ss_family == AF_INET6;
+    socklen_t len = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int rc = 0;
 
     if (fd < 0)
         return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (const struct sockaddr *)address, len) != 0)
+    int rc = set(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (rc == 0 && share)
+        rc = set(fd, SOL_SOCKET, SO_REUSEPORT);
+    if (rc == 0 && v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
         rc = -errno;
+    if (rc == 0 && bind(fd, (const struct sockaddr *)address, len) != 0)
+        rc = -errno;
+    if (rc == 0)
+        return fd;
     close(fd);
     return rc;
 }
 
-static int share_port(const struct listener *listener)
+/* The first one looks whether nobody else is there: SO_REUSEPORT would let in any program of the same user. */
+static int bind_to(const struct sockaddr_storage *address, enum listener_share share)
 {
-    static const int on = 1;
-    uv_os_fd_t fd;
+    int fd = share == LISTENER_FIRST ? open_socket(address, false) : -1;
 
-    int rc = uv_fileno((const uv_handle_t *)&listener->tcp, &fd);
-    if (rc)
-        return rc;
-    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 ? 0 : -errno;
-}
-
-static int bind_to(struct listener *listener, const struct sockaddr_storage *address,
-                   enum listener_share share)
-{
-    int rc = share == LISTENER_FIRST ? check_free(address) : 0;
-    if (rc == 0 && share != LISTENER_ALONE)
-        rc = share_port(listener);
-    return rc ? rc : uv_tcp_bind(&listener->tcp, (const struct sockaddr *)address, 0);
+    if (share == LISTENER_FIRST && fd < 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return open_socket(address, share != LISTENER_ALONE);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(container_of((uv_tcp_t *)handle, struct listener, tcp));
+    free(container_of((uv_poll_t *)handle, struct listener, poll));
 }
 
 struct listener *listener_open(struct net *net, const char *host, int port, int fd, enum listener_share share,
@@ -147,37 +194,34 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
     listener->ops = ops;
     listener->user = user;
     listener->max = max;
-    /* The socket has to be there before it is bound: share_port sets an option of it. */
     *error = fd >= 0 ? 0 : resolve(net, host, port, &address);
-    if (*error == 0)
-        *error = uv_tcp_init_ex(&net->loop->uv, &listener->tcp, fd >= 0 ? AF_UNSPEC : address.ss_family);
+    if (*error == 0 && fd < 0 && (fd = bind_to(&address, share)) < 0)
+        *error = fd;
+    listener->fd = fd;
+    if (*error ==
+        0) /* what is accepted inherits it: a turn's bytes leave together, there is nothing to wait for */
+        *error = set(fd, IPPROTO_TCP, TCP_NODELAY);
+    if (*error == 0 && listen(fd, BACKLOG) != 0)
+        *error = -errno;
+    if (*error == 0) /* makes it one that does not block */
+        *error = uv_poll_init(&net->loop->uv, &listener->poll, fd);
     if (*error) {
         if (fd >= 0)
             close(fd);
         free(listener);
         return NULL;
     }
-    if (fd < 0)
-        *error = bind_to(listener, &address, share);
-    else if ((*error = uv_tcp_open(&listener->tcp, fd)) != 0)
-        close(fd);
-    if (*error ==
-        0) /* what is accepted inherits it: a turn's bytes leave together, there is nothing to wait for */
-        *error = uv_tcp_nodelay(&listener->tcp, 1);
-    if (*error == 0) /* reports EADDRINUSE, too */
-        *error = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
-    if (*error == 0)
-        return listener;
-    listener_close(listener);
-    return NULL;
+    listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(uv_poll_start(&listener->poll, UV_READABLE, on_waiting) == 0);
+    return listener;
 }
 
 int listener_port(const struct listener *listener)
 {
     struct sockaddr_storage address = {0};
-    int len = sizeof address;
+    socklen_t len = sizeof address;
 
-    uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
+    getsockname(listener->fd, (struct sockaddr *)&address, &len);
     if (address.ss_family == AF_INET6)
         return ntohs(((const struct sockaddr_in6 *)(void *)&address)->sin6_port);
     return ntohs(((const struct sockaddr_in *)(void *)&address)->sin_port);
@@ -185,6 +229,10 @@ int listener_port(const struct listener *listener)
 
 void listener_close(struct listener *listener)
 {
-    if (listener)
-        uv_close((uv_handle_t *)&listener->tcp, on_closed);
+    if (!listener)
+        return;
+    uv_close((uv_handle_t *)&listener->poll, on_closed); /* polls it no more from here on */
+    close(listener->fd);
+    if (listener->spare >= 0)
+        close(listener->spare);
 }

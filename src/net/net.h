@@ -7,9 +7,12 @@
 #include "loop/loop.h"
 #include "net/queue.h"
 
+#include <sys/socket.h>
+
 #define NET_LOGS 16
 
 struct batch;      /* net/output.c */
+struct conn;       /* net/conn.h */
 struct tls_server; /* net/tls.h */
 
 /* What the loop threads' connections are together. */
@@ -25,17 +28,19 @@ struct net {
     struct list dirty_conns, dirty_groups;
     struct counters *counters;
     struct net_total *total;
-    struct net_total own_total; /* the total of a thread that is alone */
-    size_t n_conns;             /* open ones of this thread, refused and lingering ones included */
-    size_t queue_limit;         /* of a connection; limits.queue */
-    uint64_t linger_ms;         /* how long a FIN of the peer is awaited */
-    uint64_t writes;            /* times that the kernel was given bytes of one connection */
-    uint64_t batches;           /* times that it was given those of several together (net_use_uring) */
-    struct tls_server *tls;     /* a reference; connections that are accepted speak TLS. NULL: they don't */
-    struct span plain_answer;   /* what who speaks HTTP to a TLS port is sent; a constant */
-    unsigned batch_min;         /* connections; fewer cost less one by one */
-    bool batch_due;             /* net_use_uring was called */
-    struct batch *batch;        /* owned; NULL: each connection is written to by itself */
+    struct net_total own_total;  /* the total of a thread that is alone */
+    size_t n_conns;              /* open ones of this thread, refused and lingering ones included */
+    size_t queue_limit;          /* of a connection; limits.queue */
+    uint64_t linger_ms;          /* how long a FIN of the peer is awaited */
+    uint64_t writes;             /* times that the kernel was given bytes of one connection */
+    uint64_t batches;            /* times that it was given those of several together (net_use_uring) */
+    struct tls_server *tls;      /* a reference; connections that are accepted speak TLS. NULL: they don't */
+    struct span plain_answer;    /* what who speaks HTTP to a TLS port is sent; a constant */
+    unsigned batch_min;          /* connections; fewer cost less one by one */
+    bool batch_due;              /* net_use_uring was called */
+    const struct conn *accepted; /* the connection that is just being accepted, */
+    struct sockaddr_storage accepted_from; /* and its peer's address */
+    struct batch *batch;                   /* owned; NULL: each connection is written to by itself */
     struct segment_pool segments;
     struct bytes *logs[NET_LOGS]; /* empty ones, for the groups' next turn */
     unsigned n_logs;

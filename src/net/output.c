@@ -193,6 +193,9 @@ static int write_later(struct conn *conn)
     uv_buf_t pieces[FLUSH_PIECES];
     size_t len;
 
+    int rc = conn_poll(conn);
+    if (rc)
+        return rc;
     if (conn->tls)
         return conn_tls_write_later(conn, on_written);
     unsigned n = queue_front(&conn->queue, pieces, FLUSH_PIECES, IN_FLIGHT_MAX, &len);
@@ -200,7 +203,7 @@ static int write_later(struct conn *conn)
 
     if (!req)
         return -ENOMEM;
-    int rc = uv_write(req, (uv_stream_t *)&conn->tcp, pieces, n, on_written);
+    rc = uv_write(req, (uv_stream_t *)&conn->tcp, pieces, n, on_written);
     conn->net->writes++;
     if (rc)
         free(req);
@@ -255,17 +258,12 @@ static void settle(struct conn *conn, int rc)
 /* Takes it off the list of what is to be flushed. Its descriptor if it may write now, or -1. */
 static int flush_begin(struct conn *conn)
 {
-    uv_os_fd_t fd;
-
     list_remove(&conn->dirty);
     if (conn->state >= CONN_LINGERING || conn->error)
         return -1;
-    int rc = conn->held || conn->in_flight > 0 || conn->tls_sending
-                 ? 1
-                 : uv_fileno((const uv_handle_t *)&conn->tcp, &fd);
-    if (rc == 0)
-        return fd;
-    settle(conn, rc);
+    if (!conn->held && conn->in_flight == 0 && !conn->tls_sending)
+        return conn->fd;
+    settle(conn, 1);
     return -1;
 }
 

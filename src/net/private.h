@@ -18,8 +18,11 @@ void net_log_give(struct net *net, struct bytes *log);
 
 /* ---- conn.c ---- */
 
-/* One whose socket is not open yet; it has no owner. */
-struct conn *conn_new(struct net *net);
+/* One with a socket that does not block, which is its own from here on; it has no owner. */
+struct conn *conn_new(struct net *net, int fd);
+
+/* Lets libuv have the socket, which polls it then. A negative errno: it could not. */
+int conn_poll(struct conn *conn) __attribute__((warn_unused_result));
 
 /* Plain bytes of the peer, for the reader; conn is CONN_OPEN. */
 void conn_bytes(struct conn *conn, uint8_t *data, size_t len);
@@ -33,8 +36,9 @@ void conn_drop(struct conn *conn);
 /* Reading or writing failed: it will be told its owner, and reset, later in this turn. */
 void conn_fail(struct conn *conn, int error);
 
-/* Closes the descriptor without ending the connection, which has another one; its owner is not told. */
-void conn_let_go(struct conn *conn);
+/* Takes the socket out of the connection, which goes; its owner is not told. A negative errno: it could not be, and all
+ * is as it was. */
+int conn_let_go(struct conn *conn, int *fd) __attribute__((warn_unused_result));
 
 /* All is written of one that is CONN_FLUSHING. */
 void conn_flushed(struct conn *conn);

@@ -312,6 +312,7 @@ static size_t take_frame(struct ws_session *session, uint8_t *data, size_t len)
     size_t frame_len = head_len + (size_t)head.payload_len;
     if (len < frame_len)
         return 0;
+    session->trailing = len > frame_len;
     take_control(session, data, frame_len);
     return frame_len;
 }

@@ -360,7 +360,8 @@ static inline void world_on_accept(void *user, struct conn *conn, bool full)
 {
     struct world *world = user;
     if (world->sndbuf)
-        assert_int_equal(uv_send_buffer_size((uv_handle_t *)&conn->tcp, &world->sndbuf), 0);
+        assert_int_equal(setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &world->sndbuf, sizeof world->sndbuf),
+                         0);
     edge_accept(&world->edge, conn, full || world->full);
 }
 

@@ -167,7 +167,8 @@ static inline void world_on_accept(void *user, struct conn *conn, bool full)
     world->n_full += full;
     conn_set_owner(conn, &side_ops, side);
     if (world->sndbuf)
-        assert_int_equal(uv_send_buffer_size((uv_handle_t *)&conn->tcp, &world->sndbuf), 0);
+        assert_int_equal(setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &world->sndbuf, sizeof world->sndbuf),
+                         0);
 }
 
 static inline void world_open(struct world *world, size_t queue_limit, uint64_t linger_ms, uint64_t max)

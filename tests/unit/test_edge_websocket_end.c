@@ -39,7 +39,6 @@ static void the_client_closes(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct client client = socket_open(world, "a", false);
         client_close_frame(world, &client, rows[i].code, rows[i].reason);
-        client_text(world, &client, "too late");
         expect_frame(world, &client, rows[i].answer);
         expect_frame(world, &client, "end");
         assert_true(client.ended); /* in order */
@@ -47,6 +46,27 @@ static void the_client_closes(void **state)
         client_close(&client);
     }
     assert_int_equal(world->counters.sockets_closed, 4);
+    world_close(world);
+}
+
+/* What it must not send it is not reset for, which could cost it what it was sent before. */
+static void what_follows_the_clients_close(void **state)
+{
+    (void)state;
+    struct buf frames = {0};
+    struct world *world = world_new();
+    world_open(world);
+    struct client client = socket_open(world, "a", false);
+
+    put_frame(&frames, 0x88, "", 0);
+    put_frame(&frames, 0x81, "too late", 8);
+    client_send_bytes(world, &client, frames.data, frames.len);
+    expect_frame(world, &client, "close");
+    expect_frame(world, &client, "end");
+    assert_true(client.ended);
+    WAIT_SAID(world, "connect a /\nclose a 1005 clean\n");
+    client_close(&client);
+    buf_fini(&frames);
     world_close(world);
 }
 
@@ -546,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_client_closes),
+        cmocka_unit_test(what_follows_the_clients_close),
         cmocka_unit_test(the_server_closes),
         cmocka_unit_test(a_close_that_is_not_answered),
         cmocka_unit_test(a_close_that_ends_the_connection),
