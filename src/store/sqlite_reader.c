@@ -219,7 +219,7 @@ int sqlite_reader_open(struct sqlite_file *file, struct buf *error)
     int rc = sqlite_connect(file->path, false, &reader->db, error);
     if (rc)
         return rc;
-    rc = sqlite3_exec(reader->db, "PRAGMA query_only=1", NULL, NULL, NULL);
+    rc = sqlite3_exec(reader->db, "PRAGMA query_only=1; PRAGMA cache_size=-2048", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite_prepare(reader->db, read_sql, READ_STATEMENTS, reader->statements);
     if (rc)

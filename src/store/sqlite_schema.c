@@ -41,7 +41,7 @@ static int set_up(sqlite3 *db)
     /* FULL: a commit has been flushed when it returns. Checkpoints are the writer's. */
     return sqlite3_exec(
         db,
-        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-8192;"
+        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-4096;"
         "PRAGMA temp_store=MEMORY; PRAGMA secure_delete=FAST; PRAGMA journal_size_limit=67108864",
         NULL, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 -- tries: storing many times what the room may have in memory, and reading all of it, in each of the ways
 -- must: fail where it would be in memory at once, and go well where it would not
 -- trigger: request
--- todo: beside what counts, blocks that were freed and the caches of SQLite come to some MiB more than 16
 -- events: 4
 -- expect: 200 stored or 200 failed or 200 counted or 200 deleted
 local value = ("v"):rep(1000000)
