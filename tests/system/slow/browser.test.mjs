@@ -9,7 +9,7 @@ import { after, before, describe, it } from "node:test";
 import { chromium } from "playwright-core";
 
 import { ECHO, MESSAGE_SERVER } from "../lib/parties.mjs";
-import { config } from "../lib/project.mjs";
+import { config, lua } from "../lib/project.mjs";
 import { REPOSITORY, serverForSuite } from "../lib/server.mjs";
 import { within } from "../lib/wait.mjs";
 
@@ -41,8 +41,32 @@ async function inPage({ url, post, send = [] }) {
   });
 }
 
+// What is posted goes to all event streams; "end" ends them, and "no more" keeps them away.
+const NEWS = lua`
+local News = {}
+
+function News:onRequest(request)
+  if request.method == "GET" then
+    return self.over and Response(nil, { status = 204 }) or Response.events({ retry = 20 })
+  end
+  self.over = request.body == "no more"
+  party.broadcast(request.body)
+  if request.body == "end" or self.over then
+    for connection in party.getConnections() do connection:close() end
+  end
+  return "published"
+end
+
+function News:onConnect(connection)
+  self.came = (self.came or 0) + 1
+  connection:send("welcome " .. self.came)
+end
+
+return News
+`;
+
 describe("a browser", () => {
-  const files = { "parties/main.lua": MESSAGE_SERVER, "parties/echo.lua": ECHO };
+  const files = { "parties/main.lua": MESSAGE_SERVER, "parties/echo.lua": ECHO, "parties/news.lua": NEWS };
   const server = serverForSuite(files);
   const open = serverForSuite({ ...files, "festa.lua": config({ cors: true, allowedOrigins: ["*"] }) });
   const own = serverForSuite(undefined, { directory: REPOSITORY });
@@ -122,6 +146,27 @@ describe("a browser", () => {
     assert.equal(reloaded.status(), 200);
     await own.waitForLog(({ path, status }) => path === "/messages.html" && status === 304, "a reload that is revalidated");
     assert.deepEqual(problems, []);
+    await page.close();
+  });
+
+  it("hears a room's events, comes again when they end, and stays away when it is told to", async () => {
+    const page = await browser.newPage();
+    const path = `/parties/news/${server.room()}`;
+    await page.goto(`${server.url}/parties/main/${server.room()}`);
+    await page.evaluate((url) => {
+      globalThis.heard = [];
+      globalThis.source = new EventSource(url);
+      source.onmessage = ({ data }) => heard.push(data);
+    }, path);
+    const heard = (n) => page.waitForFunction((count) => heard.length >= count, n, { timeout: 60000 });
+    await heard(1);
+    await server.request(path, { method: "POST", body: "two\nlines, ü 🎉" });
+    await heard(2);
+    await server.request(path, { method: "POST", body: "end" });
+    await heard(4);
+    await server.request(path, { method: "POST", body: "no more" });
+    await page.waitForFunction(() => source.readyState === EventSource.CLOSED, undefined, { timeout: 60000 });
+    assert.deepEqual(await page.evaluate(() => heard), ["welcome 1", "two\nlines, ü 🎉", "end", "welcome 2", "no more"]);
     await page.close();
   });
 
