@@ -115,7 +115,7 @@ static void take_close(struct ws_session *session, const uint8_t *payload, size_
     } else if (!utf8_valid(reason, reason_len)) {
         ws_session_fail(session, CLOSE_BAD_TEXT, "Close reason is not valid UTF-8");
     } else {
-        ws_session_close(session, len ? (uint16_t)code : 0, NULL, 0);
+        ws_session_close(session, len ? (uint16_t)code : 0, reason, reason_len); /* sent back: §5.5.1 */
         ws_session_fini(session);
         session->ops->on_close(session, (uint16_t)code, reason, reason_len);
     }

@@ -30,8 +30,8 @@ static void the_client_closes(void **state)
         const char *reason, *answer, *said;
     } rows[] = {
         {1000, "", "close 1000", "connect a /\nclose a 1000 clean\n"},
-        {1001, "going", "close 1001", "connect a /\nclose a 1001 going clean\n"},
-        {4999, "\xc3\xbc", "close 4999", "connect a /\nclose a 4999 \xc3\xbc clean\n"},
+        {1001, "going", "close 1001 going", "connect a /\nclose a 1001 going clean\n"},
+        {4999, "\xc3\xbc", "close 4999 \xc3\xbc", "connect a /\nclose a 4999 \xc3\xbc clean\n"},
         {0, "", "close", "connect a /\nclose a 1005 clean\n"},
     };
     struct world *world = world_new();
