@@ -347,7 +347,7 @@ struct transaction_box {
     uint64_t number; /* 0: it is over */
 };
 
-/* It may also have ended with the turn, while a coroutine of the author's was still inside of it. */
+/* It may also have ended with the turn, when the handler was cut. */
 static bool is_open(lua_State *L, const struct transaction_box *box)
 {
     const struct room *room = vm_of(L)->room;
@@ -403,6 +403,7 @@ static int run_transaction(lua_State *L, struct task *task)
     lua_pushvalue(L, 1);
     storage_result(L, data_transaction_begin(room));
     box->number = data_transaction(room);
+    task->vm->transactor = L;
     return transaction_over(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, transaction_over), 0);
 }
 

@@ -48,6 +48,7 @@ struct vm {
     struct task *running;                /* whose Lua runs now */
     struct fetch_share *fetches;         /* that are under way; NULL: none has begun so far */
     struct keep *keep;                   /* NULL: nothing of it is to outlive it, so far */
+    const lua_State *transactor;         /* the coroutine whose transaction was the last */
     struct resume_frame *resumes;        /* coroutines of the author that are being resumed (wait.c) */
     const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */
     uint64_t given[VM_LIBRARIES];        /* the members of each that the script has got (library.c) */

@@ -247,8 +247,12 @@ static int coroutine_wrap(lua_State *L)
 
 static int coroutine_yield(lua_State *L)
 {
+    const struct vm *vm = vm_of(L);
     if (call_owns(L))
         return luaL_error(L, "attempt to yield from outside a coroutine");
+    /* Nobody might come back to end it, and what is written meanwhile would be part of it. */
+    if (vm->transactor == L && vm->room && data_transaction(vm->room))
+        return luaL_error(L, "a coroutine can't yield out of its transaction");
     return lua_yield(L, lua_gettop(L));
 }
 

@@ -142,7 +142,8 @@ static const struct session_case cases[] = {
     /* closing */
     {CASE("an empty close", "> close\nclosed 1005\n", FRAME(0x88, ""))},
     {CASE("a close with a code", "> close 3000\nclosed 3000\n", FRAME(0x88, "\x0b\xb8"))},
-    {CASE("a close with a reason", "> close 1001 Going <e2><82><ac> away\nclosed 1001 Going <e2><82><ac> away\n",
+    {CASE("a close with a reason",
+          "> close 1001 Going <e2><82><ac> away\nclosed 1001 Going <e2><82><ac> away\n",
           FRAME(0x88, "\x03\xe9"
                       "Going \xe2\x82\xac away"))},
     {CASE("nothing is read behind a close", "> close 1000\nclosed 1000\n", FRAME(0x88, "\x03\xe8"),
