@@ -65,21 +65,21 @@ struct conn {
     void (*on_timer)(struct conn *); /* the owner's */
     int fd;                          /* its socket, owned until tcp has it */
     int error;                       /* it failed: on_error is due, nothing is read or written any more */
-    uint8_t state;                   /* enum conn_state */
     struct tls *tls;                 /* owned; NULL: bytes go as they are */
-    bool secure;                     /* it is one of TLS */
-    bool tls_begun;                  /* the peer has said something */
-    bool tls_sending;                /* libuv sends ciphertext; none may be added */
-    bool polled;                     /* tcp has the socket */
-    bool paused, held;
-    bool reading;                           /* libuv reads it */
-    bool ended;                             /* the peer's FIN came */
-    bool finished;                          /* conn_finish was called */
-    bool refused;                           /* accepted over the limit */
-    bool exported;                          /* it goes on elsewhere: conn_move.h */
-    bool waiting;                           /* a flush left something: on_drain will follow */
-    bool overflowed;                        /* more than limit waited, and it has not been empty since */
+    uint8_t state;                   /* enum conn_state */
     bool read_due, overflow_due, drain_due; /* upcalls */
+    bool secure : 1;                        /* it is one of TLS */
+    bool tls_begun : 1;                     /* the peer has said something */
+    bool tls_sending : 1;                   /* libuv sends ciphertext; none may be added */
+    bool polled : 1;                        /* tcp has the socket */
+    bool paused : 1, held : 1;
+    bool reading : 1;    /* libuv reads it */
+    bool ended : 1;      /* the peer's FIN came */
+    bool finished : 1;   /* conn_finish was called */
+    bool refused : 1;    /* accepted over the limit */
+    bool exported : 1;   /* it goes on elsewhere: conn_move.h */
+    bool waiting : 1;    /* a flush left something: on_drain will follow */
+    bool overflowed : 1; /* more than limit waited, and it has not been empty since */
 };
 
 /* Begins to read, once it has its owner: for those who make connections, the listener and who imports one. */
