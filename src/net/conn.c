@@ -483,18 +483,19 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
 
 void conn_remote_address(const struct conn *conn, char out[46])
 {
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
+    struct sockaddr_storage asked = {0};
+    socklen_t len = sizeof asked;
+    const struct sockaddr_storage *peer = &asked;
 
     out[0] = '\0';
     if (conn->net->accepted == conn)
-        peer = conn->net->accepted_from;
-    else if (getpeername(conn->fd, (struct sockaddr *)&peer, &len) != 0)
+        peer = &conn->net->accepted_from;
+    else if (getpeername(conn->fd, (struct sockaddr *)&asked, &len) != 0)
         return;
-    if (peer.ss_family == AF_INET) {
-        uv_ip4_name((const struct sockaddr_in *)(void *)&peer, out, 46);
-    } else if (peer.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(void *)&peer;
+    if (peer->ss_family == AF_INET) {
+        uv_ip4_name((const struct sockaddr_in *)(const void *)peer, out, 46);
+    } else if (peer->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)peer;
         if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
             uv_inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, 46);
         else

@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,8 +199,8 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
     if (*error == 0 && fd < 0 && (fd = bind_to(&address, share)) < 0)
         *error = fd;
     listener->fd = fd;
-    if (*error ==
-        0) /* what is accepted inherits it: a turn's bytes leave together, there is nothing to wait for */
+    /* What is accepted inherits it: a turn's bytes leave together, there is nothing to wait for. */
+    if (*error == 0)
         *error = set(fd, IPPROTO_TCP, TCP_NODELAY);
     if (*error == 0 && listen(fd, BACKLOG) != 0)
         *error = -errno;
@@ -218,13 +219,13 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
 
 int listener_port(const struct listener *listener)
 {
-    struct sockaddr_storage address = {0};
+    struct sockaddr_in6 address = {0}; /* an IPv4 one has its port at the same place */
     socklen_t len = sizeof address;
 
-    getsockname(listener->fd, (struct sockaddr *)&address, &len);
-    if (address.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)(void *)&address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)(void *)&address)->sin_port);
+    _Static_assert(offsetof(struct sockaddr_in6, sin6_port) == offsetof(struct sockaddr_in, sin_port),
+                   "port");
+    CHECK(getsockname(listener->fd, (struct sockaddr *)&address, &len) == 0);
+    return ntohs(address.sin6_port);
 }
 
 void listener_close(struct listener *listener)
