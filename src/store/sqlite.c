@@ -218,7 +218,9 @@ int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, s
     int lock = sqlite_folder_open(folder, error);
     if (lock < 0)
         return lock;
-    int n = count_files(folder, n_files, &is_new, error);
+    int n = sqlite_folder_check(folder, error);
+    if (n == 0)
+        n = count_files(folder, n_files, &is_new, error);
     if (n < 0) {
         close(lock);
         return n;

@@ -22,6 +22,10 @@ int sqlite_folder_sync(const char *folder);
 /* Whether the folder has a file of this name. */
 bool sqlite_folder_has(const char *folder, const char *name);
 
+/* Whether all data files are there that have something in their WAL: SQLite takes one that is missing or empty for a new
+ * one, and deletes the WAL. To be asked before any is opened. 0, or -ENOENT and says which one is to be put back. */
+int sqlite_folder_check(const char *folder, struct buf *error);
+
 /* ---- sqlite_error.c: what SQLite says, in words ---- */
 
 /* A text that stays. */
