@@ -31,6 +31,9 @@ int sqlite_folder_check(const char *folder, struct buf *error);
 /* A text that stays. */
 const char *sqlite_text(int rc);
 
+/* Is it that the file does not hold what it should? */
+bool sqlite_is_damage(int rc);
+
 /* Says in error that the file can't be used, and what to do; returns a negative errno. db may be NULL. */
 int sqlite_problem(struct buf *error, const char *path, sqlite3 *db, int rc);
 

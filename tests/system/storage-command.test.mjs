@@ -113,6 +113,13 @@ async function folderFor(t) {
   return project;
 }
 
+// Fills the second half of the data file with rubbish.
+async function damage(data) {
+  const file = join(data, "data.sqlite");
+  const bytes = await readFile(file);
+  await writeFile(file, bytes.fill(0xa5, Math.ceil(bytes.length / 8192) * 4096));
+}
+
 const lines = (text) => text.split("\n").filter(Boolean);
 
 describe("a folder without a server", () => {
@@ -202,6 +209,21 @@ describe("a folder without a server", () => {
     }
     await fails(["storage", "import", "--data", data], 1, /\(1 lines are stored\)/, `{"party":"q","room":"r","key":"k","value":1}\n${good}\n{\n`);
     assert.equal(await storage(data).get("q", "r", "k"), "1\n");
+  });
+
+  it("a backup of a damaged file is none", async (t) => {
+    const project = await folderFor(t);
+    const { put, get } = storage(project.data);
+    for (const key of ["a", "b"]) await put("main", "lobby", key, "1");
+    await damage(project.data);
+    const copy = join(project.root, "copy");
+    const backup = ["storage", "backup", ".", copy, "--data", project.data];
+    await fails(backup, 1, /data\/data\.sqlite: the data file is damaged: put back a backup/);
+    assert.ok(!existsSync(copy) && !existsSync(`${copy}.part`));
+    const server = await serverFor(t, undefined, { project });
+    await fails(backup, 1, /data\/data\.sqlite: the data file is damaged: put back a backup/);
+    assert.ok(!existsSync(copy) && !existsSync(`${copy}.part`));
+    await server.stop();
   });
 
   it("what is wrong with the folder", async (t) => {
