@@ -2,6 +2,7 @@
 #include "app/storage_command.h"
 
 #include "app/command.h"
+#include "script/project.h"
 #include "script/value_json.h"
 
 #include <errno.h>
@@ -35,6 +36,16 @@ int command_begin_room(struct command_run *run, enum control_request request, st
     if (rc == 0)
         rc = control_put_bytes(&run->request, party);
     return rc ? rc : control_put_bytes(&run->request, room);
+}
+
+int command_check_room(struct command_run *run, struct span party, struct span room)
+{
+    const char *problem = party_name_problem(party);
+
+    if (problem)
+        return command_fail(run, "there can't be such a party: %s", problem);
+    problem = room_id_problem(room);
+    return problem ? command_fail(run, "there can't be such a room: %s", problem) : 0;
 }
 
 int command_ask(struct command_run *run, int rc, struct span *rest)
@@ -193,7 +204,9 @@ static int command_put(struct command_run *run)
 {
     struct buf bytes = {0};
 
-    int rc = read_value(run, &bytes);
+    int rc = command_check_room(run, span_of(run->cli->party), span_of(run->cli->room));
+    if (rc == 0)
+        rc = read_value(run, &bytes);
     if (rc == 0)
         rc = ask_change(run, CHANGE_PUT, (struct span){(const char *)bytes.data, bytes.len});
     buf_fini(&bytes);

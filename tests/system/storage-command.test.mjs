@@ -226,6 +226,41 @@ describe("a folder without a server", () => {
     await server.stop();
   });
 
+  it("takes names that parties and rooms can have, and no others", async (t) => {
+    const { data } = await folderFor(t);
+    const party = /there can't be such a party: a party's name is of lower-case letters/;
+    const bad = [
+      ...["EV", "../x", ".", "a b", "x".repeat(65), "é"].map((name) => [name, "lobby", party]),
+      ["ev", "a/b", /there can't be such a room: The room id has a slash/],
+      ["ev", "new\nline", /there can't be such a room: The room id has a control character/],
+      ["ev", "x".repeat(257), /there can't be such a room: The room id is longer than 256 bytes/],
+    ];
+    for (const [party, room, pattern] of bad) {
+      await fails(["storage", "put", ".", party, room, "k", "1", "--data", data], 1, pattern);
+      const text = [{ party: "ev", room: "lobby", key: "k", value: 1 }, { party, room, key: "k", value: 1 }];
+      const input = text.map((line) => `${JSON.stringify(line)}\n`).join("");
+      await fails(["storage", "import", "--data", data], 1, new RegExp(`line 2: ${pattern.source}.*\\(0 lines are stored\\)`), input);
+    }
+    const bytes = '{"party":"ev","roomBytes":"gA==","key":"k","value":1}\n';
+    await fails(["storage", "import", "--data", data], 1, /line 1: there can't be such a room: The room id is not valid UTF-8/, bytes);
+    await fails(["storage", "import", "--data", data], 1, /line 1: there can't be such a room: The room id is empty/, '{"party":"ev","room":"","alarm":1}');
+    assert.deepEqual(await storage(data).rooms(), []);
+    for (const room of ["x".repeat(256), "é ü", "."]) await storage(data).put("of-no-project", room, "k", "1");
+    assert.equal((await storage(data).rooms()).length, 3);
+  });
+
+  it("reads and deletes what is there under other names", async (t) => {
+    const { data } = await folderFor(t);
+    const { put, get, delete: remove, export: all, rooms } = storage(data);
+    await put("ev", "lobby", "k", "1");
+    const db = join(data, "data.sqlite");
+    await writeFile(db, (await readFile(db, "latin1")).replaceAll("evlobby", "EVlo/by"), "latin1");
+    assert.equal(await get("EV", "lo/by", "k"), "1\n");
+    assert.equal(await all(), '{"party":"EV","room":"lo/by","key":"k","value":1}\n');
+    await remove("EV", "lo/by", "k");
+    assert.deepEqual(await rooms(), []);
+  });
+
   it("what is wrong with the folder", async (t) => {
     const project = await writeProject(FILES);
     t.after(() => project.remove());
