@@ -203,6 +203,8 @@ describe("a folder without a server", () => {
       ['{"party":"p","room":"r","key":"k","valueBytes":"AQE"}', /line 3: valueBytes is no base64/],
       ['{"party":"p","room":"r","key":"k","valueBytes":"/w=="}', /line 3: valueBytes is no stored value/],
       ['{"party":"p","room":"r","alarm":-1}', /line 3: alarm is no number that it can be/],
+      ['{"party":"p","room":"r","self":5}', /line 3: "self" is no object/],
+      ['{"party":"p","room":"r","self":"text"}', /line 3: "self" is no object/],
       ['{"party":"p","room":"r","colour":1}', /line 3: the field "colour" is not known/],
     ]) {
       await fails(["storage", "import", "--data", data], 1, pattern, `${good}\n\n${bad}\n`);
