@@ -258,6 +258,16 @@ static int run_command(struct command_run *run)
     }
 }
 
+static enum control_use use_of(enum command command)
+{
+    switch (command) {
+    case COMMAND_PUT:
+    case COMMAND_DELETE: return CONTROL_WRITES;
+    case COMMAND_IMPORT: return CONTROL_MAKES;
+    default: return CONTROL_READS;
+    }
+}
+
 /* What was written to the standard output has to arrive. */
 static int flush(struct command_run *run)
 {
@@ -274,7 +284,7 @@ int storage_command(const struct cli *cli)
     int rc = cli_data_folder(cli, folder);
     if (rc != 0)
         return CLI_FAILURE;
-    run.client = control_client_open(folder, cli->command == COMMAND_IMPORT, &run.error);
+    run.client = control_client_open(folder, use_of(cli->command), &run.error);
     rc = run.client ? run_command(&run) : -EIO;
     if (rc == 0)
         rc = flush(&run);

@@ -38,9 +38,9 @@ static int copy_file(const struct sqlite_file *file, const char *path, struct bu
 {
     sqlite3 *from = NULL, *to = NULL;
 
-    int rc = sqlite_connect(file->path, false, &from, error);
+    int rc = sqlite_connect(file->path, file->store->mode, &from, error);
     if (rc == 0)
-        rc = sqlite_connect(path, true, &to, error);
+        rc = sqlite_connect(path, MODE_MAKE, &to, error);
     if (rc == 0) {
         rc = copy(from, to);
         if (rc == SQLITE_OK)

@@ -216,7 +216,7 @@ int sqlite_reader_open(struct sqlite_file *file, struct buf *error)
 {
     struct sqlite_reader *reader = &file->reader;
 
-    int rc = sqlite_connect(file->path, false, &reader->db, error);
+    int rc = sqlite_connect(file->path, file->store->mode, &reader->db, error);
     if (rc)
         return rc;
     rc = sqlite3_exec(reader->db, "PRAGMA query_only=1; PRAGMA cache_size=-2048", NULL, NULL, NULL);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -261,6 +261,50 @@ describe("a folder without a server", () => {
     assert.equal(await all(), '{"party":"EV","room":"lo/by","key":"k","value":1}\n');
     await remove("EV", "lo/by", "k");
     assert.deepEqual(await rooms(), []);
+  });
+
+  it("reads a folder that can't be written", async (t) => {
+    // root may write everywhere: then festa runs as somebody else
+    const who = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+    const works = await runFesta(["version"], who).catch(() => undefined);
+    if (works?.code !== 0) return t.skip("another user may not run festa here");
+    const project = await folderFor(t);
+    const data = join(project.root, "back %up? #1");
+    const line = '{"party":"main","room":"lobby","key":"k","value":[1]}\n';
+    await storage(data).import(line);
+    await chmod(project.root, 0o755);
+    await chmod(join(data, "data.sqlite"), 0o444);
+    await chmod(data, 0o555);
+    t.after(() => chmod(data, 0o755));
+    const reads = async (args) => {
+      const { code, stdout, stderr } = await runFesta([...args, "--data", data], { ...who, cwd: project.root });
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+      return stdout;
+    };
+    const refuses = async (args, pattern) => {
+      const { code, stderr } = await runFesta([...args, "--data", data], { ...who, cwd: project.root });
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, pattern);
+    };
+    const before = await readdir(data);
+    assert.match(await reads(["rooms"]), /^main +lobby +1 /m);
+    assert.equal(await reads(["storage", "get", ".", "main", "lobby", "k"]), "[1]\n");
+    assert.equal(await reads(["storage", "export"]), line);
+    const copies = join(project.root, "copies");
+    await mkdir(copies);
+    await chmod(copies, 0o777);
+    await reads(["storage", "backup", ".", join(copies, "copy")]);
+    assert.deepEqual(await readdir(data), before);
+    await refuses(["storage", "put", ".", "main", "lobby", "k", "1"], /the data folder can't be written to/);
+    await refuses(["storage", "delete", ".", "main", "lobby", "k"], /the data folder can't be written to/);
+    await chmod(data, 0o755);
+    await writeFile(join(data, "data.sqlite-wal"), "");
+    await chmod(data, 0o555);
+    await refuses(["rooms"], /data\.sqlite-wal: it holds what was written last, .* make the folder writable/);
+    await chmod(data, 0o755);
+    for (const file of await readdir(data)) await rm(join(data, file));
+    await chmod(data, 0o555);
+    await refuses(["rooms"], /there is neither data\.sqlite in it nor data-1\.sqlite/);
   });
 
   it("what is wrong with the folder", async (t) => {
