@@ -177,6 +177,8 @@ static int read_value(struct command_run *run, struct buf *bytes)
         if (rc == -EINVAL)
             (void)!buf_printf(&run->error, "the value is no JSON: %s (a text stands in quotes: '\"text\"')",
                               why);
+        else if (rc == -ERANGE)
+            command_fail(run, "the value can't be stored: %s", why);
         else if (rc != 0)
             command_fail(run, "not enough memory");
     }

@@ -126,9 +126,10 @@ static int read_json(struct buf *out, yyjson_val *value, const char *name, struc
     int rc = text ? value_from_json((struct span){text, len}, out, &why) : -ENOMEM;
 
     free(text);
-    if (rc == -EINVAL)
-        (void)!buf_printf(error, "%s: %s", name, why);
-    return rc;
+    if (rc != -EINVAL && rc != -ERANGE)
+        return rc;
+    (void)!buf_printf(error, "%s: %s", name, why);
+    return -EINVAL;
 }
 
 /* A value that is said by its bytes is to be one. */

@@ -47,16 +47,10 @@ static int say_taken(int fd, const char *folder, struct buf *error)
 
     if (pread(fd, text, sizeof text - 1, 0) > 0)
         process = strtol(text, NULL, 10);
+    (void)!buf_printf(error, "%s: the data folder is used by another festa", folder);
     if (process > 0)
-        (void)!buf_printf(error,
-                          "%s: the data folder is used by another server, process %ld: stop that one, or "
-                          "choose another folder",
-                          folder, process);
-    else
-        (void)!buf_printf(error,
-                          "%s: the data folder is used by another server: stop that one, or choose another "
-                          "folder",
-                          folder);
+        (void)!buf_printf(error, " (process %ld)", process);
+    (void)!buf_printf(error, ": end it, or choose another folder");
     return -EBUSY;
 }
 

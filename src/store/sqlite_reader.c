@@ -183,6 +183,7 @@ static void run_read(struct store_request *request, void *driver)
         read->n_entries = 0;
         read->result = STORE_FAILED;
         read->text = sqlite_text(rc);
+        read->file = file->path;
     }
     store_post_read(read);
 }

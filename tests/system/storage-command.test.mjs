@@ -268,14 +268,17 @@ describe("a folder without a server", () => {
     const who = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
     const works = await runFesta(["version"], who).catch(() => undefined);
     if (works?.code !== 0) return t.skip("another user may not run festa here");
-    const project = await folderFor(t);
+    const project = await writeProject(FILES);
     const data = join(project.root, "back %up? #1");
+    t.after(async () => {
+      await chmod(data, 0o755);
+      await project.remove();
+    });
     const line = '{"party":"main","room":"lobby","key":"k","value":[1]}\n';
     await storage(data).import(line);
     await chmod(project.root, 0o755);
     await chmod(join(data, "data.sqlite"), 0o444);
     await chmod(data, 0o555);
-    t.after(() => chmod(data, 0o755));
     const reads = async (args) => {
       const { code, stdout, stderr } = await runFesta([...args, "--data", data], { ...who, cwd: project.root });
       assert.deepEqual([code, stderr], [0, ""], args.join(" "));
@@ -305,6 +308,19 @@ describe("a folder without a server", () => {
     for (const file of await readdir(data)) await rm(join(data, file));
     await chmod(data, 0o555);
     await refuses(["rooms"], /there is neither data\.sqlite in it nor data-1\.sqlite/);
+  });
+
+  it("names the file that is damaged", async (t) => {
+    const { data } = await folderFor(t);
+    const { put } = storage(data);
+    await put("main", "lobby", "k", "1");
+    await damage(data);
+    const damaged = /data\/data\.sqlite: the data file is damaged/;
+    await fails(["rooms", "--json", "--data", data], 1, damaged);
+    await fails(["storage", "export", "--data", data], 1, damaged);
+    await fails(["storage", "get", ".", "main", "lobby", "k", "--data", data], 1, damaged);
+    const { code, stderr } = await runFesta(["storage", "put", ".", "main", "lobby", "k", "1", "--data", data]);
+    assert.deepEqual([code, damaged.test(stderr)], [1, true], stderr);
   });
 
   it("what is wrong with the folder", async (t) => {
@@ -346,7 +362,17 @@ describe("usage", () => {
     for (const value of ["", "text", "{a:1}", "1 2", "NaN"]) {
       await fails(["storage", "put", ".", "main", "lobby", "key", value, "--data", data], 1, /the value is no JSON: .*a text stands in quotes/);
     }
+    for (const value of ["12345678901234567890", '{"a":[-9223372036854775809]}', "1e999"]) {
+      await fails(["storage", "put", ".", "main", "lobby", "key", value, "--data", data], 1, /: the value can't be stored: a number is out of range\n$/);
+    }
     assert.deepEqual(await storage(data).rooms(), []);
+  });
+
+  it("an argument too few behind a project's folder", async (t) => {
+    const { directory } = await folderFor(t);
+    for (const args of [["get", directory, "main", "lobby"], ["delete", directory, "main", "lobby"], ["put", directory, "main", "lobby", "k"]]) {
+      await fails(["storage", ...args], 2, /usage: festa storage \w+ \[DIR\] PARTY ROOM KEY.* \(.* is a project's folder, so one is missing behind it\)/);
+    }
   });
 });
 

@@ -228,7 +228,7 @@ describe("the data folder", () => {
   it("is one server's at a time", async (t) => {
     const project = await projectFor(t);
     const server = await serverFor(t, undefined, { project });
-    await fails(project, new RegExp(`data: the data folder is used by another server, process ${server.pid}: stop that one`));
+    await fails(project, new RegExp(`data: the data folder is used by another festa \\(process ${server.pid}\\): end it`));
     assert.equal(await server.text("/party/r?key=k", { method: "PUT", body: "well" }), "stored");
     await server.stop();
     const next = await serverFor(t, undefined, { project });

@@ -150,7 +150,8 @@ static void wrong_texts_are_refused(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct buf bytes = {0};
         const char *why = NULL;
-        assert_int_equal(value_from_json(span_of(texts[i]), &bytes, &why), -EINVAL);
+        int rc = value_from_json(span_of(texts[i]), &bytes, &why);
+        assert_int_equal(rc, strchr(texts[i], '9') ? -ERANGE : -EINVAL);
         assert_non_null(why);
         assert_int_equal(bytes.len, 0);
         buf_fini(&bytes);
@@ -169,7 +170,7 @@ static void depth_has_a_limit_both_ways(void **state)
         memset(text, '[', (size_t)depth);
         memset(text + depth, ']', (size_t)depth);
         int rc = value_from_json((struct span){text, 2 * (size_t)depth}, &bytes, &why);
-        assert_int_equal(rc, depth == VALUE_DEPTH_MAX ? 0 : -EINVAL);
+        assert_int_equal(rc, depth == VALUE_DEPTH_MAX ? 0 : -ERANGE);
         if (rc == 0)
             assert_int_equal(value_to_json(span_in(&bytes), &json, &exact), 0);
     }

@@ -137,7 +137,7 @@ static void two_servers_never_share_a_folder(void **state)
     world_open(&world);
     first = world.store;
     world.store = NULL;
-    snprintf(text, sizeof text, "used by another server, process %ld:", (long)getpid());
+    snprintf(text, sizeof text, "used by another festa (process %ld):", (long)getpid());
     world_refuses(&world, text);
     store_close(first);
     world_open(&world);
@@ -163,7 +163,7 @@ static void the_lock_ends_with_its_process(void **state)
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
-    snprintf(text, sizeof text, "process %ld:", (long)child);
+    snprintf(text, sizeof text, "process %ld):", (long)child);
     world_refuses(&world, text);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
