@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 const char cli_help[] =
     "Festa serves rooms whose logic is a Lua script, to REST and WebSocket clients.\n"
@@ -310,6 +311,20 @@ static int parse_topic(struct cli *cli, const char *name)
     return wrong_name("command", name, command_names);
 }
 
+/* Is it a folder of a project, or has it a data folder? */
+static bool is_project(const char *path)
+{
+    static const char *const signs[] = {"parties", ".festa"};
+    char sign[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        int n = snprintf(sign, sizeof sign, "%s/%s", path, signs[i]);
+        if (n < (int)sizeof sign && access(sign, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The arguments that are no options, as the command names them; the project's folder may be left out. */
 static int place_arguments(struct cli *cli, char **args, int n)
 {
@@ -339,6 +354,9 @@ static int place_arguments(struct cli *cli, char **args, int n)
         cli->target = args[0];
     if (cli->command == COMMAND_BACKUP || plain)
         return 0;
+    if (n < most && is_project(args[0]))
+        return wrong("usage: festa %s (%s is a project's folder, so one is missing behind it)",
+                     shapes[cli->command].usage, args[0]);
     cli->party = args[0];
     cli->room = args[1];
     cli->key = args[2];

@@ -22,6 +22,11 @@ int command_begin(struct command_run *run, enum control_request request) __attri
 int command_begin_room(struct command_run *run, enum control_request request, struct span party,
                        struct span room) __attribute__((warn_unused_result));
 
+/* Can there be a room of this name? As the server itself asks; whether it has the party does not matter. 0, or -EINVAL and
+ * says in run->error why not. */
+int command_check_room(struct command_run *run, struct span party, struct span room)
+    __attribute__((warn_unused_result));
+
 /* Says in run->error what is wrong; returns -EINVAL. */
 int command_fail(struct command_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Rooms in one answer at most: their sizes are counted, and reads wait meanwhile. */
@@ -50,6 +51,15 @@ static void refuse(struct operation *operation, const char *why)
     finish(operation);
 }
 
+/* The store has failed; file: of what, or NULL. */
+static void refuse_for(struct operation *operation, const char *file, const char *why)
+{
+    char text[PATH_MAX + STORE_TEXT_MAX];
+
+    snprintf(text, sizeof text, "%s%s%s", file ? file : "", file ? ": " : "", why);
+    refuse(operation, text);
+}
+
 /* rc: of what the answer was made with. */
 static void finish_or_refuse(struct operation *operation, int rc)
 {
@@ -86,7 +96,7 @@ static void on_read(struct store_read *read)
     if (read->result != STORE_OK) {
         buf_fini(&read->entries);
         buf_fini(&read->keys);
-        refuse(operation, read->text);
+        refuse_for(operation, read->file, read->text);
         return;
     }
     if (read->kind == STORE_GET && store_next_bytes(&rest, &key)) /* which is known */
@@ -126,7 +136,7 @@ static void on_search(struct store_search *search)
 
     if (search->result != STORE_OK) {
         buf_fini(&search->found);
-        refuse(operation, search->text);
+        refuse_for(operation, search->file, search->text);
         return;
     }
     int rc = buf_append(&operation->answer, search->found.data, search->found.len);
@@ -254,7 +264,7 @@ static void changed(struct operation *operation)
     if (change->result == 0)
         finish(operation);
     else
-        refuse(operation, why_not_changed(change));
+        refuse_for(operation, change->file, why_not_changed(change));
 }
 
 static void on_changed_here(struct room_change *change)

@@ -49,9 +49,18 @@ static int connect_to(const char *folder)
     return fd;
 }
 
-static int open_here(struct control_client *client, const char *folder, struct buf *error)
+static bool is_writable(const char *folder)
 {
-    int rc = store_open_sqlite(folder, 1, error, &client->control.store);
+    return access(folder, W_OK) == 0 || (errno != EACCES && errno != EROFS);
+}
+
+static int open_here(struct control_client *client, const char *folder, enum control_use use,
+                     struct buf *error)
+{
+    struct store **store = &client->control.store;
+
+    int rc = use == CONTROL_READS && !is_writable(folder) ? store_open_sqlite_to_read(folder, error, store)
+                                                          : store_open_sqlite(folder, 1, error, store);
     if (rc != 0)
         return rc;
     if (loop_init(&client->loop) != 0) {
@@ -64,7 +73,8 @@ static int open_here(struct control_client *client, const char *folder, struct b
 }
 
 /* A server, or the folder itself; -EBUSY: somebody has it who does not answer. */
-static int try_open(struct control_client *client, const char *folder, struct buf *error)
+static int try_open(struct control_client *client, const char *folder, enum control_use use,
+                    struct buf *error)
 {
     client->socket = connect_to(folder);
     if (client->socket >= 0)
@@ -74,21 +84,21 @@ static int try_open(struct control_client *client, const char *folder, struct bu
                           folder);
         return -EACCES;
     }
-    return open_here(client, folder, error);
+    return open_here(client, folder, use, error);
 }
 
-struct control_client *control_client_open(const char *folder, bool make, struct buf *error)
+struct control_client *control_client_open(const char *folder, enum control_use use, struct buf *error)
 {
     struct control_client *client = xcalloc(sizeof *client);
     int64_t until = clock_wall_ms() + TAKEN_MS;
     int rc = 0;
 
-    if (!make && access(folder, F_OK) != 0) {
+    if (use != CONTROL_MAKES && access(folder, F_OK) != 0) {
         (void)!buf_printf(error, "%s: there is no data folder: name the project's folder, or it with --data",
                           folder);
         rc = -ENOENT;
     }
-    while (rc == 0 && (rc = try_open(client, folder, error)) == -EBUSY && clock_wall_ms() < until) {
+    while (rc == 0 && (rc = try_open(client, folder, use, error)) == -EBUSY && clock_wall_ms() < until) {
         error->len = 0;
         rc = 0;
         (void)usleep(20000);

@@ -6,8 +6,15 @@
 
 struct control_client;
 
-/* make: a folder that is missing is made. NULL: error has one line that says why. */
-struct control_client *control_client_open(const char *folder, bool make, struct buf *error);
+/* What a command does with the data folder. */
+enum control_use {
+    CONTROL_READS, /* only that, so the folder need not be writable */
+    CONTROL_WRITES,
+    CONTROL_MAKES, /* the same, and makes one that is missing */
+};
+
+/* NULL: error has one line that says why. */
+struct control_client *control_client_open(const char *folder, enum control_use use, struct buf *error);
 
 /* Is it a server that answers? */
 bool control_client_has_server(const struct control_client *client);

@@ -61,9 +61,9 @@ static int take_record(struct command_run *run, struct import *import, const str
 {
     bool same = import->open && span_equal(span_in(&import->party), record->party) &&
                 span_equal(span_in(&import->room), record->room);
-    int rc = 0;
 
-    if (!same || run->request.len >= CHANGE_BYTES)
+    int rc = same ? 0 : command_check_room(run, record->party, record->room);
+    if (rc == 0 && (!same || run->request.len >= CHANGE_BYTES))
         rc = send_change(run, import, import->line - 1);
     if (rc != 0)
         return rc;

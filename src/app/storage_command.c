@@ -2,6 +2,7 @@
 #include "app/storage_command.h"
 
 #include "app/command.h"
+#include "script/project.h"
 #include "script/value_json.h"
 
 #include <errno.h>
@@ -35,6 +36,16 @@ int command_begin_room(struct command_run *run, enum control_request request, st
     if (rc == 0)
         rc = control_put_bytes(&run->request, party);
     return rc ? rc : control_put_bytes(&run->request, room);
+}
+
+int command_check_room(struct command_run *run, struct span party, struct span room)
+{
+    const char *problem = party_name_problem(party);
+
+    if (problem)
+        return command_fail(run, "there can't be such a party: %s", problem);
+    problem = room_id_problem(room);
+    return problem ? command_fail(run, "there can't be such a room: %s", problem) : 0;
 }
 
 int command_ask(struct command_run *run, int rc, struct span *rest)
@@ -166,6 +177,8 @@ static int read_value(struct command_run *run, struct buf *bytes)
         if (rc == -EINVAL)
             (void)!buf_printf(&run->error, "the value is no JSON: %s (a text stands in quotes: '\"text\"')",
                               why);
+        else if (rc == -ERANGE)
+            command_fail(run, "the value can't be stored: %s", why);
         else if (rc != 0)
             command_fail(run, "not enough memory");
     }
@@ -193,7 +206,9 @@ static int command_put(struct command_run *run)
 {
     struct buf bytes = {0};
 
-    int rc = read_value(run, &bytes);
+    int rc = command_check_room(run, span_of(run->cli->party), span_of(run->cli->room));
+    if (rc == 0)
+        rc = read_value(run, &bytes);
     if (rc == 0)
         rc = ask_change(run, CHANGE_PUT, (struct span){(const char *)bytes.data, bytes.len});
     buf_fini(&bytes);
@@ -245,6 +260,16 @@ static int run_command(struct command_run *run)
     }
 }
 
+static enum control_use use_of(enum command command)
+{
+    switch (command) {
+    case COMMAND_PUT:
+    case COMMAND_DELETE: return CONTROL_WRITES;
+    case COMMAND_IMPORT: return CONTROL_MAKES;
+    default: return CONTROL_READS;
+    }
+}
+
 /* What was written to the standard output has to arrive. */
 static int flush(struct command_run *run)
 {
@@ -261,7 +286,7 @@ int storage_command(const struct cli *cli)
     int rc = cli_data_folder(cli, folder);
     if (rc != 0)
         return CLI_FAILURE;
-    run.client = control_client_open(folder, cli->command == COMMAND_IMPORT, &run.error);
+    run.client = control_client_open(folder, use_of(cli->command), &run.error);
     rc = run.client ? run_command(&run) : -EIO;
     if (rc == 0)
         rc = flush(&run);

@@ -30,6 +30,13 @@ struct alarm_timer {
     char names[]; /* party, NUL, id, NUL */
 };
 
+/* One that the project does not have, of which an alarm is due: the log has said so. */
+struct absent_party {
+    struct list link; /* in alarms->absent */
+    uint32_t len;
+    char name[];
+};
+
 static struct span party_of(const struct alarm_timer *alarm)
 {
     return (struct span){alarm->names, alarm->party_len};
@@ -115,6 +122,50 @@ void alarms_set(struct alarms *alarms, const struct room *room, int64_t time)
         set(alarms, alarms->rooms->script->party_name(room->party), span_of(room->id), time);
 }
 
+/* ---- parties that are not there ---- */
+
+static bool has_party(const struct alarms *alarms, struct span name)
+{
+    const struct rooms *rooms = alarms->rooms;
+    return rooms->script->party_find(rooms->script_user, name) != NULL;
+}
+
+/* What is due and can't ring is said once for a party, by the first thread, since each finds the alarms of all. */
+static void note_absent(struct alarms *alarms, const struct store_found *found)
+{
+    struct span name = found->party;
+
+    if (alarms->rooms->share != 0 || found->alarm > loop_wall_ms(alarms->rooms->loop) ||
+        has_party(alarms, name))
+        return;
+    list_each(link, &alarms->absent) {
+        const struct absent_party *absent = container_of(link, struct absent_party, link);
+        if (span_equal((struct span){absent->name, absent->len}, name))
+            return;
+    }
+    struct absent_party *absent = malloc(sizeof *absent + name.len);
+    if (!absent) /* the next search finds it again */
+        return;
+    absent->len = (uint32_t)name.len;
+    memcpy(absent->name, name.ptr, name.len);
+    list_push(&alarms->absent, &absent->link);
+    log_event(LOG_WARN,
+              "alarms are due, but their party is not in the project: they wait until it is there again",
+              log_text("party", name));
+}
+
+/* So that it is said again when they go once more. */
+static void forget_absent(struct alarms *alarms, bool all)
+{
+    list_each_safe(link, &alarms->absent) {
+        struct absent_party *absent = container_of(link, struct absent_party, link);
+        if (!all && !has_party(alarms, (struct span){absent->name, absent->len}))
+            continue;
+        list_remove(link);
+        free(absent);
+    }
+}
+
 /* ---- searching ---- */
 
 /* An alarm that was found. One that has a timer was found before, or set meanwhile: then that is newer. */
@@ -151,12 +202,14 @@ static void on_found(struct store_search *search)
     struct rooms *rooms = alarms->rooms;
     struct span rest = {(const char *)search->found.data, search->found.len};
     struct store_found found;
-    bool more = !rooms->stopping && search->result == STORE_OK && search->n_found == PAGE;
+    bool again = alarms->again;
+    bool more = !again && !rooms->stopping && search->result == STORE_OK && search->n_found == PAGE;
 
-    alarms->searching = false;
+    alarms->searching = alarms->again = false;
     while (!rooms->stopping && search->result == STORE_OK && store_next_found(&rest, &found)) {
         if (is_ours(rooms, &found))
             add(alarms, &found);
+        note_absent(alarms, &found);
         if (more && note_place(alarms, &found) != 0)
             more = false;
     }
@@ -166,7 +219,7 @@ static void on_found(struct store_search *search)
     if (!more)
         forget_place(alarms);
     if (!rooms->stopping)
-        timer_start(rooms->loop, &alarms->scan, more ? PAGE_MS : SCAN_MS);
+        timer_start(rooms->loop, &alarms->scan, again ? 0 : more ? PAGE_MS : SCAN_MS);
 }
 
 static void on_scan(struct timer *timer)
@@ -202,6 +255,7 @@ void alarms_init(struct alarms *alarms, struct rooms *rooms)
 {
     *alarms = (struct alarms){.rooms = rooms, .scan = {.fn = on_scan}};
     list_init(&alarms->all);
+    list_init(&alarms->absent);
 }
 
 void alarms_begin(struct alarms *alarms)
@@ -210,9 +264,21 @@ void alarms_begin(struct alarms *alarms)
         timer_start(alarms->rooms->loop, &alarms->scan, 0);
 }
 
+void alarms_look_again(struct alarms *alarms)
+{
+    forget_absent(alarms, false);
+    if (alarms->searching) {
+        alarms->again = true;
+    } else if (timer_running(&alarms->scan)) {
+        forget_place(alarms);
+        alarms_begin(alarms);
+    }
+}
+
 void alarms_stop(struct alarms *alarms)
 {
     timer_stop(&alarms->scan);
+    forget_absent(alarms, true);
     while (!list_empty(&alarms->all))
         drop(container_of(alarms->all.next, struct alarm_timer, link));
     map_fini(&alarms->by_room);

@@ -22,6 +22,7 @@ static void stored(struct store_batch *batch, enum store_result result)
     struct room_change *change = container_of(batch, struct room_change, batch);
 
     change->text = batch->text;
+    change->file = batch->file;
     store_room_release(batch->room);
     finish(change, result == STORE_OK ? 0 : -EIO);
 }
@@ -107,7 +108,7 @@ void rooms_change(struct rooms *rooms, struct room_change *change)
 {
     struct room *room = rooms_find(rooms, change->party, change->id);
 
-    change->text = NULL;
+    change->text = change->file = NULL;
     if (rooms->stopping || !rooms->store) {
         finish(change, rooms->stopping ? -ESHUTDOWN : -ENODEV);
         return;

@@ -13,9 +13,9 @@ struct room_change {
     void (*done)(struct room_change *change); /* on the rooms' thread, when all of it is durable, or failed */
     /* The answer. 0; or none of it was kept: -EBUSY: self of a room that is in memory can't be replaced;
      * -ESHUTDOWN: the rooms stop; -ENODEV: nothing is stored here; -ENOBUFS: more than data_fits; -ENOMEM; -EIO:
-     * the store has failed (text says why, or is NULL), and may have kept it. */
+     * the store has failed (text says why, or is NULL, and file of what, as in struct store_batch), and may have kept it. */
     int result;
-    const char *text;
+    const char *text, *file;
     /* the rooms': */
     struct rooms *rooms;
     struct exchange exchange;

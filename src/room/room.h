@@ -229,7 +229,7 @@ int rooms_evict(struct room *room) __attribute__((warn_unused_result));
 
 /* The parties have other versions: each room whose party find still knows by its name takes it, and one
  * that has a VM gets an EVENT_RELOAD before all that waits in its inbox. Rooms of the other parties stay as
- * they are. The limits count from here on. */
+ * they are. Alarms are looked for, of parties that have come. The limits count from here on. */
 void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
                   struct party *(*find)(void *user, struct span name), void *user);
 

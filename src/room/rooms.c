@@ -353,8 +353,11 @@ void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
             list_remove(&room->in_idle);
         room_schedule(room); /* the limits may have been what it waited for */
     }
-    if (!rooms->stopping && !list_empty(&rooms->idle))
+    if (rooms->stopping)
+        return;
+    if (!list_empty(&rooms->idle))
         timer_start(rooms->loop, &rooms->evict, 0);
+    alarms_look_again(&rooms->alarms);
 }
 
 void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *user), void *user)

@@ -13,9 +13,6 @@
 #include <unistd.h>
 
 #define NAME_LEN_MAX 64
-#define NAME_RULE                                                                                            \
-    "a party's name is of lower-case letters, digits, '_' and '-', begins with a letter or digit, "          \
-    "and has at most 64 characters"
 
 static void free_party(struct party *party)
 {
@@ -28,14 +25,22 @@ static void free_party(struct party *party)
 }
 
 /* [a-z0-9][a-z0-9_-]* */
-static bool name_valid(const char *name, size_t len)
+static bool name_valid(struct span name)
 {
-    for (size_t i = 0; i < len; i++) {
-        char c = name[i];
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (i > 0 && (c == '_' || c == '-'))))
             return false;
     }
-    return len > 0 && len <= NAME_LEN_MAX;
+    return name.len > 0 && name.len <= NAME_LEN_MAX;
+}
+
+const char *party_name_problem(struct span name)
+{
+    if (name_valid(name))
+        return NULL;
+    return "a party's name is of lower-case letters, digits, '_' and '-', begins with a letter or digit, "
+           "and has at most 64 characters";
 }
 
 /* ---- the files ---- */
@@ -44,8 +49,9 @@ static bool name_valid(const char *name, size_t len)
 static int add_party(struct project *project, const char *file, const char *name, size_t name_len,
                      bool folder, struct buf *error)
 {
-    if (!name_valid(name, name_len)) {
-        code_complain(error, "", file, 0, "%s", NAME_RULE);
+    const char *problem = party_name_problem((struct span){name, name_len});
+    if (problem) {
+        code_complain(error, "", file, 0, "%s", problem);
         return -EINVAL;
     }
     char *path = project_file(project->root, file);

@@ -59,6 +59,9 @@ struct project *project_empty(struct config *config, const struct buf *why)
 struct project *project_ref(struct project *project);
 void project_unref(struct project *project);
 
+/* NULL, or the rule for names of parties, which this one breaks. */
+const char *party_name_problem(struct span name);
+
 /* NULL when there is none. */
 struct party *project_party(const struct project *project, struct span name);
 

@@ -1,6 +1,7 @@
 /* Lines of an export. */
 #include "script/record.h"
 
+#include "script/value.h"
 #include "script/value_json.h"
 
 #include "base/utf8.h"
@@ -125,9 +126,10 @@ static int read_json(struct buf *out, yyjson_val *value, const char *name, struc
     int rc = text ? value_from_json((struct span){text, len}, out, &why) : -ENOMEM;
 
     free(text);
-    if (rc == -EINVAL)
-        (void)!buf_printf(error, "%s: %s", name, why);
-    return rc;
+    if (rc != -EINVAL && rc != -ERANGE)
+        return rc;
+    (void)!buf_printf(error, "%s: %s", name, why);
+    return -EINVAL;
 }
 
 /* A value that is said by its bytes is to be one. */
@@ -217,6 +219,13 @@ static int read_fields(struct record *record, yyjson_val *object, bool seen[FIEL
     return rc;
 }
 
+/* Is what is stored a table, or one with a mark? */
+static bool is_table(const struct buf *value)
+{
+    uint8_t tag = value->len > 1 ? value->data[1] : VALUE_NULL; /* behind the version */
+    return (tag >= VALUE_ELEMENTS && tag < VALUE_FALSE) || tag >= VALUE_TABLE;
+}
+
 /* Of each group exactly one field is to be there, as the kind of the line asks for. */
 static int check_fields(struct record *record, const bool seen[FIELDS], struct buf *error)
 {
@@ -234,6 +243,8 @@ static int check_fields(struct record *record, const bool seen[FIELDS], struct b
         return wrong(error, "%s", "a line has \"key\" and \"value\", or \"alarm\", or \"self\"");
     if (key && record->owned[2].len == 0)
         return wrong(error, "%s", "\"key\" is empty");
+    if (self && !is_table(&record->owned[3]))
+        return wrong(error, "%s", "\"self\" is no object");
     record->kind = key ? RECORD_KEY : self ? RECORD_SELF : RECORD_ALARM;
     return 0;
 }

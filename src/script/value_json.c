@@ -359,11 +359,10 @@ int value_from_json(struct span text, struct buf *bytes, const char **why)
     int rc = add_tag(bytes, VALUE_VERSION);
     if (rc == 0)
         rc = add_value(bytes, yyjson_doc_get_root(doc), 0);
-    if (rc == -EINVAL)
-        *why = "more than 128 arrays and objects inside of each other";
-    if (rc == -ERANGE) {
-        *why = "a number is out of range";
-        rc = -EINVAL;
+    if (rc == -EINVAL || rc == -ERANGE) {
+        *why = rc == -ERANGE ? "a number is out of range"
+                             : "more than 128 arrays and objects inside of each other";
+        rc = -ERANGE;
     }
     yyjson_doc_free(doc);
     if (rc != 0)

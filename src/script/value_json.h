@@ -15,8 +15,8 @@ int value_to_json(struct span bytes, struct buf *json, bool *exact) __attribute_
 
 /* Appends the bytes of the value that a JSON text is: as party.storage:put(key, json.decode(text, { null =
  * json.null })) would store it, with the pairs of objects in the order of the text. Numbers with a fraction or an
- * exponent are floats, others integers. 0, -ENOMEM, or -EINVAL and *why says what is wrong with the text; then
- * nothing was appended. */
+ * exponent are floats, others integers. 0, -ENOMEM, -EINVAL: the text is no JSON, or -ERANGE: it is of no value that
+ * can be stored; then nothing was appended, and of the last two *why says what is wrong. */
 int value_from_json(struct span text, struct buf *bytes, const char **why)
     __attribute__((warn_unused_result));
 

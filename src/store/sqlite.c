@@ -138,23 +138,24 @@ static char *join(const char *folder, const char *name)
 }
 
 /* How many files the folder was made for, as its file data-`number` has it; 0: there is no such file, or it is new. */
-static int count_by(const char *folder, unsigned number, struct buf *error)
+static int count_by(const char *folder, unsigned number, enum sqlite_mode mode, struct buf *error)
 {
     const char *name = sqlite_file_name(number, STORE_FILES_MAX);
 
     if (!sqlite_folder_has(folder, name))
         return 0;
     char *path = join(folder, name);
-    int n = sqlite_count_files(path, error);
+    int n = sqlite_count_files(path, mode, error);
     free(path);
     return n;
 }
 
 /* How many files there are to be. wanted: for a folder that is made; is_new says whether it is. One that was being made
  * when the server was ended is made for as many as then. */
-static int count_files(const char *folder, unsigned wanted, bool *is_new, struct buf *error)
+static int count_files(const char *folder, unsigned wanted, enum sqlite_mode mode, bool *is_new,
+                       struct buf *error)
 {
-    int n = count_by(folder, 1, error);
+    int n = count_by(folder, 1, mode, error);
     *is_new = false;
     if (sqlite_folder_has(folder, sqlite_file_name(1, 1))) {
         if (n <= 0)
@@ -166,22 +167,26 @@ static int count_files(const char *folder, unsigned wanted, bool *is_new, struct
     }
     if (n)
         return n;
+    if (mode == MODE_READ) {
+        (void)!buf_printf(error, "%s: there is neither data.sqlite in it nor data-1.sqlite", folder);
+        return -ENOENT;
+    }
     *is_new = true;
     for (unsigned number = 2; n == 0 && number <= STORE_FILES_MAX; number++)
-        n = count_by(folder, number, error);
+        n = count_by(folder, number, mode, error);
     return n ? n : (int)wanted;
 }
 
-static int open_file(struct sqlite_store *store, unsigned number, bool create, struct buf *error)
+static int open_file(struct sqlite_store *store, unsigned number, bool is_new, struct buf *error)
 {
     struct sqlite_file *file = &store->files[number - 1];
 
     file->store = store;
     file->path = join(store->folder, sqlite_file_name(number, store->n_files));
-    int rc = sqlite_connect(file->path, create, &file->writer.db, error);
+    int rc = sqlite_connect(file->path, is_new ? MODE_MAKE : store->mode, &file->writer.db, error);
     if (rc == 0)
         rc = sqlite_schema(file->writer.db, file->path, number, store->n_files, error);
-    if (rc == 0 && create)
+    if (rc == 0 && is_new)
         rc = sqlite_check_empty(file->writer.db, file->path, error);
     return rc;
 }
@@ -200,33 +205,32 @@ static int open_files(struct sqlite_store *store, bool is_new, struct buf *error
                               store->folder, strerror(-rc));
     }
     for (unsigned i = 0; rc == 0 && i < store->n_files; i++) {
-        rc = sqlite_writer_open(&store->files[i], error);
+        rc = store->mode == MODE_READ ? 0 : sqlite_writer_open(&store->files[i], error);
         if (rc == 0)
             rc = sqlite_reader_open(&store->files[i], error);
     }
     return rc;
 }
 
-int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, struct store **out)
+/* Takes over the lock, without which it is opened to be read. */
+static int open_store(const char *folder, unsigned wanted, int lock, struct buf *error, struct store **out)
 {
-    bool is_new;
+    enum sqlite_mode mode = lock < 0 ? MODE_READ : MODE_WRITE;
+    bool is_new = false;
 
-    CHECK(n_files >= 1 && n_files <= STORE_FILES_MAX);
-    /* Threads don't count their memory under one lock then. Refused when SQLite is in use already, which is fine. */
-    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    CHECK(sqlite3_initialize() == SQLITE_OK && sqlite3_threadsafe());
-    int lock = sqlite_folder_open(folder, error);
-    if (lock < 0)
-        return lock;
-    int n = count_files(folder, n_files, &is_new, error);
+    int n = sqlite_folder_check(folder, error);
+    if (n == 0)
+        n = count_files(folder, wanted, mode, &is_new, error);
     if (n < 0) {
-        close(lock);
+        if (lock >= 0)
+            close(lock);
         return n;
     }
     struct sqlite_store *store = xcalloc(sizeof *store + (size_t)n * sizeof store->files[0]);
     store->store.ops = &ops;
     store->folder = xstrdup(folder);
     store->lock = lock;
+    store->mode = mode;
     store->n_files = (unsigned)n;
     CHECK(pthread_mutex_init(&store->lanes_lock, NULL) == 0);
     for (int i = 0; i < n; i++)
@@ -237,4 +241,25 @@ int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, s
     else
         *out = &store->store;
     return rc;
+}
+
+static void begin_sqlite(void)
+{
+    /* Threads don't count their memory under one lock then. Refused when SQLite is in use already, which is fine. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    CHECK(sqlite3_initialize() == SQLITE_OK && sqlite3_threadsafe());
+}
+
+int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, struct store **out)
+{
+    CHECK(n_files >= 1 && n_files <= STORE_FILES_MAX);
+    begin_sqlite();
+    int lock = sqlite_folder_open(folder, error);
+    return lock < 0 ? lock : open_store(folder, n_files, lock, error, out);
+}
+
+int store_open_sqlite_to_read(const char *folder, struct buf *error, struct store **out)
+{
+    begin_sqlite();
+    return open_store(folder, 0, -1, error, out);
 }

@@ -17,3 +17,8 @@
  * then error has one line that says what to do. */
 int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, struct store **out)
     __attribute__((warn_unused_result));
+
+/* Opens one that can't be written, such as a backup on a read-only disk, without taking it: nobody may write to it
+ * meanwhile. Only reads, searches and backups are possible. 0 or a negative errno, and says why, as above. */
+int store_open_sqlite_to_read(const char *folder, struct buf *error, struct store **out)
+    __attribute__((warn_unused_result));

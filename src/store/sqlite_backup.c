@@ -10,26 +10,46 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* All pages in one go, as they are at one moment: the writer goes on meanwhile. */
-static int copy(sqlite3 *from, sqlite3 *to, const char *path, struct buf *error)
+/* All pages in one go, as they are at one moment: the writer goes on meanwhile. SQLITE_OK or an error. */
+static int copy(sqlite3 *from, sqlite3 *to)
 {
     sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
     if (!backup)
-        return sqlite_problem(error, path, to, sqlite3_extended_errcode(to));
+        return sqlite3_extended_errcode(to);
     (void)sqlite3_backup_step(backup, -1);
-    int rc = sqlite3_backup_finish(backup);
-    return rc ? sqlite_problem(error, path, to, rc) : 0;
+    return sqlite3_backup_finish(backup);
+}
+
+/* Reads the copy: pages that are damaged are copied like others. SQLITE_OK or an error. */
+static int check(sqlite3 *db)
+{
+    sqlite3_stmt *check = NULL;
+
+    int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &check, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(check);
+    if (rc == SQLITE_ROW)
+        rc = span_equal(sqlite_column(check, 0), SPAN("ok")) ? SQLITE_OK : SQLITE_CORRUPT;
+    sqlite3_finalize(check);
+    return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
 }
 
 static int copy_file(const struct sqlite_file *file, const char *path, struct buf *error)
 {
     sqlite3 *from = NULL, *to = NULL;
 
-    int rc = sqlite_connect(file->path, false, &from, error);
+    int rc = sqlite_connect(file->path, file->store->mode, &from, error);
     if (rc == 0)
-        rc = sqlite_connect(path, true, &to, error);
-    if (rc == 0)
-        rc = copy(from, to, path, error);
+        rc = sqlite_connect(path, MODE_MAKE, &to, error);
+    if (rc == 0) {
+        rc = copy(from, to);
+        if (rc == SQLITE_OK)
+            rc = check(to);
+        if (sqlite_is_damage(rc)) /* of the file, of which this is a copy */
+            rc = sqlite_problem(error, file->path, NULL, rc);
+        else if (rc != SQLITE_OK)
+            rc = sqlite_problem(error, path, to, rc);
+    }
     sqlite3_close(from);
     sqlite3_close(to);
     return rc;

@@ -23,6 +23,11 @@ const char *sqlite_text(int rc)
     }
 }
 
+bool sqlite_is_damage(int rc)
+{
+    return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
+}
+
 static int errno_of(int rc)
 {
     switch (rc & 0xff) {

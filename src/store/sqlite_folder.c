@@ -47,16 +47,10 @@ static int say_taken(int fd, const char *folder, struct buf *error)
 
     if (pread(fd, text, sizeof text - 1, 0) > 0)
         process = strtol(text, NULL, 10);
+    (void)!buf_printf(error, "%s: the data folder is used by another festa", folder);
     if (process > 0)
-        (void)!buf_printf(error,
-                          "%s: the data folder is used by another server, process %ld: stop that one, or "
-                          "choose another folder",
-                          folder, process);
-    else
-        (void)!buf_printf(error,
-                          "%s: the data folder is used by another server: stop that one, or choose another "
-                          "folder",
-                          folder);
+        (void)!buf_printf(error, " (process %ld)", process);
+    (void)!buf_printf(error, ": end it, or choose another folder");
     return -EBUSY;
 }
 
@@ -121,4 +115,37 @@ bool sqlite_folder_has(const char *folder, const char *name)
     char path[PATH_MAX];
     return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path &&
            access(path, F_OK) == 0;
+}
+
+/* Bytes of a file of the folder; 0: it is empty, or not there. */
+static off_t size_of(const char *folder, const char *name, const char *ending)
+{
+    char path[PATH_MAX];
+    struct stat info;
+
+    if ((size_t)snprintf(path, sizeof path, "%s/%s%s", folder, name, ending) >= sizeof path ||
+        stat(path, &info) != 0)
+        return 0;
+    return info.st_size;
+}
+
+static int check_file(const char *folder, const char *name, struct buf *error)
+{
+    if (size_of(folder, name, "-wal") == 0 || size_of(folder, name, "") > 0)
+        return 0;
+    (void)!buf_printf(
+        error,
+        "%s/%s: this data file is %s, and %s-wal beside it holds what was written last: put back "
+        "the file that it belongs to, or a backup in place of the whole folder",
+        folder, name, sqlite_folder_has(folder, name) ? "empty" : "missing", name);
+    return -ENOENT;
+}
+
+int sqlite_folder_check(const char *folder, struct buf *error)
+{
+    int rc = check_file(folder, sqlite_file_name(1, 1), error);
+
+    for (unsigned number = 1; rc == 0 && number <= STORE_FILES_MAX; number++)
+        rc = check_file(folder, sqlite_file_name(number, STORE_FILES_MAX), error);
+    return rc;
 }

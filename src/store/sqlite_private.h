@@ -22,10 +22,17 @@ int sqlite_folder_sync(const char *folder);
 /* Whether the folder has a file of this name. */
 bool sqlite_folder_has(const char *folder, const char *name);
 
+/* Whether all data files are there that have something in their WAL: SQLite takes one that is missing or empty for a new
+ * one, and deletes the WAL. To be asked before any is opened. 0, or -ENOENT and says which one is to be put back. */
+int sqlite_folder_check(const char *folder, struct buf *error);
+
 /* ---- sqlite_error.c: what SQLite says, in words ---- */
 
 /* A text that stays. */
 const char *sqlite_text(int rc);
+
+/* Is it that the file does not hold what it should? */
+bool sqlite_is_damage(int rc);
 
 /* Says in error that the file can't be used, and what to do; returns a negative errno. db may be NULL. */
 int sqlite_problem(struct buf *error, const char *path, sqlite3 *db, int rc);
@@ -35,21 +42,28 @@ void sqlite_check_flush(const char *path, int rc);
 
 /* ---- sqlite_schema.c: opening a file, and its tables ---- */
 
+enum sqlite_mode {
+    MODE_READ, /* a file that nobody writes, in a folder that can't be written: without a lock or shared memory */
+    MODE_WRITE, /* one that is there */
+    MODE_MAKE,  /* the same, and makes one that is missing */
+};
+
 /* Opens it with the settings that all connections have. 0 or a negative errno, and says why. */
-int sqlite_connect(const char *path, bool create, sqlite3 **db, struct buf *error);
+int sqlite_connect(const char *path, enum sqlite_mode mode, sqlite3 **db, struct buf *error);
 
 /* A step from one version of the tables to the next, each in a transaction. */
 int sqlite_migrate(sqlite3 *db, const char *path, const char *const *steps, unsigned n_steps,
                    struct buf *error);
 
-/* Brings the file up to this version; a new one becomes number `number` of n_files. 0 or a negative errno. */
+/* Brings the file up to this version; a new one becomes number `number` of n_files. One that is only read has to be so
+ * far. 0 or a negative errno, and says why. */
 int sqlite_schema(sqlite3 *db, const char *path, unsigned number, unsigned n_files, struct buf *error);
 
 /* 0 when no room is in the file, or a negative errno and says that there are files missing beside it. */
 int sqlite_check_empty(sqlite3 *db, const char *path, struct buf *error);
 
 /* How many files the folder was made for, as this one has it; 0: it is new. Negative errno and says why. */
-int sqlite_count_files(const char *path, struct buf *error);
+int sqlite_count_files(const char *path, enum sqlite_mode mode, struct buf *error);
 
 /* ---- sqlite_statement.c: prepared statements ---- */
 
@@ -181,8 +195,9 @@ struct sqlite_file {
 
 struct sqlite_store {
     struct store store;
-    char *folder; /* owned */
-    int lock;     /* descriptor; -1: none */
+    char *folder;          /* owned */
+    int lock;              /* descriptor; -1: none */
+    enum sqlite_mode mode; /* MODE_READ: it has no writers; else MODE_WRITE */
     pthread_mutex_t lanes_lock;
     unsigned n_files;
     struct sqlite_file files[];

@@ -183,6 +183,7 @@ static void run_read(struct store_request *request, void *driver)
         read->n_entries = 0;
         read->result = STORE_FAILED;
         read->text = sqlite_text(rc);
+        read->file = file->path;
     }
     store_post_read(read);
 }
@@ -216,7 +217,7 @@ int sqlite_reader_open(struct sqlite_file *file, struct buf *error)
 {
     struct sqlite_reader *reader = &file->reader;
 
-    int rc = sqlite_connect(file->path, false, &reader->db, error);
+    int rc = sqlite_connect(file->path, file->store->mode, &reader->db, error);
     if (rc)
         return rc;
     rc = sqlite3_exec(reader->db, "PRAGMA query_only=1; PRAGMA cache_size=-2048", NULL, NULL, NULL);

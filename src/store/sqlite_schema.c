@@ -3,8 +3,10 @@
 #include "store/sqlite_private.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define APPLICATION_ID 0x46657374 /* "Fest" */
 
@@ -46,14 +48,50 @@ static int set_up(sqlite3 *db)
         NULL, NULL, NULL);
 }
 
-int sqlite_connect(const char *path, bool create, sqlite3 **db, struct buf *error)
+/* What was written last is in the WAL, and SQLite has to write to read that. 0 or -EACCES, and says so. */
+static int check_no_wal(const char *path, struct buf *error)
 {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    char wal[PATH_MAX];
 
-    int rc = sqlite3_open_v2(path, db, flags, NULL);
+    if ((size_t)snprintf(wal, sizeof wal, "%s-wal", path) >= sizeof wal || access(wal, F_OK) != 0)
+        return 0;
+    (void)!buf_printf(
+        error,
+        "%s: it holds what was written last, which can be read only in a folder that can be written: make "
+        "the folder writable, or copy all of it to where it is",
+        wal);
+    return -EACCES;
+}
+
+/* As a file that does not change: SQLite has other names for those, in which some characters mean something. */
+static int open_to_read(const char *path, sqlite3 **db)
+{
+    struct buf name = {0};
+
+    int rc = buf_printf(&name, "%s", path[0] == '/' ? "file://" : "file:");
+    for (const char *at = path; rc == 0 && *at; at++)
+        rc = strchr("?#%", *at) ? buf_printf(&name, "%%%02x", (unsigned)*at) : buf_append(&name, at, 1);
+    if (rc == 0)
+        rc = buf_append(&name, "?immutable=1", sizeof "?immutable=1");
+    rc = rc ? SQLITE_NOMEM
+            : sqlite3_open_v2((char *)name.data, db,
+                              SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    buf_fini(&name);
+    return rc;
+}
+
+int sqlite_connect(const char *path, enum sqlite_mode mode, sqlite3 **db, struct buf *error)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (mode == MODE_MAKE ? SQLITE_OPEN_CREATE : 0);
+
+    *db = NULL;
+    int rc = mode == MODE_READ ? check_no_wal(path, error) : 0;
+    if (rc)
+        return rc;
+    rc = mode == MODE_READ ? open_to_read(path, db) : sqlite3_open_v2(path, db, flags, NULL);
     if (rc == SQLITE_OK)
         rc = set_up(*db);
-    if (rc == SQLITE_OK && sqlite3_db_readonly(*db, "main"))
+    if (rc == SQLITE_OK && mode != MODE_READ && sqlite3_db_readonly(*db, "main"))
         rc = SQLITE_READONLY; /* what SQLite makes of a file that it may not write */
     if (rc == SQLITE_OK)
         return 0;
@@ -102,13 +140,13 @@ static int identify(sqlite3 *db, const char *path, bool *ours, struct buf *error
     return -EINVAL;
 }
 
-int sqlite_count_files(const char *path, struct buf *error)
+int sqlite_count_files(const char *path, enum sqlite_mode mode, struct buf *error)
 {
     sqlite3 *db;
     bool ours = false;
     int64_t tables = 0, files = 0;
 
-    int rc = sqlite_connect(path, false, &db, error);
+    int rc = sqlite_connect(path, mode, &db, error);
     if (rc)
         return rc;
     rc = identify(db, path, &ours, error);
@@ -188,10 +226,12 @@ static int number_file(sqlite3 *db, const char *path, unsigned number, unsigned 
 {
     char sql[96];
     int64_t has_number = 0, has_files = 0;
+    int rc = SQLITE_OK;
 
     snprintf(sql, sizeof sql, "INSERT INTO file SELECT %u, %u WHERE NOT EXISTS (SELECT 1 FROM file)", number,
              n_files);
-    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    if (!sqlite3_db_readonly(db, "main"))
+        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = ask(db, "SELECT number FROM file", &has_number);
     if (rc == SQLITE_OK)
@@ -209,29 +249,36 @@ static int number_file(sqlite3 *db, const char *path, unsigned number, unsigned 
     return -EINVAL;
 }
 
-int sqlite_schema(sqlite3 *db, const char *path, unsigned number, unsigned n_files, struct buf *error)
+/* 0 or a negative errno, and says why. */
+static int begin_wal(sqlite3 *db, const char *path, struct buf *error)
 {
     sqlite3_stmt *mode = NULL;
-    bool ours = false, wal = false;
+    bool wal = false;
 
-    int rc = identify(db, path, &ours, error);
-    if (rc)
-        return rc;
-    int problem = sqlite3_prepare_v2(db, "PRAGMA journal_mode=WAL", -1, &mode, NULL);
-    if (problem == SQLITE_OK)
-        problem = sqlite3_step(mode);
-    if (problem == SQLITE_ROW)
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode=WAL", -1, &mode, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(mode);
+    if (rc == SQLITE_ROW)
         wal = span_equal(sqlite_column(mode, 0), SPAN("wal"));
     sqlite3_finalize(mode);
-    if (problem != SQLITE_ROW) {
-        return sqlite_problem(error, path, db, problem);
-    }
-    if (!wal) {
-        (void)!buf_printf(error,
-                          "%s: this file system has no shared memory: choose a data folder on a local disk",
-                          path);
-        return -ENOTSUP;
-    }
-    rc = sqlite_migrate(db, path, steps, STEPS, error);
+    if (rc != SQLITE_ROW)
+        return sqlite_problem(error, path, db, rc);
+    if (wal)
+        return 0;
+    (void)!buf_printf(error,
+                      "%s: this file system has no shared memory: choose a data folder on a local disk",
+                      path);
+    return -ENOTSUP;
+}
+
+int sqlite_schema(sqlite3 *db, const char *path, unsigned number, unsigned n_files, struct buf *error)
+{
+    bool ours = false;
+
+    int rc = identify(db, path, &ours, error);
+    if (rc == 0 && !sqlite3_db_readonly(db, "main"))
+        rc = begin_wal(db, path, error);
+    if (rc == 0)
+        rc = sqlite_migrate(db, path, steps, STEPS, error);
     return rc ? rc : number_file(db, path, number, n_files, error);
 }

@@ -171,6 +171,7 @@ static void run_search(struct store_request *request, void *driver)
         search->n_found = 0;
         search->result = STORE_FAILED;
         search->text = sqlite_text(rc);
+        search->file = file->path;
     }
     if (rc || file + 1 == store->files + store->n_files)
         store_post_search(search);

@@ -69,9 +69,12 @@ static void answer(struct list *group)
 
 static void fail(struct store_batch *batch, const char *text)
 {
-    container_of(batch->room, struct sqlite_room, room)->failed = true;
+    struct sqlite_room *room = container_of(batch->room, struct sqlite_room, room);
+
+    room->failed = true;
     batch->result = STORE_FAILED;
     batch->text = text;
+    batch->file = room->lane->file->path;
 }
 
 /* A room's batch is not kept without the one before it. */

@@ -245,7 +245,7 @@ void store_room_release(struct store_room *room)
 void store_submit(struct store_batch *batch)
 {
     batch->result = STORE_OK;
-    batch->text = NULL;
+    batch->text = batch->file = NULL;
     loop_job_begin(batch->room->loop);
     batch->room->store->ops->submit(batch);
 }
@@ -253,7 +253,7 @@ void store_submit(struct store_batch *batch)
 void store_read(struct store_read *read)
 {
     read->result = STORE_OK;
-    read->text = NULL;
+    read->text = read->file = NULL;
     read->n_entries = 0;
     read->more = false;
     read->n_keys = 0;
@@ -267,7 +267,7 @@ void store_read(struct store_read *read)
 void store_search(struct store_search *search)
 {
     search->result = STORE_OK;
-    search->text = NULL;
+    search->text = search->file = NULL;
     search->n_found = 0;
     loop_job_begin(search->loop);
     search->store->ops->search(search);

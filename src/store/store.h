@@ -39,7 +39,8 @@ struct store_batch {
     struct buf ops; /* the owner frees it (buf_fini), or empties it for the next batch */
     uint32_t n_ops;
     void (*done)(struct store_batch *batch, enum store_result result); /* on the room's loop */
-    const char *text; /* why it failed; lasts as long as the store */
+    const char *text; /* why it failed; lasts as long as the store, as does the next */
+    const char *file; /* of what, for operators; NULL: it is not about one */
     /* the store's: */
     enum store_result result;
     struct list link;
@@ -89,7 +90,8 @@ struct store_read {
     uint32_t limit; /* LIST: entries at most, 0: any; an answer also ends once it holds STORE_PAGE bytes */
     /* The answer; entries is to be empty before. */
     enum store_result result;
-    const char *text;   /* why it failed; lasts as long as the store */
+    const char *text;   /* why it failed; lasts as long as the store, as does the next */
+    const char *file;   /* of what, for operators; NULL: it is not about one */
     struct buf entries; /* of keys that are there: key, value (store_next_bytes), as the keys were named or in
                            order. HEAD: self, if there is one. The owner frees it */
     uint32_t n_entries;
@@ -142,7 +144,8 @@ struct store_search {
     uint32_t limit;          /* rooms at most */
     /* The answer; found is to be empty before. */
     enum store_result result;
-    const char *text; /* why it failed; lasts as long as the store */
+    const char *text; /* why it failed; lasts as long as the store, as does the next */
+    const char *file; /* of what, for operators; NULL: it is not about one */
     struct buf found; /* store_next_found takes it apart; the owner frees it */
     uint32_t n_found;
     /* the store's: */

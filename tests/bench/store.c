@@ -154,7 +154,7 @@ static double run_sqlite(const char *path, unsigned n_rooms)
     uint64_t n = 0;
     char key[16];
 
-    CHECK(sqlite_connect(path, true, &db, &error) == 0 && sqlite_schema(db, path, 1, 1, &error) == 0);
+    CHECK(sqlite_connect(path, MODE_MAKE, &db, &error) == 0 && sqlite_schema(db, path, 1, 1, &error) == 0);
     CHECK(sqlite_prepare(db, sqlite_write_sql, WRITE_STATEMENTS, statements) == SQLITE_OK);
     (void)sqlite3_wal_hook(db, count_frames, NULL);
     sqlite3_stmt *insert = statements[WRITE_PUT];

@@ -1,6 +1,8 @@
 // Alarms of rooms: across restarts, kill -9 and eviction, on all threads.
 
 import assert from "node:assert/strict";
+import { rename } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 
 import { config, lua, writeProject } from "./lib/project.mjs";
@@ -90,6 +92,28 @@ describe("an alarm", () => {
     const second = await serverFor(t, FILES, { project });
     await second.waitForLog(says("rang", "a"), "the alarm, once more");
     assert.deepEqual(await second.json("/party/a"), { rang: 2 });
+  });
+
+  it("of a party that is away waits, which is said once, and rings when a reload brings it back", async (t) => {
+    const project = await kept(t, { ...FILES, "parties/other.lua": CLOCK });
+    const first = await startServer(FILES, { project });
+    t.after(() => first.kill());
+    const rooms = Array.from({ length: 8 }, (_, i) => `r${i}`);
+    const all = await Promise.all(rooms.map((room) => first.json(`/parties/other/${room}?in=800&mode=plain`)));
+    await first.stop();
+    await isPast(Math.max(...all.map(({ alarm }) => alarm)));
+    const script = join(project.directory, "parties/other.lua");
+    await rename(script, `${script}.away`);
+    const second = await serverFor(t, FILES, { project });
+    const absent = (line) => line.msg.startsWith("alarms are due, but their party is not in the project: they wait");
+    const line = await second.waitForLog(absent, "the warning");
+    assert.deepEqual([line.level, line.party], ["warn", "other"]);
+    await rename(`${script}.away`, script);
+    const began = Date.now();
+    second.signal("SIGHUP");
+    for (const room of rooms) await second.waitForLog(says("rang", room), `the alarm of ${room}`);
+    assert.ok(Date.now() - began < 15_000);
+    assert.equal(second.lines.filter(absent).length, 1);
   });
 
   it("wakes a room that has left memory", async (t) => {

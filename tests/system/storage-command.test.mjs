@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -113,6 +113,13 @@ async function folderFor(t) {
   return project;
 }
 
+// Fills the second half of the data file with rubbish.
+async function damage(data) {
+  const file = join(data, "data.sqlite");
+  const bytes = await readFile(file);
+  await writeFile(file, bytes.fill(0xa5, Math.ceil(bytes.length / 8192) * 4096));
+}
+
 const lines = (text) => text.split("\n").filter(Boolean);
 
 describe("a folder without a server", () => {
@@ -196,12 +203,124 @@ describe("a folder without a server", () => {
       ['{"party":"p","room":"r","key":"k","valueBytes":"AQE"}', /line 3: valueBytes is no base64/],
       ['{"party":"p","room":"r","key":"k","valueBytes":"/w=="}', /line 3: valueBytes is no stored value/],
       ['{"party":"p","room":"r","alarm":-1}', /line 3: alarm is no number that it can be/],
+      ['{"party":"p","room":"r","self":5}', /line 3: "self" is no object/],
+      ['{"party":"p","room":"r","self":"text"}', /line 3: "self" is no object/],
       ['{"party":"p","room":"r","colour":1}', /line 3: the field "colour" is not known/],
     ]) {
       await fails(["storage", "import", "--data", data], 1, pattern, `${good}\n\n${bad}\n`);
     }
     await fails(["storage", "import", "--data", data], 1, /\(1 lines are stored\)/, `{"party":"q","room":"r","key":"k","value":1}\n${good}\n{\n`);
     assert.equal(await storage(data).get("q", "r", "k"), "1\n");
+  });
+
+  it("a backup of a damaged file is none", async (t) => {
+    const project = await folderFor(t);
+    const { put, get } = storage(project.data);
+    for (const key of ["a", "b"]) await put("main", "lobby", key, "1");
+    await damage(project.data);
+    const copy = join(project.root, "copy");
+    const backup = ["storage", "backup", ".", copy, "--data", project.data];
+    await fails(backup, 1, /data\/data\.sqlite: the data file is damaged: put back a backup/);
+    assert.ok(!existsSync(copy) && !existsSync(`${copy}.part`));
+    const server = await serverFor(t, undefined, { project });
+    await fails(backup, 1, /data\/data\.sqlite: the data file is damaged: put back a backup/);
+    assert.ok(!existsSync(copy) && !existsSync(`${copy}.part`));
+    await server.stop();
+  });
+
+  it("takes names that parties and rooms can have, and no others", async (t) => {
+    const { data } = await folderFor(t);
+    const party = /there can't be such a party: a party's name is of lower-case letters/;
+    const bad = [
+      ...["EV", "../x", ".", "a b", "x".repeat(65), "é"].map((name) => [name, "lobby", party]),
+      ["ev", "a/b", /there can't be such a room: The room id has a slash/],
+      ["ev", "new\nline", /there can't be such a room: The room id has a control character/],
+      ["ev", "x".repeat(257), /there can't be such a room: The room id is longer than 256 bytes/],
+    ];
+    for (const [party, room, pattern] of bad) {
+      await fails(["storage", "put", ".", party, room, "k", "1", "--data", data], 1, pattern);
+      const text = [{ party: "ev", room: "lobby", key: "k", value: 1 }, { party, room, key: "k", value: 1 }];
+      const input = text.map((line) => `${JSON.stringify(line)}\n`).join("");
+      await fails(["storage", "import", "--data", data], 1, new RegExp(`line 2: ${pattern.source}.*\\(0 lines are stored\\)`), input);
+    }
+    const bytes = '{"party":"ev","roomBytes":"gA==","key":"k","value":1}\n';
+    await fails(["storage", "import", "--data", data], 1, /line 1: there can't be such a room: The room id is not valid UTF-8/, bytes);
+    await fails(["storage", "import", "--data", data], 1, /line 1: there can't be such a room: The room id is empty/, '{"party":"ev","room":"","alarm":1}');
+    assert.deepEqual(await storage(data).rooms(), []);
+    for (const room of ["x".repeat(256), "é ü", "."]) await storage(data).put("of-no-project", room, "k", "1");
+    assert.equal((await storage(data).rooms()).length, 3);
+  });
+
+  it("reads and deletes what is there under other names", async (t) => {
+    const { data } = await folderFor(t);
+    const { put, get, delete: remove, export: all, rooms } = storage(data);
+    await put("ev", "lobby", "k", "1");
+    const db = join(data, "data.sqlite");
+    await writeFile(db, (await readFile(db, "latin1")).replaceAll("evlobby", "EVlo/by"), "latin1");
+    assert.equal(await get("EV", "lo/by", "k"), "1\n");
+    assert.equal(await all(), '{"party":"EV","room":"lo/by","key":"k","value":1}\n');
+    await remove("EV", "lo/by", "k");
+    assert.deepEqual(await rooms(), []);
+  });
+
+  it("reads a folder that can't be written", async (t) => {
+    // root may write everywhere: then festa runs as somebody else
+    const who = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+    const works = await runFesta(["version"], who).catch(() => undefined);
+    if (works?.code !== 0) return t.skip("another user may not run festa here");
+    const project = await writeProject(FILES);
+    const data = join(project.root, "back %up? #1");
+    t.after(async () => {
+      await chmod(data, 0o755);
+      await project.remove();
+    });
+    const line = '{"party":"main","room":"lobby","key":"k","value":[1]}\n';
+    await storage(data).import(line);
+    await chmod(project.root, 0o755);
+    await chmod(join(data, "data.sqlite"), 0o444);
+    await chmod(data, 0o555);
+    const reads = async (args) => {
+      const { code, stdout, stderr } = await runFesta([...args, "--data", data], { ...who, cwd: project.root });
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+      return stdout;
+    };
+    const refuses = async (args, pattern) => {
+      const { code, stderr } = await runFesta([...args, "--data", data], { ...who, cwd: project.root });
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, pattern);
+    };
+    const before = await readdir(data);
+    assert.match(await reads(["rooms"]), /^main +lobby +1 /m);
+    assert.equal(await reads(["storage", "get", ".", "main", "lobby", "k"]), "[1]\n");
+    assert.equal(await reads(["storage", "export"]), line);
+    const copies = join(project.root, "copies");
+    await mkdir(copies);
+    await chmod(copies, 0o777);
+    await reads(["storage", "backup", ".", join(copies, "copy")]);
+    assert.deepEqual(await readdir(data), before);
+    await refuses(["storage", "put", ".", "main", "lobby", "k", "1"], /the data folder can't be written to/);
+    await refuses(["storage", "delete", ".", "main", "lobby", "k"], /the data folder can't be written to/);
+    await chmod(data, 0o755);
+    await writeFile(join(data, "data.sqlite-wal"), "");
+    await chmod(data, 0o555);
+    await refuses(["rooms"], /data\.sqlite-wal: it holds what was written last, .* make the folder writable/);
+    await chmod(data, 0o755);
+    for (const file of await readdir(data)) await rm(join(data, file));
+    await chmod(data, 0o555);
+    await refuses(["rooms"], /there is neither data\.sqlite in it nor data-1\.sqlite/);
+  });
+
+  it("names the file that is damaged", async (t) => {
+    const { data } = await folderFor(t);
+    const { put } = storage(data);
+    await put("main", "lobby", "k", "1");
+    await damage(data);
+    const damaged = /data\/data\.sqlite: the data file is damaged/;
+    await fails(["rooms", "--json", "--data", data], 1, damaged);
+    await fails(["storage", "export", "--data", data], 1, damaged);
+    await fails(["storage", "get", ".", "main", "lobby", "k", "--data", data], 1, damaged);
+    const { code, stderr } = await runFesta(["storage", "put", ".", "main", "lobby", "k", "1", "--data", data]);
+    assert.deepEqual([code, damaged.test(stderr)], [1, true], stderr);
   });
 
   it("what is wrong with the folder", async (t) => {
@@ -243,7 +362,17 @@ describe("usage", () => {
     for (const value of ["", "text", "{a:1}", "1 2", "NaN"]) {
       await fails(["storage", "put", ".", "main", "lobby", "key", value, "--data", data], 1, /the value is no JSON: .*a text stands in quotes/);
     }
+    for (const value of ["12345678901234567890", '{"a":[-9223372036854775809]}', "1e999"]) {
+      await fails(["storage", "put", ".", "main", "lobby", "key", value, "--data", data], 1, /: the value can't be stored: a number is out of range\n$/);
+    }
     assert.deepEqual(await storage(data).rooms(), []);
+  });
+
+  it("an argument too few behind a project's folder", async (t) => {
+    const { directory } = await folderFor(t);
+    for (const args of [["get", directory, "main", "lobby"], ["delete", directory, "main", "lobby"], ["put", directory, "main", "lobby", "k"]]) {
+      await fails(["storage", ...args], 2, /usage: festa storage \w+ \[DIR\] PARTY ROOM KEY.* \(.* is a project's folder, so one is missing behind it\)/);
+    }
   });
 });
 

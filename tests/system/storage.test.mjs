@@ -1,7 +1,7 @@
 // What rooms store, and that it is there again: after a restart, a kill, an eviction, and when the disk fails.
 
 import assert from "node:assert/strict";
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 
@@ -228,7 +228,7 @@ describe("the data folder", () => {
   it("is one server's at a time", async (t) => {
     const project = await projectFor(t);
     const server = await serverFor(t, undefined, { project });
-    await fails(project, new RegExp(`data: the data folder is used by another server, process ${server.pid}: stop that one`));
+    await fails(project, new RegExp(`data: the data folder is used by another festa \\(process ${server.pid}\\): end it`));
     assert.equal(await server.text("/party/r?key=k", { method: "PUT", body: "well" }), "stored");
     await server.stop();
     const next = await serverFor(t, undefined, { project });
@@ -267,6 +267,25 @@ describe("the data folder", () => {
     assert.equal((await server.request("/party/r")).status, 500); // this party stores at its start
     const line = await server.waitForLog((entry) => entry.handler === "onStart");
     assert.match(line.error, /there is no storage here/);
+  });
+
+  it("without a file whose WAL is there is not begun anew", async (t) => {
+    const project = await projectFor(t);
+    const server = await startServer(undefined, { project });
+    await server.request("/party/r?key=k", { method: "PUT", body: "kept" });
+    server.kill();
+    await server.ended();
+    const file = join(project.data, "data.sqlite");
+    const wal = await readFile(`${file}-wal`);
+    await rename(file, `${file}.away`);
+    await rm(`${file}-shm`);
+    await fails(project, /data\.sqlite: this data file is missing, and data\.sqlite-wal beside it holds what was written last: put back the file/);
+    await writeFile(file, "");
+    await fails(project, /data\.sqlite: this data file is empty, and data\.sqlite-wal/);
+    assert.deepEqual(await readFile(`${file}-wal`), wal);
+    await rename(`${file}.away`, file);
+    const next = await serverFor(t, undefined, { project });
+    assert.equal(await next.text("/party/r?key=k"), "kept");
   });
 
   it("with a damaged file says so, and what to do", async (t) => {

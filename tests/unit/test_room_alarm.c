@@ -244,6 +244,75 @@ static void a_party_that_is_gone_has_no_alarms(void **state)
     fake_end(fake);
 }
 
+/* How often the log in this file has the text. */
+static size_t count_in_log(int log, const char *text)
+{
+    static char all[65536];
+    ssize_t len = pread(log, all, sizeof all - 1, 0);
+    size_t n = 0;
+
+    assert_true(len >= 0);
+    all[len] = '\0';
+    for (const char *at = all; (at = strstr(at, text)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* Once for each, by the first of the threads, and for alarms that are due. */
+static void a_party_that_is_gone_is_said_to_be(void **state)
+{
+    static const char said[] = "alarms are due, but their party is not in the project";
+    (void)state;
+    for (unsigned share = 0; share < 2; share++) {
+        struct fake *fake = begin(NULL);
+        int log = memfd_create("log", MFD_CLOEXEC);
+
+        assert_int_equal(log_init(log, LOG_DEBUG, LOG_JSON), 0);
+        fake->rooms.shares = 2;
+        fake->rooms.share = share;
+        fake_head(&fake->store, "other", "a")->alarm = wall;
+        fake_head(&fake->store, "other", "b")->alarm = wall;
+        fake_head(&fake->store, "third", "a")->alarm = wall - 5;
+        fake_head(&fake->store, "later", "a")->alarm = wall + 5;
+        for (int i = 0; i < 3; i++)
+            search(fake);
+        log_fini();
+        assert_int_equal(count_in_log(log, said), share == 0 ? 2 : 0);
+        assert_int_equal(count_in_log(log, "later"), 0);
+        close(log);
+        fake_end(fake);
+    }
+}
+
+/* At once, not with the next search; also when one is under way, which may be past them. */
+static void a_party_that_comes_back_hears_its_alarms(void **state)
+{
+    (void)state;
+    for (int under_way = 0; under_way < 2; under_way++) {
+        struct fake *fake = begin(NULL);
+        struct room_limits limits = fake->rooms.limits;
+        const char *name = fake->party.name;
+
+        fake->party.name = "another";
+        stored(fake, "r", wall);
+        search(fake);
+        fake_wait(fake, no_timers);
+        if (under_way) {
+            alarms_begin(&fake->rooms.alarms);
+            fake_wait(fake, a_search);
+        }
+        fake->party.name = name;
+        rooms_reload(&fake->rooms, &limits, fake_party_find, fake);
+        if (under_way)
+            assert_true(fake_store_find(&fake->store, STORE_OK));
+        fake_wait(fake, a_search);
+        assert_true(fake_store_find(&fake->store, STORE_OK));
+        let_ring(fake);
+        assert_true(r_rang(fake));
+        fake_end(fake);
+    }
+}
+
 static void without_a_store_nothing_is_searched(void **state)
 {
     (void)state;
@@ -760,6 +829,8 @@ int main(void)
         cmocka_unit_test(they_are_found_in_pages),
         cmocka_unit_test(only_those_of_the_thread_s_share_ring),
         cmocka_unit_test(a_party_that_is_gone_has_no_alarms),
+        cmocka_unit_test(a_party_that_is_gone_is_said_to_be),
+        cmocka_unit_test(a_party_that_comes_back_hears_its_alarms),
         cmocka_unit_test(without_a_store_nothing_is_searched),
         cmocka_unit_test(a_search_that_fails_is_made_again),
         cmocka_unit_test(busy_rooms_do_not_put_searches_off_for_good),

@@ -150,7 +150,8 @@ static void wrong_texts_are_refused(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct buf bytes = {0};
         const char *why = NULL;
-        assert_int_equal(value_from_json(span_of(texts[i]), &bytes, &why), -EINVAL);
+        int rc = value_from_json(span_of(texts[i]), &bytes, &why);
+        assert_int_equal(rc, strchr(texts[i], '9') ? -ERANGE : -EINVAL);
         assert_non_null(why);
         assert_int_equal(bytes.len, 0);
         buf_fini(&bytes);
@@ -169,7 +170,7 @@ static void depth_has_a_limit_both_ways(void **state)
         memset(text, '[', (size_t)depth);
         memset(text + depth, ']', (size_t)depth);
         int rc = value_from_json((struct span){text, 2 * (size_t)depth}, &bytes, &why);
-        assert_int_equal(rc, depth == VALUE_DEPTH_MAX ? 0 : -EINVAL);
+        assert_int_equal(rc, depth == VALUE_DEPTH_MAX ? 0 : -ERANGE);
         if (rc == 0)
             assert_int_equal(value_to_json(span_in(&bytes), &json, &exact), 0);
     }
@@ -270,6 +271,31 @@ static void lines_come_back(void **state)
                 "{\"party\":\"p\",\"room\":\"r\",\"self\":{\"x\":1}}\n");
 }
 
+static void a_self_is_any_table(void **state)
+{
+    const struct {
+        struct span value;
+        const char *field;
+    } selves[] = {
+        {SPAN("\x01\x80"), "\"self\":[]"},
+        {SPAN("\x01\x82\x02\x04"), "\"self\":[1,2]"},
+        {SPAN("\x01\xa9\x80"), "\"self\":{}"},
+        {SPAN("\x01\xa8\x80"), "\"selfBytes\":\"AaiA\""},
+        {SPAN("\x01\xa6\x01\x01\x02\x41x\x02"), "\"selfBytes\":\"AaYBAQJBeAI=\""},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof selves / sizeof *selves; i++) {
+        char expected[128];
+        snprintf(expected, sizeof expected, "{\"party\":\"p\",\"room\":\"r\",%s}\n", selves[i].field);
+        assert_line(&(struct record){.party = SPAN("p"),
+                                     .room = SPAN("r"),
+                                     .kind = RECORD_SELF,
+                                     .value = selves[i].value},
+                    expected);
+    }
+}
+
 static void a_damaged_value_is_no_line(void **state)
 {
     struct buf line = {0};
@@ -303,6 +329,10 @@ static void wrong_lines_are_explained(void **state)
         {"{\"party\":\"p\",\"room\":\"r\",\"selfBytes\":\"$$$$\"}", "selfBytes is no base64"},
         {"{\"party\":\"p\",\"room\":\"r\",\"selfBytes\":\"AgA=\"}",
          "selfBytes is no stored value, or one of a later version"},
+        {"{\"party\":\"p\",\"room\":\"r\",\"self\":5}", "\"self\" is no object"},
+        {"{\"party\":\"p\",\"room\":\"r\",\"self\":null}", "\"self\" is no object"},
+        {"{\"party\":\"p\",\"room\":\"r\",\"self\":\"text\"}", "\"self\" is no object"},
+        {"{\"party\":\"p\",\"room\":\"r\",\"selfBytes\":\"AQE=\"}", "\"self\" is no object"},
     };
     (void)state;
 
@@ -319,10 +349,11 @@ static void wrong_lines_are_explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_shown),           cmocka_unit_test(texts_are_what_a_vm_reads),
-        cmocka_unit_test(wrong_texts_are_refused),    cmocka_unit_test(depth_has_a_limit_both_ways),
-        cmocka_unit_test(damaged_bytes_are_refused),  cmocka_unit_test(lines_come_back),
-        cmocka_unit_test(a_damaged_value_is_no_line), cmocka_unit_test(wrong_lines_are_explained),
+        cmocka_unit_test(values_are_shown),          cmocka_unit_test(texts_are_what_a_vm_reads),
+        cmocka_unit_test(wrong_texts_are_refused),   cmocka_unit_test(depth_has_a_limit_both_ways),
+        cmocka_unit_test(damaged_bytes_are_refused), cmocka_unit_test(lines_come_back),
+        cmocka_unit_test(a_self_is_any_table),       cmocka_unit_test(a_damaged_value_is_no_line),
+        cmocka_unit_test(wrong_lines_are_explained),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -137,7 +137,7 @@ static void two_servers_never_share_a_folder(void **state)
     world_open(&world);
     first = world.store;
     world.store = NULL;
-    snprintf(text, sizeof text, "used by another server, process %ld:", (long)getpid());
+    snprintf(text, sizeof text, "used by another festa (process %ld):", (long)getpid());
     world_refuses(&world, text);
     store_close(first);
     world_open(&world);
@@ -163,7 +163,7 @@ static void the_lock_ends_with_its_process(void **state)
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
-    snprintf(text, sizeof text, "process %ld:", (long)child);
+    snprintf(text, sizeof text, "process %ld):", (long)child);
     world_refuses(&world, text);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
@@ -276,6 +276,49 @@ static void a_missing_file_is_missed(void **state)
     world_open(&world);
 }
 
+static void write_file(const char *name, const char *text, size_t len)
+{
+    FILE *file = fopen(world_path(&world, name), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void expect_size(const char *name, off_t size)
+{
+    struct stat info;
+    assert_int_equal(stat(world_path(&world, name), &info), 0);
+    assert_int_equal(info.st_size, size);
+}
+
+/* Without its file SQLite would take it for that of one that is new, and delete it. */
+static void a_wal_is_not_lost_with_its_file(void **state)
+{
+    static const char *const names[] = {"data.sqlite", "data-1.sqlite", "data-3.sqlite"};
+    char wal[64], text[128];
+    (void)state;
+
+    assert_int_equal(mkdir(world.folder, 0700), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(wal, sizeof wal, "%s-wal", names[i]);
+        write_file(wal, "what was written last", 21);
+        snprintf(text, sizeof text, "/%s: this data file is missing, and %s beside it", names[i], wal);
+        world_refuses(&world, text);
+        write_file(names[i], "", 0);
+        snprintf(text, sizeof text, "/%s: this data file is empty, and %s beside it", names[i], wal);
+        world_refuses(&world, text);
+        expect_size(names[i], 0);
+        expect_size(wal, 21);
+        assert_int_equal(unlink(world_path(&world, names[i])), 0);
+        assert_int_equal(unlink(world_path(&world, wal)), 0);
+    }
+    write_file("data.sqlite", "", 0); /* one that is new */
+    write_file("data.sqlite-wal", "", 0);
+    world_open(&world);
+    add_room("a");
+    expect_room("a");
+}
+
 static void files_are_not_mixed(void **state)
 {
     char from[256];
@@ -363,6 +406,7 @@ int main(void)
         TEST(a_damaged_file_is_refused),
         TEST(damage_fails_what_comes_upon_it),
         TEST(a_missing_file_is_missed),
+        TEST(a_wal_is_not_lost_with_its_file),
         TEST(files_are_not_mixed),
         TEST(a_folder_that_was_being_made_is_made),
         TEST(steps_are_taken_once_and_whole),
