@@ -27,9 +27,13 @@
 /* Connections that are taken in one turn; then those that are there have theirs. */
 #define ACCEPTED_MAX 256u
 
+/* ms until it is tried again to accept where not even the spare descriptor is left. */
+#define AGAIN_MS 50u
+
 struct listener {
     uv_poll_t poll;
-    int fd, spare; /* the socket; and a descriptor for when there are no others, or -1 */
+    int fd, spare;      /* the socket; and a descriptor for when there are no others, or -1 */
+    struct timer again; /* while it does not poll, for want of the spare one */
     struct net *net;
     const struct listener_ops *ops;
     void *user;
@@ -77,18 +81,41 @@ static int take_next(struct listener *listener)
     return accept4(listener->fd, from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+static void on_waiting(uv_poll_t *poll, int status, int events);
+
+static void listen_on(struct listener *listener)
+{
+    CHECK(uv_poll_start(&listener->poll, UV_READABLE, on_waiting) == 0);
+}
+
+static void on_again(struct timer *timer)
+{
+    listen_on(container_of(timer, struct listener, again));
+}
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* There is no descriptor left. Those who wait are turned away, with the spare one: they would be left waiting, and the
- * poll would say so without an end. */
+ * poll would say so without an end. When others have been quicker to take that, it is not asked for a while. */
 static void turn_away(struct listener *listener)
 {
     int fd;
 
     if (listener->spare < 0)
-        return;
-    close(listener->spare);
-    while ((fd = take_next(listener)) >= 0)
-        close(fd);
-    listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        listener->spare = open_spare();
+    if (listener->spare >= 0) {
+        close(listener->spare);
+        while ((fd = take_next(listener)) >= 0)
+            close(fd);
+        listener->spare = open_spare();
+    }
+    if (listener->spare < 0) {
+        uv_poll_stop(&listener->poll);
+        timer_start(listener->net->loop, &listener->again, AGAIN_MS);
+    }
 }
 
 static void on_waiting(uv_poll_t *poll, int status, int events)
@@ -212,8 +239,9 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
         free(listener);
         return NULL;
     }
-    listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    CHECK(uv_poll_start(&listener->poll, UV_READABLE, on_waiting) == 0);
+    listener->spare = open_spare();
+    listener->again.fn = on_again;
+    listen_on(listener);
     return listener;
 }
 
@@ -232,6 +260,7 @@ void listener_close(struct listener *listener)
 {
     if (!listener)
         return;
+    timer_stop(&listener->again);
     uv_close((uv_handle_t *)&listener->poll, on_closed); /* polls it no more from here on */
     close(listener->fd);
     if (listener->spare >= 0)
