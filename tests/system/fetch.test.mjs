@@ -522,11 +522,11 @@ describe("what is configured", () => {
     await origin.until(() => origin.requests === 2, "two requests");
     assert.deepEqual(await run(server, origin, 'return fetch(O .. "/hello")', room), [null, "too many fetches at once: 2 (fetches)", "too_many"]);
     for (const answer of waiting) assert.deepEqual(await answer, [null, "no answer within 300 ms", "timeout"]);
-    const again = await run(server, origin, 'return fetch(O .. "/hello").status, fetch(O .. "/large/4000001")', room);
+    const again = await run(server, origin, 'local t = { timeout = 20000 } return fetch(O .. "/hello", t).status, fetch(O .. "/large/4000001", t)', room);
     assert.deepEqual(again, [200, null, "the body is too large", "too_large"]);
     const memory = await run(server, origin, 'return fetch(O .. "/large/3999999", { timeout = 20000 })', room);
     assert.deepEqual(memory, [null, "the body is too large for the room's memory", "too_large"]);
-    assert.deepEqual(await run(server, origin, 'return #fetch(O .. "/large/300000"):text()', room), [300_000]);
+    assert.deepEqual(await run(server, origin, 'return #fetch(O .. "/large/300000", { timeout = 20000 }):text()', room), [300_000]);
   });
 
   it("no proxy of the environment", async (t) => {
