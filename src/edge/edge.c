@@ -91,7 +91,10 @@ void edge_request(struct edge *edge, struct party *party, const struct route *ro
 void edge_accept(struct edge *edge, struct conn *conn, bool full)
 {
     struct http_conn *http = http_conn_new(edge, conn);
-    if (http && full)
+    if (!http)
+        return;
+    conn_remote_address(conn, http->remote); /* now: behind a reset nobody could tell */
+    if (full)
         http_conn_answer_text(http, 503, "Too many connections", "Retry-After: 5\r\n", true);
 }
 

@@ -304,8 +304,6 @@ static void on_request(struct http_conn *http, struct http_request *request)
 {
     http->edge->counters->requests++;
     intake_end(http->edge, &http->intake);
-    if (!*http->remote)
-        conn_remote_address(http->conn, http->remote);
     memcpy(request->remote, http->remote, sizeof request->remote);
     request->secure = http->conn->secure;
     proxy_apply(http->edge->config, request);

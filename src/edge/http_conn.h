@@ -22,7 +22,7 @@ struct http_conn {
     struct list link;  /* in edge->http_conns */
     struct http_parser parser;
     struct intake_share intake; /* of a body that is being read */
-    char remote[46];            /* the peer's address; "" until the first request */
+    char remote[46];            /* the peer's address */
     uint8_t phase;              /* enum http_phase */
     bool reading;               /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */

@@ -103,6 +103,7 @@ struct removal {
     struct conn_parcel parcel;
     struct http_request *request; /* owned */
     struct route route;           /* owned; its spans may lie in the request */
+    char remote[sizeof((struct http_conn *)0)->remote];
 };
 
 static void removal_free(struct removal *removal)
@@ -121,6 +122,7 @@ static void removal_arrives(struct loop_message *message)
     struct http_conn *http = http_conn_new(removal->home, conn);
 
     if (http) {
+        memcpy(http->remote, removal->remote, sizeof http->remote);
         conn_pause(conn); /* as where it was read: nothing is before the request is answered */
         http_conn_take(http, removal->request, &removal->route);
         removal->request = NULL;
@@ -207,6 +209,7 @@ int relay_connection(struct http_conn *http, struct http_request *request, struc
     *removal = (struct removal){
         .leave = {.fn = leave}, .from = edge, .home = home, .request = request, .route = *route};
     *route = (struct route){0};
+    memcpy(removal->remote, http->remote, sizeof removal->remote);
     removal->conn = http_conn_detach(http);
     list_push(&edge->leaving, &removal->link);
     conn_set_owner(removal->conn, &removal_ops, removal);

@@ -199,11 +199,15 @@ void conn_finish(struct conn *conn)
     conn_close(conn);
 }
 
+/* Bytes that may be on their way to a peer that has said its last: a Close frame. */
+#define LAST_BYTES 256u
+
 void conn_flushed(struct conn *conn)
 {
     enter(conn, CONN_LINGERING);
     /* uv_shutdown would do the same, later: nothing is left in libuv's queue. */
-    if (conn->ended || conn->finished || shutdown(conn->fd, SHUT_WR) != 0)
+    if (conn->ended || (conn->finished && conn_unsent(conn) <= LAST_BYTES) ||
+        shutdown(conn->fd, SHUT_WR) != 0)
         end(conn, false);
     else
         start_linger(conn);

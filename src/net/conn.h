@@ -144,8 +144,9 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user);
  * is reset when for as long nothing of what is queued can be sent. */
 void conn_close(struct conn *conn);
 
-/* The same, of a peer that has said its last, but for the FIN: that is not awaited, and the kernel sees to the rest.
- * Should it send more all the same, it gets RST. One of TLS still has to say that it ends, and is awaited. */
+/* The same, of a peer that has said its last, but for the FIN: that is not awaited when all but a few bytes has
+ * arrived, and the kernel sees to those. Should it send more all the same, it gets RST. One of TLS still has to say that it
+ * ends, and is awaited. */
 void conn_finish(struct conn *conn);
 
 /* Ends it at once with RST; what is queued is lost. */

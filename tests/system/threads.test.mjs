@@ -197,6 +197,41 @@ describe("rooms of several threads", () => {
   });
 });
 
+describe("a client that resets its connection right behind its request", () => {
+  const server = serverForSuite(
+    {
+      "parties/who.lua": lua`
+local Who = {}
+
+function Who:onRequest(request)
+  if request.method == "POST" then self.who = "<" .. request.remoteAddress .. ">" end
+  return self.who or "nobody"
+end
+
+return Who
+`,
+    },
+    { args: ["--threads", "2"] },
+  );
+
+  it("has an address all the same", async () => {
+    const rooms = ROOMS.map((room) => `/parties/who/${room}`);
+    const connections = await Promise.all(rooms.map(() => server.connect()));
+    for (const room of rooms) assert.equal(await server.text(room), "nobody"); // all are accepted by now
+    server.signal("SIGSTOP");
+    for (const [n, connection] of connections.entries()) {
+      connection.send({ method: "POST", path: rooms[n], body: "x" });
+      await connection.flushed();
+      connection.reset();
+    }
+    server.signal("SIGCONT");
+    for (const room of rooms) {
+      await poll(async () => (await server.text(room)) !== "nobody" || undefined, "the request");
+      assert.equal(await server.text(room), "<127.0.0.1>");
+    }
+  });
+});
+
 describe("the limit of connections", () => {
   const server = serverForSuite(
     { "parties/main.lua": LIST, "festa.lua": config({ limits: { connections: 8 } }) },

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import { ECHO } from "./lib/parties.mjs";
-import { config } from "./lib/project.mjs";
+import { config, lua } from "./lib/project.mjs";
 import { RawConnection } from "./lib/raw.mjs";
 import { serverForSuite } from "./lib/server.mjs";
 import {
@@ -33,6 +33,37 @@ async function answers(socket, n) {
   }
   return { messages, pongs };
 }
+
+describe("a client that closes before it has read all", () => {
+  const server = serverForSuite({
+    "parties/main.lua": lua`
+local Main = {}
+
+function Main:onMessage(message, connection)
+  for _ = 1, 3 do connection:send(("x"):rep(1000000)) end
+end
+
+return Main
+`,
+    "festa.lua": config({ limits: { queue: 16 * MIB } }),
+  });
+
+  it("gets the rest, though it sends a Pong behind its Close", async () => {
+    const sockets = await Promise.all(Array.from({ length: 8 }, () => server.socket(`/parties/main/${server.room()}`)));
+    await Promise.all(sockets.map(async (socket) => {
+      socket.text("much");
+      assert.equal((await socket.message()).length, 1000000);
+      socket.connection.pause();
+      socket.send({ opcode: CLOSE, payload: closePayload(1000, "enough") });
+      await new Promise((done) => setTimeout(done, 100));
+      socket.send({ opcode: PONG });
+      await socket.connection.flushed();
+      socket.connection.resume();
+      for (let i = 0; i < 2; i++) assert.equal((await socket.message()).length, 1000000);
+      assert.deepEqual(await socket.closing(), { code: 1000, reason: "enough" });
+    }));
+  });
+});
 
 describe("messages", () => {
   const server = serverForSuite({
