@@ -51,7 +51,9 @@ static void on_signal(int number)
 {
     (void)number;
     lua_State *L = here.current;
-    if (!L || !watch_condemned(&here.watch))
+    /* Once is enough, and setting a hook visits all calls that are under way: in a deep recursion it could take longer
+     * than the time to the next signal. */
+    if (!L || festa_lua_late || !watch_condemned(&here.watch))
         return;
     festa_lua_late = 1;
     lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1); /* made for signal handlers */
