@@ -103,7 +103,8 @@ struct removal {
     struct conn_parcel parcel;
     struct http_request *request; /* owned */
     struct route route;           /* owned; its spans may lie in the request */
-    char remote[sizeof((struct http_conn *)0)->remote];
+    char remote[sizeof((struct http_conn *)0)
+                    ->remote]; /* the peer's address, as its struct http_conn had it */
 };
 
 static void removal_free(struct removal *removal)

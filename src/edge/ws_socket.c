@@ -437,7 +437,7 @@ static void session_on_close(struct ws_session *session, uint16_t code, const ch
     if (session->trailing)
         conn_close(socket->conn);
     else
-        conn_finish(socket->conn); /* nothing follows a Close frame (RFC 6455 §5.5.1) */
+        conn_finish(socket->conn); /* no data follows a Close frame (RFC 6455 §5.5.1) */
 }
 
 static void session_on_fail(struct ws_session *session, uint16_t code, const char *text)

@@ -166,7 +166,7 @@ static int resolve(struct net *net, const char *host, int port, struct sockaddr_
     return rc;
 }
 
-static int set(int fd, int level, int option)
+static int set_option(int fd, int level, int option)
 {
     static const int on = 1;
     return setsockopt(fd, level, option, &on, sizeof on) == 0 ? 0 : -errno;
@@ -182,9 +182,9 @@ static int open_socket(const struct sockaddr_storage *address, bool share)
 
     if (fd < 0)
         return -errno;
-    int rc = set(fd, SOL_SOCKET, SO_REUSEADDR);
+    int rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
     if (rc == 0 && share)
-        rc = set(fd, SOL_SOCKET, SO_REUSEPORT);
+        rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
     if (rc == 0 && v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
         rc = -errno;
     if (rc == 0 && bind(fd, (const struct sockaddr *)address, len) != 0)
@@ -228,7 +228,7 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
     listener->fd = fd;
     /* What is accepted inherits it: a turn's bytes leave together, there is nothing to wait for. */
     if (*error == 0)
-        *error = set(fd, IPPROTO_TCP, TCP_NODELAY);
+        *error = set_option(fd, IPPROTO_TCP, TCP_NODELAY);
     if (*error == 0 && listen(fd, BACKLOG) != 0)
         *error = -errno;
     if (*error == 0) /* makes it one that does not block */

@@ -57,7 +57,7 @@ struct ws_session {
     bool deflate;         /* permessage-deflate was negotiated; the owner's to set */
     bool compressed;      /* the message under way is */
     bool close_sent;      /* nothing but the peer's close is of interest any more */
-    bool trailing;        /* something was behind the peer's close, where nothing may be (§5.5.1) */
+    bool trailing;        /* something came with the peer's close, behind it */
     bool close_received;  /* it came, or the session failed or was ended: nothing is read any more */
 };
 
