@@ -40,6 +40,12 @@ int sqlite_problem(struct buf *error, const char *path, sqlite3 *db, int rc);
 /* Ends the process when it was fsync that failed: what is on the disk then nobody knows. */
 void sqlite_check_flush(const char *path, int rc);
 
+/* ---- sqlite_vfs.c: how files are written ---- */
+
+/* The name of the VFS that all connections have; it stays. Registered with the first call, over what is SQLite's default
+ * then. */
+const char *sqlite_vfs(void);
+
 /* ---- sqlite_schema.c: opening a file, and its tables ---- */
 
 enum sqlite_mode {

@@ -75,7 +75,7 @@ static int open_to_read(const char *path, sqlite3 **db)
         rc = buf_append(&name, "?immutable=1", sizeof "?immutable=1");
     rc = rc ? SQLITE_NOMEM
             : sqlite3_open_v2((char *)name.data, db,
-                              SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+                              SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, sqlite_vfs());
     buf_fini(&name);
     return rc;
 }
@@ -88,7 +88,7 @@ int sqlite_connect(const char *path, enum sqlite_mode mode, sqlite3 **db, struct
     int rc = mode == MODE_READ ? check_no_wal(path, error) : 0;
     if (rc)
         return rc;
-    rc = mode == MODE_READ ? open_to_read(path, db) : sqlite3_open_v2(path, db, flags, NULL);
+    rc = mode == MODE_READ ? open_to_read(path, db) : sqlite3_open_v2(path, db, flags, sqlite_vfs());
     if (rc == SQLITE_OK)
         rc = set_up(*db);
     if (rc == SQLITE_OK && mode != MODE_READ && sqlite3_db_readonly(*db, "main"))

@@ -1,11 +1,12 @@
 /*
  * sqlite - what SQLite alone can do of the work that party.storage does for parties/store.lua: puts by so many
- * writers, each of which has one outstanding and gives the next when that is durable. All that are outstanding are
- * one transaction. No rooms, no Lua, no sockets, no other thread: what Festa adds is what it is slower by.
+ * writers, each of which has so many outstanding and gives the next ones when those are durable. All that are
+ * outstanding are one transaction. No rooms, no Lua, no sockets, no other thread: what Festa adds is what it is slower
+ * by.
  *
- *     sqlite WRITERS VALUE_BYTES SECONDS WARM_UP_SECONDS FOLDER
+ *     sqlite WRITERS OUTSTANDING VALUE_BYTES SECONDS WARM_UP_SECONDS FOLDER
  *
- * prints figures under partyload's names. The file is set up as src/store does it.
+ * prints figures under partyload's names. The file is set up as src/store does it, but for the VFS: SQLite's own.
  */
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -16,7 +17,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define KEYS 16          /* of a writer, in turn */
+#define KEYS 16          /* of a writer, in turn; parties/store.lua has as many */
 #define GROUP_MAX 2000   /* puts in one transaction */
 #define WAL_FRAMES 16384 /* a checkpoint follows */
 #define SAMPLES (1u << 22)
@@ -94,21 +95,27 @@ static void run(sqlite3_stmt *statement)
     sqlite3_reset(statement);
 }
 
-/* The writers from first on, n of them: each one's put number `count`. SQLite leaves a page alone whose bytes do not
- * change, so all values are different. */
-static void write_group(unsigned first, unsigned n, uint64_t count)
+/* SQLite leaves a page alone whose bytes do not change, so all values are different. */
+static void write_one(unsigned writer, uint64_t number)
 {
     char key[16], stamp[40];
-    int key_len = snprintf(key, sizeof key, "key-%u", (unsigned)(count % KEYS));
+    int key_len = snprintf(key, sizeof key, "key-%u", (unsigned)(number % KEYS));
+    int len = snprintf(stamp, sizeof stamp, "@%016llx%08x", (unsigned long long)number, writer);
 
+    memcpy(value, stamp, (size_t)len);
+    sqlite3_bind_int64(put, 1, writer);
+    sqlite3_bind_blob(put, 2, key, key_len, SQLITE_STATIC);
+    sqlite3_bind_blob64(put, 3, value, size, SQLITE_STATIC);
+    run(put);
+}
+
+/* The writers from first on, n of them: each one's puts from that number on. */
+static void write_group(unsigned first, unsigned n, unsigned outstanding, uint64_t number)
+{
     run(begin);
     for (unsigned i = 0; i < n; i++) {
-        int len = snprintf(stamp, sizeof stamp, "@%016llx%08x", (unsigned long long)count, first + i);
-        memcpy(value, stamp, (size_t)len);
-        sqlite3_bind_int64(put, 1, first + i);
-        sqlite3_bind_blob(put, 2, key, key_len, SQLITE_STATIC);
-        sqlite3_bind_blob64(put, 3, value, size, SQLITE_STATIC);
-        run(put);
+        for (unsigned j = 0; j < outstanding; j++)
+            write_one(first + i, number + j);
     }
     run(commit);
     if (frames >= WAL_FRAMES)
@@ -116,21 +123,21 @@ static void write_group(unsigned first, unsigned n, uint64_t count)
 }
 
 /* For so long; returns how many puts. */
-static uint64_t write_for(unsigned writers, double seconds)
+static uint64_t write_for(unsigned writers, unsigned outstanding, double seconds)
 {
-    static uint64_t count;
+    static uint64_t number;
     uint64_t end = now_ns() + (uint64_t)(seconds * 1e9), puts = 0;
+    unsigned most = GROUP_MAX / outstanding;
 
     n_samples = 0;
-    while (now_ns() < end) {
-        count++;
-        for (unsigned first = 0; first < writers; first += GROUP_MAX) {
-            unsigned n = writers - first < GROUP_MAX ? writers - first : GROUP_MAX;
+    for (; now_ns() < end; number += outstanding) {
+        for (unsigned first = 0; first < writers; first += most) {
+            unsigned n = writers - first < most ? writers - first : most;
             uint64_t before = now_ns();
-            write_group(first, n, count);
+            write_group(first, n, outstanding, number);
             if (n_samples < SAMPLES)
                 samples[n_samples++] = now_ns() - before;
-            puts += n;
+            puts += n * outstanding;
         }
     }
     return puts;
@@ -151,10 +158,11 @@ int main(int argc, char **argv)
 {
     double cpu0, cpu1, user0, user1;
 
-    unsigned writers = argc == 6 ? (unsigned)atoi(argv[1]) : 0;
-    size = argc == 6 ? (size_t)atoi(argv[2]) : 0;
-    if (writers == 0 || size < 32) {
-        fprintf(stderr, "usage: sqlite WRITERS VALUE_BYTES SECONDS WARM_UP_SECONDS FOLDER\n");
+    unsigned writers = argc == 7 ? (unsigned)atoi(argv[1]) : 0;
+    unsigned outstanding = argc == 7 ? (unsigned)atoi(argv[2]) : 0;
+    size = argc == 7 ? (size_t)atoi(argv[3]) : 0;
+    if (writers == 0 || outstanding == 0 || outstanding > GROUP_MAX || size < 32) {
+        fprintf(stderr, "usage: sqlite WRITERS OUTSTANDING VALUE_BYTES SECONDS WARM_UP_SECONDS FOLDER\n");
         return 2;
     }
     value = malloc(size);
@@ -162,10 +170,10 @@ int main(int argc, char **argv)
     if (!value || !samples)
         return 1;
     memset(value, '.', size);
-    open_file(argv[5]);
-    write_for(writers, atof(argv[4]));
+    open_file(argv[6]);
+    write_for(writers, outstanding, atof(argv[5]));
     cpu(&cpu0, &user0);
-    uint64_t started = now_ns(), puts = write_for(writers, atof(argv[3]));
+    uint64_t started = now_ns(), puts = write_for(writers, outstanding, atof(argv[4]));
     double secs = (double)(now_ns() - started) / 1e9;
     cpu(&cpu1, &user1);
     qsort(samples, n_samples, sizeof *samples, by_size);

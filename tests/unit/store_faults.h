@@ -17,12 +17,13 @@ enum fault_op { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC };
 
 /* The plan; a test changes it while nothing is under way, or under the gate. */
 static struct {
-    _Atomic int op;     /* what is to fail */
-    _Atomic int files;  /* SQLITE_OPEN_WAL, SQLITE_OPEN_MAIN_DB: of these files; 0: of all */
-    _Atomic int skip;   /* so many go well before */
-    _Atomic int result; /* SQLite's error */
-    _Atomic int hits;   /* how often it has failed; once it does, all that follow fail too */
-    _Atomic bool once;  /* but for this */
+    _Atomic int op;              /* what is to fail */
+    _Atomic int files;           /* SQLITE_OPEN_WAL, SQLITE_OPEN_MAIN_DB: of these files; 0: of all */
+    _Atomic int skip;            /* so many go well before */
+    _Atomic int result;          /* SQLite's error */
+    _Atomic int hits;            /* how often it has failed; once it does, all that follow fail too */
+    _Atomic bool once;           /* but for this */
+    _Atomic unsigned wal_writes; /* so far, failed ones too */
     /* Flushes of the WAL wait while it is shut. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -132,6 +133,8 @@ static inline int faults_read(sqlite3_file *file, void *data, int len, sqlite3_i
 
 static inline int faults_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
+    if (faults_flags(file) & SQLITE_OPEN_WAL)
+        faults.wal_writes++;
     int rc = faults_meet(FAULT_WRITE, faults_flags(file));
     return rc ? rc : faults_real(file)->pMethods->xWrite(faults_real(file), data, len, at);
 }

@@ -9,10 +9,20 @@
 
 const party = (name) => ["--path", `/parties/${name}/room-%d`];
 const VALUE_BYTES = 100;
-const puts = (rooms) => ({
-    title: `${VALUE_BYTES} B put under a key, then answered to the sender; ${rooms} rooms, one writer each`,
-    operation: "messages", rooms: true, storage: { writers: rooms, bytes: VALUE_BYTES },
-    load: ["echo", "-c", String(rooms), "-r", String(rooms), "-s", String(VALUE_BYTES), ...party("store")],
+const writers = (rooms, outstanding, name) => [
+    "echo", "-c", String(rooms), "-r", String(rooms), "-P", String(outstanding), "-s", String(VALUE_BYTES), ...party(name),
+];
+const outstandingText = (outstanding) => (outstanding > 1 ? `, ${outstanding} outstanding` : "");
+const puts = (rooms, outstanding = 1) => ({
+    title: `${VALUE_BYTES} B put under a key, then answered to the sender; ${rooms} rooms, one writer each`
+        + outstandingText(outstanding),
+    operation: "messages", rooms: true, storage: { writers: rooms, outstanding, bytes: VALUE_BYTES },
+    load: writers(rooms, outstanding, "store"),
+});
+// What the machine does of that when nothing is put: no server and no load can be faster, on the same cores.
+const noPuts = (rooms) => ({
+    title: `${VALUE_BYTES} B answered to the sender, nothing put; ${rooms} rooms, one writer each`,
+    operation: "messages", rooms: true, storage: {}, load: writers(rooms, 1, "echo"),
 });
 const MANY_PORTS = ["--sources", "16"];   // more client addresses: ports in TIME_WAIT do not run out
 
@@ -66,6 +76,10 @@ export const MODES = {
     put1: puts(1),
     put64: puts(64),
     put1000: puts(1000),
+    put64x8: puts(64, 8),
+    put1000x8: puts(1000, 8),
+    noput64: noPuts(64),
+    noput1000: noPuts(1000),
     hotget: {
         title: "get of a value that the room knows, 1,000 in one handler", operation: "messages", times: 1000,
         rooms: true, storage: {}, load: ["echo", "-c", "4", "-r", "4", "-P", "4", ...party("hotget")],

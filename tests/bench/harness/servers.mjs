@@ -62,7 +62,8 @@ export function servers({ festa, before, floor, sqlite }) {
         festa2: ours(2),
         ...(before && { before: { ...ours(1, before), older: true } }),
         sqlite: {
-            alone: ({ writers, bytes }, secs, data) => [sqlite, writers, bytes, secs, secs / 3, data].map(String),
+            alone: ({ writers, outstanding, bytes }, secs, data) =>
+                [sqlite, writers, outstanding, bytes, secs, secs / 3, data].map(String),
             version: () => null,
             rooms: false,
             missing: null,

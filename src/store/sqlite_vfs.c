@@ -1,0 +1,284 @@
+/* The VFS of all our connections: SQLite's usual one, but for how it writes a WAL.
+ *
+ * SQLite writes each page of a transaction by two calls, its head and its content, and each makes the file longer.
+ * The flush that follows is what a commit takes its time for, and the file system's part of that is twice as long when
+ * the file's length has changed. So what is written is gathered here up to the flush, and the file is made longer in
+ * steps, by zeros, behind what was written. A WAL with more in it than transactions is nothing new to SQLite, which
+ * begins at its start again after a checkpoint: whatever is not a frame of the right salt and checksum ends it (file
+ * format, §4.1).
+ *
+ * What is gathered is in the file before anybody may look for it: at synchronous=FULL the flush of a commit comes before
+ * other connections are told of it (wal.c, walFrames), and this connection's own reads write it first. An error that
+ * comes late is an error of the flush, and ends the transaction like one of the write. */
+#include "base/check.h"
+#include "store/sqlite_private.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GATHER_BYTES (64u * 1024u)
+
+/* The file is made as long again, by so much at least and at most. */
+#define RESERVE_LEAST (64 * 1024)
+#define RESERVE_MOST (1024 * 1024)
+
+struct wal_file {
+    sqlite3_file base;
+    sqlite3_file *real;     /* the usual VFS's, behind this struct */
+    char *gathered;         /* owned; NULL: nothing was ever written */
+    int len;                /* bytes that are to be written */
+    sqlite3_int64 at;       /* where */
+    sqlite3_int64 end;      /* of all that was written since the last flush */
+    sqlite3_int64 reserved; /* no shorter than this is the file, but for what other programs do */
+};
+
+static struct wal_file *wal_file(sqlite3_file *file)
+{
+    return container_of(file, struct wal_file, base);
+}
+
+/* ---- gathering ---- */
+
+/* Writes what was gathered. SQLITE_OK or an error; it is not tried again. */
+static int write_gathered(struct wal_file *file)
+{
+    int len = file->len;
+
+    file->len = 0;
+    return len ? file->real->pMethods->xWrite(file->real, file->gathered, len, file->at) : SQLITE_OK;
+}
+
+/* Makes the file longer, if what was written did. When there is no space for that, it stays as it is. */
+static void reserve(struct wal_file *file)
+{
+    static const char zeros[GATHER_BYTES];
+    const sqlite3_io_methods *usual = file->real->pMethods;
+    sqlite3_int64 size = 0;
+
+    /* Another program may have written behind what is known here. */
+    if (file->end <= file->reserved || usual->xFileSize(file->real, &size) != SQLITE_OK)
+        return;
+    file->reserved = size;
+    if (file->end < size)
+        return;
+    sqlite3_int64 more = size < RESERVE_LEAST ? RESERVE_LEAST : size > RESERVE_MOST ? RESERVE_MOST : size;
+    for (sqlite3_int64 to = size + more; size < to; size += GATHER_BYTES) {
+        int len = to - size < (sqlite3_int64)GATHER_BYTES ? (int)(to - size) : (int)GATHER_BYTES;
+        if (usual->xWrite(file->real, zeros, len, size) != SQLITE_OK) {
+            (void)usual->xTruncate(file->real, file->reserved);
+            return;
+        }
+    }
+    file->reserved += more;
+}
+
+/* ---- what SQLite calls ---- */
+
+static int wal_write(sqlite3_file *base, const void *data, int len, sqlite3_int64 at)
+{
+    struct wal_file *file = wal_file(base);
+    int rc = SQLITE_OK;
+
+    if (at + len > file->end)
+        file->end = at + len;
+    if (!file->gathered)
+        file->gathered = malloc(GATHER_BYTES);
+    if (file->len && (at != file->at + file->len || file->len + len > (int)GATHER_BYTES))
+        rc = write_gathered(file);
+    if (rc)
+        return rc;
+    if (!file->gathered || len > (int)GATHER_BYTES)
+        return file->real->pMethods->xWrite(file->real, data, len, at);
+    if (file->len == 0)
+        file->at = at;
+    memcpy(file->gathered + file->len, data, (size_t)len);
+    file->len += len;
+    return SQLITE_OK;
+}
+
+static int wal_sync(sqlite3_file *base, int flags)
+{
+    struct wal_file *file = wal_file(base);
+
+    int rc = write_gathered(file);
+    if (rc)
+        return rc;
+    reserve(file);
+    file->end = 0;
+    return file->real->pMethods->xSync(file->real, flags);
+}
+
+static int wal_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
+{
+    struct wal_file *file = wal_file(base);
+    int rc = write_gathered(file);
+    return rc ? rc : file->real->pMethods->xRead(file->real, data, len, at);
+}
+
+static int wal_truncate(sqlite3_file *base, sqlite3_int64 size)
+{
+    struct wal_file *file = wal_file(base);
+    int rc = write_gathered(file);
+
+    file->reserved = 0; /* it is asked again */
+    return rc ? rc : file->real->pMethods->xTruncate(file->real, size);
+}
+
+static int wal_size(sqlite3_file *base, sqlite3_int64 *size)
+{
+    struct wal_file *file = wal_file(base);
+    int rc = write_gathered(file);
+    return rc ? rc : file->real->pMethods->xFileSize(file->real, size);
+}
+
+static int wal_close(sqlite3_file *base)
+{
+    struct wal_file *file = wal_file(base);
+
+    int rc = write_gathered(file);
+    int closed = file->real->pMethods->xClose(file->real);
+    free(file->gathered);
+    return rc ? rc : closed;
+}
+
+static int wal_lock(sqlite3_file *base, int level)
+{
+    struct wal_file *file = wal_file(base);
+    return file->real->pMethods->xLock(file->real, level);
+}
+
+static int wal_unlock(sqlite3_file *base, int level)
+{
+    struct wal_file *file = wal_file(base);
+    return file->real->pMethods->xUnlock(file->real, level);
+}
+
+static int wal_check_reserved_lock(sqlite3_file *base, int *locked)
+{
+    struct wal_file *file = wal_file(base);
+    return file->real->pMethods->xCheckReservedLock(file->real, locked);
+}
+
+static int wal_control(sqlite3_file *base, int op, void *arg)
+{
+    struct wal_file *file = wal_file(base);
+    return file->real->pMethods->xFileControl(file->real, op, arg);
+}
+
+static int wal_sector_size(sqlite3_file *base)
+{
+    struct wal_file *file = wal_file(base);
+    return file->real->pMethods->xSectorSize(file->real);
+}
+
+static int wal_device(sqlite3_file *base)
+{
+    struct wal_file *file = wal_file(base);
+    return file->real->pMethods->xDeviceCharacteristics(file->real);
+}
+
+static const sqlite3_io_methods wal_methods = {
+    .iVersion = 1,
+    .xClose = wal_close,
+    .xRead = wal_read,
+    .xWrite = wal_write,
+    .xTruncate = wal_truncate,
+    .xSync = wal_sync,
+    .xFileSize = wal_size,
+    .xLock = wal_lock,
+    .xUnlock = wal_unlock,
+    .xCheckReservedLock = wal_check_reserved_lock,
+    .xFileControl = wal_control,
+    .xSectorSize = wal_sector_size,
+    .xDeviceCharacteristics = wal_device,
+};
+
+/* ---- the VFS ---- */
+
+static sqlite3_vfs *usual_of(sqlite3_vfs *vfs)
+{
+    return vfs->pAppData;
+}
+
+/* All files but WALs are the usual VFS's own. */
+static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *out_flags)
+{
+    sqlite3_vfs *usual = usual_of(vfs);
+
+    if (!(flags & SQLITE_OPEN_WAL))
+        return usual->xOpen(usual, name, base, flags, out_flags);
+    struct wal_file *file = wal_file(base);
+    *file = (struct wal_file){.real = (sqlite3_file *)(void *)(file + 1)};
+    int rc = usual->xOpen(usual, name, file->real, flags, out_flags);
+    if (file->real->pMethods) /* then it wants to be closed, even if it failed */
+        file->base.pMethods = &wal_methods;
+    return rc;
+}
+
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
+{
+    return usual_of(vfs)->xDelete(usual_of(vfs), name, sync_folder);
+}
+
+static int vfs_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
+{
+    return usual_of(vfs)->xAccess(usual_of(vfs), name, flags, out);
+}
+
+static int vfs_full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *out)
+{
+    return usual_of(vfs)->xFullPathname(usual_of(vfs), name, size, out);
+}
+
+static int vfs_randomness(sqlite3_vfs *vfs, int len, char *out)
+{
+    return usual_of(vfs)->xRandomness(usual_of(vfs), len, out);
+}
+
+static int vfs_sleep(sqlite3_vfs *vfs, int microseconds)
+{
+    return usual_of(vfs)->xSleep(usual_of(vfs), microseconds);
+}
+
+static int vfs_current_time(sqlite3_vfs *vfs, double *julian_day)
+{
+    return usual_of(vfs)->xCurrentTime(usual_of(vfs), julian_day);
+}
+
+static int vfs_get_last_error(sqlite3_vfs *vfs, int len, char *out)
+{
+    return usual_of(vfs)->xGetLastError(usual_of(vfs), len, out);
+}
+
+static sqlite3_vfs the_vfs = {
+    .iVersion = 1,
+    .zName = "festa",
+    .xOpen = vfs_open,
+    .xDelete = vfs_delete,
+    .xAccess = vfs_access,
+    .xFullPathname = vfs_full_pathname,
+    .xRandomness = vfs_randomness,
+    .xSleep = vfs_sleep,
+    .xCurrentTime = vfs_current_time,
+    .xGetLastError = vfs_get_last_error, /* nothing loads extensions: no xDlOpen */
+};
+
+static void register_vfs(void)
+{
+    sqlite3_vfs *usual = sqlite3_vfs_find(NULL);
+
+    CHECK(usual);
+    the_vfs.mxPathname = usual->mxPathname;
+    the_vfs.szOsFile = (int)sizeof(struct wal_file) + usual->szOsFile;
+    the_vfs.pAppData = usual;
+    CHECK(sqlite3_vfs_register(&the_vfs, 0) == SQLITE_OK);
+}
+
+const char *sqlite_vfs(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    CHECK(pthread_once(&once, register_vfs) == 0);
+    return the_vfs.zName;
+}
