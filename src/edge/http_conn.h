@@ -1,6 +1,7 @@
 /* An HTTP connection: one request at a time is read, given to its room, and answered. */
 #pragma once
 
+#include "base/address.h"
 #include "edge/body_sender.h"
 #include "edge/edge.h"
 #include "edge/intake.h"
@@ -21,10 +22,10 @@ struct http_conn {
     struct conn *conn; /* NULL: the client has gone, or upgraded */
     struct list link;  /* in edge->http_conns */
     struct http_parser parser;
-    struct intake_share intake; /* of a body that is being read */
-    char remote[46];            /* the peer's address */
-    uint8_t phase;              /* enum http_phase */
-    bool reading;               /* inside of on_read: an answer is followed by the next request at once */
+    struct intake_share intake;    /* of a body that is being read */
+    char remote[ADDRESS_TEXT_MAX]; /* the peer's address */
+    uint8_t phase;                 /* enum http_phase */
+    bool reading;                  /* inside of on_read: an answer is followed by the next request at once */
     bool head_only, keep_alive, old; /* of the request that waits: HEAD; the connection may go on; HTTP/1.0 */
     bool html;                       /* in festa dev: its client prefers HTML to JSON */
     struct edge *away;               /* of the thread that the last requests were sent to; NULL: none was */
@@ -100,7 +101,7 @@ void upgrade_refuse(struct http_conn *http, struct span path, struct http_respon
 struct upgrade_refusal {
     char *id, *uri, *answer;
     uint8_t deflate;
-    char remote[46];
+    char remote[ADDRESS_TEXT_MAX];
 };
 
 /* Made of the request, before it is given to the hook. false: no memory. */

@@ -101,10 +101,9 @@ struct removal {
     struct edge *from, *home;
     struct conn *conn; /* until it has left */
     struct conn_parcel parcel;
-    struct http_request *request; /* owned */
-    struct route route;           /* owned; its spans may lie in the request */
-    char remote[sizeof((struct http_conn *)0)
-                    ->remote]; /* the peer's address, as its struct http_conn had it */
+    struct http_request *request;  /* owned */
+    struct route route;            /* owned; its spans may lie in the request */
+    char remote[ADDRESS_TEXT_MAX]; /* the peer's address, as its struct http_conn had it */
 };
 
 static void removal_free(struct removal *removal)

@@ -2,6 +2,7 @@
  * read them; nothing here parses or writes. */
 #pragma once
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/span.h"
 
@@ -27,9 +28,9 @@ struct http_request {
     bool secure;         /* it came by TLS, to us or to a proxy that is trusted */
     bool upgrade;        /* "Connection: upgrade" and an Upgrade field that names websocket; HTTP/1.0
                           * and requests with a body too, which must be refused */
-    char remote[46];     /* the client's address: the peer's, or what a trusted proxy says */
-    struct bytes *body;  /* owned; NULL when empty */
-    size_t size;         /* bytes of this allocation, the body's not counted */
+    char remote[ADDRESS_TEXT_MAX]; /* the client's address: the peer's, or what a trusted proxy says */
+    struct bytes *body;            /* owned; NULL when empty */
+    size_t size;                   /* bytes of this allocation, the body's not counted */
     size_t n_headers;
     struct http_header *headers; /* in the order sent; inside this allocation */
 };

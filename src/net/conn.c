@@ -485,7 +485,7 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
 
 /* ---- the peer ---- */
 
-void conn_remote_address(const struct conn *conn, char out[46])
+void conn_remote_address(const struct conn *conn, char out[ADDRESS_TEXT_MAX])
 {
     struct sockaddr_storage asked = {0};
     socklen_t len = sizeof asked;
@@ -497,12 +497,12 @@ void conn_remote_address(const struct conn *conn, char out[46])
     else if (getpeername(conn->fd, (struct sockaddr *)&asked, &len) != 0)
         return;
     if (peer->ss_family == AF_INET) {
-        uv_ip4_name((const struct sockaddr_in *)(const void *)peer, out, 46);
+        uv_ip4_name((const struct sockaddr_in *)(const void *)peer, out, ADDRESS_TEXT_MAX);
     } else if (peer->ss_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)peer;
         if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-            uv_inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, 46);
+            uv_inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, ADDRESS_TEXT_MAX);
         else
-            uv_ip6_name(v6, out, 46);
+            uv_ip6_name(v6, out, ADDRESS_TEXT_MAX);
     }
 }

@@ -13,6 +13,7 @@
  * handler may close its own connection. */
 #pragma once
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -154,4 +155,4 @@ void conn_reset(struct conn *conn);
 
 /* The peer's address as text without the port (an IPv4 one that came by IPv6 as IPv4); "" if
  * not known. */
-void conn_remote_address(const struct conn *conn, char out[46]);
+void conn_remote_address(const struct conn *conn, char out[ADDRESS_TEXT_MAX]);

@@ -20,11 +20,26 @@ static void replace_text(char **place, const char *text)
 
 /* ---- plain ones ---- */
 
+static void read_int(struct reading *r, const char *key, uint64_t least, uint64_t most, int *place)
+{
+    uint64_t number;
+    if (config_whole(r, key, least, most, &number))
+        *place = (int)number;
+}
+
 static void read_port(struct reading *r, const char *key)
 {
-    uint64_t port;
-    if (config_whole(r, key, 0, 65535, &port))
-        r->config->port = (int)port;
+    read_int(r, key, 0, 65535, &r->config->port);
+}
+
+static void read_storage_files(struct reading *r, const char *key)
+{
+    read_int(r, key, 1, 64, &r->config->storage_files);
+}
+
+static void read_threads(struct reading *r, const char *key)
+{
+    read_int(r, key, 1, 1024, &r->config->threads);
 }
 
 static void read_host(struct reading *r, const char *key)
@@ -32,20 +47,6 @@ static void read_host(struct reading *r, const char *key)
     const char *host = config_text(r, key);
     if (host)
         replace_text(&r->config->host, host);
-}
-
-static void read_storage_files(struct reading *r, const char *key)
-{
-    uint64_t files;
-    if (config_whole(r, key, 1, 64, &files))
-        r->config->storage_files = (int)files;
-}
-
-static void read_threads(struct reading *r, const char *key)
-{
-    uint64_t threads;
-    if (config_whole(r, key, 1, 1024, &threads))
-        r->config->threads = (int)threads;
 }
 
 static void read_public(struct reading *r, const char *key)
