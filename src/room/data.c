@@ -141,6 +141,8 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     if (room && result == STORE_OK && batch->sets_alarm)
         alarms_set(&room->rooms->alarms, room, batch->alarm);
 
+    if (data->last == batch)
+        data->last = NULL;
     data->pending -= base->ops.len;
     data->saving -= number == 0;
     free_batch(batch);
@@ -157,8 +159,32 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     data_answered(data);
 }
 
+/* Batches do not get longer than this by others' operations. */
+#define JOINED_BYTES (64u * 1024u)
+
+/* Turns that follow each other closely (several messages that came with one read) are one batch. */
+static bool join_last(struct room_data *data, struct data_batch *batch)
+{
+    struct data_batch *last = data->last;
+
+    if (!last || last->base.ops.len + batch->base.ops.len > JOINED_BYTES ||
+        !store_extend(&last->base, &batch->base))
+        return false;
+    last->number = batch->number;
+    if (batch->sets_alarm) {
+        last->sets_alarm = true;
+        last->alarm = batch->alarm;
+    }
+    last->cost += batch->cost;
+    batch->cost = 0;
+    data->pending += batch->base.ops.len;
+    free_batch(batch);
+    return true;
+}
+
 static void hand_over(struct room_data *data, struct data_batch *batch)
 {
+    data->last = batch->number ? batch : NULL; /* a copy of self stays where it was put */
     batch->base.room = data->store;
     batch->base.done = on_batch_done;
     data->pending += batch->base.ops.len;
@@ -175,7 +201,8 @@ void data_submit(struct room_data *data)
     batch->sets_alarm = data->alarm.written;
     batch->alarm = data->alarm.time;
     data->alarm.written = false;
-    hand_over(data, batch);
+    if (!join_last(data, batch))
+        hand_over(data, batch);
 }
 
 void data_turn_end(struct room *room)

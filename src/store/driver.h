@@ -9,6 +9,8 @@ struct store_ops {
                                     struct span id);
     void (*room_release)(struct store_room *room);
     void (*submit)(struct store_batch *batch);
+    /* May a batch that was submitted still get longer, on its room's loop? NULL: none may. */
+    bool (*waits)(const struct store_batch *batch);
     void (*read)(struct store_read *read);
     void (*search)(struct store_search *search);
     void (*backup)(struct store_backup *backup);

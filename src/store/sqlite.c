@@ -40,6 +40,9 @@ static struct sqlite_file *file_of(struct sqlite_store *store, struct span party
 static void hand_over(struct soon *soon)
 {
     struct sqlite_lane *lane = container_of(soon, struct sqlite_lane, soon);
+
+    list_each(link, &lane->batches)
+        container_of(link, struct store_batch, link)->waits = false;
     store_thread_give_all(&lane->file->writer.thread, &lane->batches);
 }
 
@@ -90,8 +93,14 @@ static void room_release(struct store_room *room)
 static void submit(struct store_batch *batch)
 {
     struct sqlite_lane *lane = container_of(batch->room, struct sqlite_room, room)->lane;
+    batch->waits = true;
     list_push(&lane->batches, &batch->link);
     loop_soon(lane->loop, &lane->soon);
+}
+
+static bool waits(const struct store_batch *batch)
+{
+    return batch->waits;
 }
 
 /* ---- closing ---- */
@@ -123,6 +132,7 @@ static const struct store_ops ops = {
     .room_open = room_open,
     .room_release = room_release,
     .submit = submit,
+    .waits = waits,
     .read = sqlite_read,
     .search = sqlite_search,
     .backup = sqlite_backup,

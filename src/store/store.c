@@ -250,6 +250,16 @@ void store_submit(struct store_batch *batch)
     batch->room->store->ops->submit(batch);
 }
 
+bool store_extend(struct store_batch *batch, const struct store_batch *more)
+{
+    const struct store_ops *ops = batch->room->store->ops;
+
+    if (!ops->waits || !ops->waits(batch) || buf_append(&batch->ops, more->ops.data, more->ops.len) != 0)
+        return false;
+    batch->n_ops += more->n_ops;
+    return true;
+}
+
 void store_read(struct store_read *read)
 {
     read->result = STORE_OK;

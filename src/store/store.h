@@ -43,6 +43,7 @@ struct store_batch {
     const char *file; /* of what, for operators; NULL: it is not about one */
     /* the store's: */
     enum store_result result;
+    bool waits; /* the driver has not begun with it */
     struct list link;
     struct loop_message message;
 };
@@ -62,6 +63,12 @@ int store_batch_self(struct store_batch *batch, struct span value) __attribute__
 /* Hands it over, at the end of the loop's turn at the latest. Its room may submit others meanwhile; those that the
  * store has not begun with become durable together. */
 void store_submit(struct store_batch *batch);
+
+/* Appends what more has, which is not submitted, to the batch that its room has submitted last, when the store has not
+ * begun with that: both are one then, kept whole or not at all. False: it has begun, or there is no memory; nothing
+ * changed. */
+bool store_extend(struct store_batch *batch, const struct store_batch *more)
+    __attribute__((warn_unused_result));
 
 /* ---- reading ---- */
 

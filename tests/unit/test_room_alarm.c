@@ -194,7 +194,8 @@ static void they_are_found_in_pages(void **state)
         fake_wait(fake, a_search);
         assert_true(fake_store_find(&fake->store, STORE_OK));
         let_ring(fake);
-        assert_int_equal(fake->store.n_searches, n);
+        assert_in_range(fake->store.n_searches, n,
+                        n < 3 ? n + 1 : 3); /* the next one may be asked for already */
         assert_int_equal(fake->rooms.n_rooms, n < 3 ? n * 256 : 600);
     }
     assert_true(timer_running(&fake->rooms.alarms.scan));

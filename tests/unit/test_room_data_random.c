@@ -60,6 +60,7 @@ static struct history {
         struct store_batch *batch;
         struct model *model;
         struct content content;
+        unsigned turns; /* that it has */
     } under_way[UNDER_WAY];
     size_t n_under_way;
     struct store_read *held[HELD]; /* carried out, not answered */
@@ -71,7 +72,7 @@ static struct history {
 
 static struct {
     size_t reads, lists, asked, heard, gated, failures, rollbacks, clears, held, restarts, full, syncs,
-        evicted;
+        evicted, joined;
 } seen;
 
 static struct model *model_of(const char *id)
@@ -276,9 +277,29 @@ static void submit(struct store_batch *batch)
     assert_true(history.n_under_way < UNDER_WAY);
     history.under_way[history.n_under_way].batch = batch;
     history.under_way[history.n_under_way].model = model;
+    history.under_way[history.n_under_way].turns = 1;
     history.under_way[history.n_under_way++].content = model->seen;
     model->submitted++;
     fake_store_submit(batch);
+}
+
+/* Some turns become part of the batch before them. */
+static bool waits(const struct store_batch *batch)
+{
+    size_t at = history.n_under_way;
+
+    if (!once_in(2))
+        return false;
+    do
+        assert_true(at-- > 0);
+    while (history.under_way[at].batch != batch);
+    struct model *model = history.under_way[at].model;
+    take_back(model);
+    history.under_way[at].content = model->seen;
+    history.under_way[at].turns++;
+    model->submitted++;
+    seen.joined++;
+    return true;
 }
 
 static void expect_stored(const struct model *model)
@@ -317,11 +338,12 @@ static void end_batch(bool fails)
         at++;
     struct model *model = history.under_way[at].model;
     struct content content = history.under_way[at].content;
+    unsigned turns = history.under_way[at].turns;
     history.n_under_way--;
     memmove(&history.under_way[at], &history.under_way[at + 1],
             (history.n_under_way - at) * sizeof history.under_way[0]);
     fails = fails || ((struct fake_store_room *)(void *)batch->room)->failed;
-    model->ended++;
+    model->ended += turns;
     if (fails) {
         model->seen = model->stored;
         model->transaction = false;
@@ -589,6 +611,7 @@ static void live(void)
     history.models[1].id = "s";
     ops = fake_store_ops;
     ops.submit = submit;
+    ops.waits = waits;
     data->fake->store.base.ops = &ops;
     data->fake->no_memory = true; /* peers may be closed again, as they are then */
     script = fake_ops;
@@ -644,7 +667,7 @@ static void no_history_loses_anything(void **state)
         seen.clears, seen.restarts, seen.full, seen.syncs, seen.evicted);
     assert_true(seen.reads && seen.lists && seen.asked && seen.held && seen.heard && seen.gated);
     assert_true(seen.failures && seen.rollbacks && seen.clears && seen.restarts && seen.full && seen.syncs &&
-                seen.evicted);
+                seen.evicted && seen.joined);
 }
 
 static int say_seed(void **state)

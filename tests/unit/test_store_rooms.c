@@ -62,6 +62,46 @@ static void every_operation_comes_back(void **state)
     store_room_release(room);
 }
 
+static void a_batch_gets_longer_until_it_is_begun_with(void **state)
+{
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_batch batch = batch_of(room), more = batch_of(room), other = batch_of(room);
+    (void)state;
+
+    assert_int_equal(store_batch_put(&batch, SPAN("k"), SPAN("1")), 0);
+    store_submit(&batch);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_batch_put(&more, i ? SPAN("k") : SPAN("m"), SPAN("2")), 0);
+        assert_true(store_extend(&batch, &more));
+        more.ops.len = more.n_ops = 0;
+    }
+    assert_int_equal(batch.n_ops, 3);
+    loop_step(&world.loop); /* the turn in which it was submitted ends */
+    assert_int_equal(store_batch_put(&more, SPAN("late"), SPAN("3")), 0);
+    assert_false(store_extend(&batch, &more));
+    assert_int_equal(batch.n_ops, 3);
+    loop_run(&world.loop);
+    assert_null(batch.done);
+    assert_int_equal(batch.result, STORE_OK);
+    expect_all(&world, room, "k=2 m=2");
+
+    /* One that is behind another stays behind it. */
+    assert_int_equal(store_batch_put(&other, SPAN("k"), SPAN("4")), 0);
+    store_submit(&more);
+    store_submit(&other);
+    batch.ops.len = batch.n_ops = 0;
+    assert_int_equal(store_batch_delete(&batch, SPAN("k")), 0);
+    assert_true(store_extend(&other, &batch));
+    loop_run(&world.loop);
+    assert_int_equal(more.result, STORE_OK);
+    assert_int_equal(other.result, STORE_OK);
+    expect_all(&world, room, "late=3 m=2");
+    buf_fini(&batch.ops);
+    buf_fini(&more.ops);
+    buf_fini(&other.ops);
+    store_room_release(room);
+}
+
 static void an_empty_batch_is_kept_too(void **state)
 {
     struct store_room *room = world_room(&world, "p", "a");
@@ -502,6 +542,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(every_operation_comes_back),
+        TEST(a_batch_gets_longer_until_it_is_begun_with),
         TEST(an_empty_batch_is_kept_too),
         TEST(the_last_operation_on_a_key_counts),
         TEST(batches_are_kept_in_order),
