@@ -38,6 +38,7 @@ static void free_batch(struct data_batch *batch)
 {
     if (!batch)
         return;
+    batch->data->saving -= batch->saves;
     if (batch->data->room)
         batch->data->room->held -= batch->cost;
     buf_fini(&batch->base.ops);
@@ -144,7 +145,6 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     if (data->last == batch)
         data->last = NULL;
     data->pending -= base->ops.len;
-    data->saving -= number == 0;
     free_batch(batch);
     if (room && result != STORE_OK && !data->broken) {
         data->broken = true;
@@ -167,7 +167,7 @@ static bool join_last(struct room_data *data, struct data_batch *batch)
 {
     struct data_batch *last = data->last;
 
-    if (!last || last->base.ops.len + batch->base.ops.len > JOINED_BYTES ||
+    if (!last || batch->saves || last->base.ops.len + batch->base.ops.len > JOINED_BYTES ||
         !store_extend(&last->base, &batch->base))
         return false;
     last->number = batch->number;
@@ -180,6 +180,12 @@ static bool join_last(struct room_data *data, struct data_batch *batch)
     data->pending += batch->base.ops.len;
     free_batch(batch);
     return true;
+}
+
+void data_saves_self(struct data_batch *batch)
+{
+    batch->data->saving += !batch->saves;
+    batch->saves = true;
 }
 
 static void hand_over(struct room_data *data, struct data_batch *batch)
@@ -237,7 +243,7 @@ int data_save_self(struct room *room, struct span self)
         return -ENOMEM;
     }
     data_charge(batch, batch->base.ops.len);
-    data->saving++;
+    data_saves_self(batch);
     hand_over(data, batch);
     return 0;
 }

@@ -39,7 +39,8 @@ struct data_alarm {
 struct data_batch {
     struct store_batch base;
     struct room_data *data;
-    uint64_t number; /* 0: of a copy of self, for which nothing waits */
+    uint64_t number; /* 0: of a copy of self alone, for which no output waits */
+    bool saves;      /* self is in it: it counts in data->saving until it is over */
     bool sets_alarm; /* for this time: */
     int64_t alarm;
     size_t
@@ -70,7 +71,7 @@ struct room_data {
         *last;          /* what a turn has submitted last, while the store has it, and nothing behind it */
     size_t pending;     /* bytes handed to the store, not durable yet */
     uint32_t under_way; /* batches and reads that the store has */
-    uint32_t saving;    /* of them, copies of self */
+    uint32_t saving;    /* batches with a copy of self, the one of the turn included */
     uint64_t cleared;   /* number of the last batch with a clear; until it is durable all else is absent */
     struct data_alarm alarm;
     bool broken; /* a batch has failed: all of this is forgotten as soon as the store is done with it */
@@ -126,6 +127,9 @@ void data_charge(struct data_batch *batch, size_t bytes);
 
 /* Hands the batch of the turn to the store, under the room's next number. */
 void data_submit(struct room_data *data);
+
+/* self is in the batch: data_saving until that is over. */
+void data_saves_self(struct data_batch *batch);
 
 /* The store has answered once; once it is done with a room that has left, frees that. */
 void data_answered(struct room_data *data);

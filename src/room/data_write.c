@@ -202,7 +202,11 @@ int data_restore_self(struct room *room, struct span self)
     if (!data)
         return rc;
     struct data_batch *batch = open_batch(data);
-    return batch ? store_batch_self(&batch->base, self) : -ENOMEM;
+    if (!batch || store_batch_self(&batch->base, self) != 0)
+        return -ENOMEM;
+    data_charge(batch, data_cost(self.len));
+    data_saves_self(batch);
+    return 0;
 }
 
 bool room_alarm_begin(struct room *room)

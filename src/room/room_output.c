@@ -56,6 +56,8 @@ void room_turn_end(struct room *room)
             hold_back(room, room->written);
     }
     rooms->running = NULL; /* not before: what the effects bring about is no part of this turn */
+    if (room->state == ROOM_NEW && data_saving(room))
+        room->input_closed = true; /* the next VM is to find it */
 }
 
 void room_durable(struct room *room, uint64_t number)

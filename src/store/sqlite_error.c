@@ -73,12 +73,23 @@ int sqlite_problem(struct buf *error, const char *path, sqlite3 *db, int rc)
     return errno_of(rc);
 }
 
-void sqlite_check_flush(const char *path, int rc)
+static _Noreturn void end_process(const char *why, const char *path, int rc)
 {
-    if (rc != SQLITE_IOERR_FSYNC && rc != SQLITE_IOERR_DIR_FSYNC)
-        return;
-    log_event(LOG_ERROR, "the disk could not be flushed, so it is unknown what it holds: the server ends",
-              log_str("file", path), log_str("error", sqlite3_errstr(rc)));
+    log_event(LOG_ERROR, why, log_str("file", path), log_str("error", sqlite3_errstr(rc)));
     log_fini(); /* waits for a second at most */
     _exit(1);
+}
+
+void sqlite_check_flush(const char *path, int rc)
+{
+    if (rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC)
+        end_process("the disk could not be flushed, so it is unknown what it holds: the server ends", path,
+                    rc);
+}
+
+void sqlite_check_commit(const char *path, int rc)
+{
+    sqlite_check_flush(path, rc);
+    if (rc == SQLITE_IOERR_SHMSIZE || rc == SQLITE_IOERR_SHMMAP || (rc & 0xff) == SQLITE_NOMEM)
+        end_process("a write failed when it may have been on the disk already: the server ends", path, rc);
 }

@@ -39,12 +39,18 @@ int sqlite_problem(struct buf *error, const char *path, sqlite3 *db, int rc);
 
 /* Ends the process when it was fsync that failed: what is on the disk then nobody knows. */
 void sqlite_check_flush(const char *path, int rc);
+/* The same for what a COMMIT has returned, and when it failed behind the flush, where SQLite enters the transaction into the
+ * WAL's index: it would be said to have failed, and be there after a crash. */
+void sqlite_check_commit(const char *path, int rc);
 
 /* ---- sqlite_vfs.c: how files are written ---- */
 
 /* The name of the VFS that all connections have; it stays. Registered with the first call, over what is SQLite's default
  * then. */
 const char *sqlite_vfs(void);
+
+/* After a transaction of the connection was rolled back, by itself too: what was to be written for it never is. */
+void sqlite_drop_gathered(sqlite3 *db);
 
 /* ---- sqlite_schema.c: opening a file, and its tables ---- */
 

@@ -149,6 +149,8 @@ int sqlite_count_files(const char *path, enum sqlite_mode mode, struct buf *erro
     int rc = sqlite_connect(path, mode, &db, error);
     if (rc)
         return rc;
+    /* That is the writer's, which looks at what comes of it. */
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     rc = identify(db, path, &ours, error);
     if (rc == 0 && ours) {
         int problem = ask(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'file'", &tables);

@@ -9,7 +9,12 @@
  *
  * What is gathered is in the file before anybody may look for it: at synchronous=FULL the flush of a commit comes before
  * other connections are told of it (wal.c, walFrames), and this connection's own reads write it first. An error that
- * comes late is an error of the flush, and ends the transaction like one of the write. */
+ * comes late is an error of the flush, and ends the transaction like one of the write. What was gathered for a transaction
+ * that was rolled back is dropped (sqlite_drop_gathered): what is written outside of a transaction could meet what another
+ * program has written there.
+ *
+ * With space reserved, a full disk shows first where SQLite makes the WAL's index longer, and it does that behind the flush:
+ * then the transaction is reported as failed, and is in the file. So the index is made longer here, in front of it. */
 #include "base/check.h"
 #include "store/sqlite_private.h"
 
@@ -23,6 +28,15 @@
 #define RESERVE_LEAST (64 * 1024)
 #define RESERVE_MOST (1024 * 1024)
 
+/* The file's head, and a page's (file format, §4.1). */
+#define WAL_HEAD 32
+#define FRAME_HEAD 24
+
+/* The index is in pieces of so many bytes, each for so many frames; the first has 34 fewer, and a head (wal.c). */
+#define INDEX_PIECE 32768
+#define INDEX_FRAMES 4096
+#define INDEX_HEAD_FRAMES 34
+
 struct wal_file {
     sqlite3_file base;
     sqlite3_file *real;     /* the usual VFS's, behind this struct */
@@ -30,7 +44,10 @@ struct wal_file {
     int len;                /* bytes that are to be written */
     sqlite3_int64 at;       /* where */
     sqlite3_int64 end;      /* of all that was written since the last flush */
-    sqlite3_int64 reserved; /* no shorter than this is the file, but for what other programs do */
+    sqlite3_int64 reserved; /* what ends in front of this is not made longer for */
+    sqlite3_file *main;     /* the data file's */
+    int page;               /* bytes of a page; 0: none was written */
+    int pieces;             /* of the index that are there */
 };
 
 static struct wal_file *wal_file(sqlite3_file *file)
@@ -49,7 +66,7 @@ static int write_gathered(struct wal_file *file)
     return len ? file->real->pMethods->xWrite(file->real, file->gathered, len, file->at) : SQLITE_OK;
 }
 
-/* Makes the file longer, if what was written did. When there is no space for that, it stays as it is. */
+/* Makes the file longer, if what was written did. When there is no space for that, it stays as it is for a while. */
 static void reserve(struct wal_file *file)
 {
     static const char zeros[GATHER_BYTES];
@@ -63,14 +80,32 @@ static void reserve(struct wal_file *file)
     if (file->end < size)
         return;
     sqlite3_int64 more = size < RESERVE_LEAST ? RESERVE_LEAST : size > RESERVE_MOST ? RESERVE_MOST : size;
-    for (sqlite3_int64 to = size + more; size < to; size += GATHER_BYTES) {
-        int len = to - size < (sqlite3_int64)GATHER_BYTES ? (int)(to - size) : (int)GATHER_BYTES;
-        if (usual->xWrite(file->real, zeros, len, size) != SQLITE_OK) {
-            (void)usual->xTruncate(file->real, file->reserved);
-            return;
+    for (sqlite3_int64 at = size, to = size + more; at < to; at += GATHER_BYTES) {
+        int len = to - at < (sqlite3_int64)GATHER_BYTES ? (int)(to - at) : (int)GATHER_BYTES;
+        if (usual->xWrite(file->real, zeros, len, at) != SQLITE_OK) {
+            (void)usual->xTruncate(file->real, size);
+            more = RESERVE_LEAST;
+            break;
         }
     }
     file->reserved += more;
+}
+
+/* Makes the index long enough for what was written. SQLITE_OK or an error. */
+static int extend_index(struct wal_file *file)
+{
+    const sqlite3_io_methods *main = file->main ? file->main->pMethods : NULL;
+
+    if (!main || main->iVersion < 2 || !main->xShmMap || file->page == 0 || file->end <= WAL_HEAD)
+        return SQLITE_OK;
+    sqlite3_int64 frames = (file->end - WAL_HEAD) / (FRAME_HEAD + file->page) + 1;
+    int last = (int)((frames + INDEX_HEAD_FRAMES) / INDEX_FRAMES);
+    for (void volatile *piece; file->pieces <= last; file->pieces++) {
+        int rc = main->xShmMap(file->main, file->pieces, INDEX_PIECE, 1, &piece);
+        if (rc)
+            return rc == SQLITE_IOERR_SHMSIZE ? SQLITE_FULL : rc;
+    }
+    return SQLITE_OK;
 }
 
 /* ---- what SQLite calls ---- */
@@ -82,6 +117,8 @@ static int wal_write(sqlite3_file *base, const void *data, int len, sqlite3_int6
 
     if (at + len > file->end)
         file->end = at + len;
+    if (len > WAL_HEAD)
+        file->page = len;
     if (!file->gathered)
         file->gathered = malloc(GATHER_BYTES);
     if (file->len && (at != file->at + file->len || file->len + len > (int)GATHER_BYTES))
@@ -101,7 +138,12 @@ static int wal_sync(sqlite3_file *base, int flags)
 {
     struct wal_file *file = wal_file(base);
 
-    int rc = write_gathered(file);
+    /* The last frame, which makes it a transaction, is not in the file yet, and may not get there when this fails. */
+    int rc = extend_index(file);
+    if (rc)
+        file->len = 0;
+    else
+        rc = write_gathered(file);
     if (rc)
         return rc;
     reserve(file);
@@ -136,10 +178,8 @@ static int wal_close(sqlite3_file *base)
 {
     struct wal_file *file = wal_file(base);
 
-    int rc = write_gathered(file);
-    int closed = file->real->pMethods->xClose(file->real);
-    free(file->gathered);
-    return rc ? rc : closed;
+    free(file->gathered); /* all that was committed was flushed */
+    return file->real->pMethods->xClose(file->real);
 }
 
 static int wal_lock(sqlite3_file *base, int level)
@@ -209,7 +249,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
     if (!(flags & SQLITE_OPEN_WAL))
         return usual->xOpen(usual, name, base, flags, out_flags);
     struct wal_file *file = wal_file(base);
-    *file = (struct wal_file){.real = (sqlite3_file *)(void *)(file + 1)};
+    *file = (struct wal_file){.real = (sqlite3_file *)(void *)(file + 1),
+                              .main = name ? sqlite3_database_file_object(name) : NULL};
     int rc = usual->xOpen(usual, name, file->real, flags, out_flags);
     if (file->real->pMethods) /* then it wants to be closed, even if it failed */
         file->base.pMethods = &wal_methods;
@@ -281,4 +322,16 @@ const char *sqlite_vfs(void)
 
     CHECK(pthread_once(&once, register_vfs) == 0);
     return the_vfs.zName;
+}
+
+void sqlite_drop_gathered(sqlite3 *db)
+{
+    sqlite3_file *base = NULL;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &base) != SQLITE_OK || !base ||
+        base->pMethods != &wal_methods)
+        return;
+    struct wal_file *file = wal_file(base);
+    file->len = 0;
+    file->end = 0;
 }

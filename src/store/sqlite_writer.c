@@ -99,13 +99,16 @@ static void roll_back(struct sqlite_writer *writer)
     writer->rollbacks++; /* rows that were made in it are gone */
     if (!sqlite3_get_autocommit(writer->db))
         (void)run(writer, WRITE_ROLLBACK);
+    sqlite_drop_gathered(writer->db);
 }
 
 /* From first up to end. SQLITE_OK when all of it is durable; or else an error and nothing of it was kept, and culprit
  * is the batch that could not be applied, or NULL. */
-static int commit(struct sqlite_writer *writer, struct list *first, const struct list *end,
+static int commit(struct sqlite_file *file, struct list *first, const struct list *end,
                   struct store_batch **culprit)
 {
+    struct sqlite_writer *writer = &file->writer;
+
     *culprit = NULL;
     if (!sqlite3_get_autocommit(writer->db))
         roll_back(writer); /* the last time it did not work */
@@ -118,8 +121,10 @@ static int commit(struct sqlite_writer *writer, struct list *first, const struct
         if (rc)
             *culprit = batch;
     }
-    if (rc == SQLITE_OK)
-        rc = run(writer, WRITE_COMMIT);
+    if (rc)
+        return rc;
+    rc = run(writer, WRITE_COMMIT);
+    sqlite_check_commit(file->path, rc);
     return rc;
 }
 
@@ -164,7 +169,7 @@ static bool keep(struct sqlite_file *file, struct list *first, const struct list
     struct sqlite_writer *writer = &file->writer;
     struct store_batch *culprit;
 
-    int rc = commit(writer, first, end, &culprit);
+    int rc = commit(file, first, end, &culprit);
     if (rc == SQLITE_OK) {
         say_kept(file);
         return true;

@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-enum fault_op { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC };
+/* FAULT_INDEX: a WAL's index needs a second piece, or a later one. */
+enum fault_op { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_INDEX };
 
 /* The plan; a test changes it while nothing is under way, or under the gate. */
 static struct {
@@ -189,7 +190,8 @@ static inline int faults_device(sqlite3_file *file)
 
 static inline int faults_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out)
 {
-    return faults_real(file)->pMethods->xShmMap(faults_real(file), region, size, extend, out);
+    int rc = region > 0 ? faults_meet(FAULT_INDEX, faults_flags(file)) : SQLITE_OK;
+    return rc ? rc : faults_real(file)->pMethods->xShmMap(faults_real(file), region, size, extend, out);
 }
 
 static inline int faults_shm_lock(sqlite3_file *file, int offset, int n, int flags)

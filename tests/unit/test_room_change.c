@@ -206,6 +206,35 @@ static void self_of_a_room_without_a_vm(void **state)
     data_end(data);
 }
 
+/* Its VM would read the self of before, and write that over it. */
+static void a_room_does_not_start_before_its_self_is_there(void **state)
+{
+    static const enum store_result results[] = {STORE_OK, STORE_FAILED};
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct data_world *data = data_begin();
+        struct fake_exchange exchange;
+        struct asked asked;
+        begin(&asked, "main", "r");
+        assert_int_equal(store_batch_self(&asked.change.batch, SPAN("self")), 0);
+        ask(data, &asked);
+        data->on_start = "get started";
+        data->on_request = "get asked";
+        fake_request(data->fake, fake_room(data->fake, "r"), &exchange, "x");
+        for (int turns = 0; turns < 5; turns++)
+            loop_step(&data->fake->loop);
+        assert_int_equal(data->fake->store.n_reads, 0);
+        data_batch(data, results[i]);
+        expect_done(&asked, results[i] == STORE_OK ? 0 : -EIO);
+        data_settle(data);
+        fake_run(data->fake);
+        assert_int_equal(data->fake->store.n_reads, 2);
+        assert_int_equal(exchange.n_answers, 1);
+        data_end(data);
+    }
+}
+
 static void the_rooms_stop(void **state)
 {
     (void)state;
@@ -227,10 +256,15 @@ static void the_rooms_stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_room_in_memory_sees_it),    cmocka_unit_test(it_has_its_place_among_the_events),
-        cmocka_unit_test(no_vm_is_made_for_it),        cmocka_unit_test(a_client_comes_meanwhile),
-        cmocka_unit_test(a_party_that_is_not_served),  cmocka_unit_test(what_fails_is_said),
-        cmocka_unit_test(self_of_a_room_without_a_vm), cmocka_unit_test(the_rooms_stop),
+        cmocka_unit_test(a_room_in_memory_sees_it),
+        cmocka_unit_test(it_has_its_place_among_the_events),
+        cmocka_unit_test(no_vm_is_made_for_it),
+        cmocka_unit_test(a_client_comes_meanwhile),
+        cmocka_unit_test(a_party_that_is_not_served),
+        cmocka_unit_test(what_fails_is_said),
+        cmocka_unit_test(self_of_a_room_without_a_vm),
+        cmocka_unit_test(the_rooms_stop),
+        cmocka_unit_test(a_room_does_not_start_before_its_self_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
