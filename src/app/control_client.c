@@ -97,6 +97,12 @@ struct control_client *control_client_open(const char *folder, enum control_use 
         (void)!buf_printf(error, "%s: there is no data folder: name the project's folder, or it with --data",
                           folder);
         rc = -ENOENT;
+    } else if ((use == CONTROL_READS || use == CONTROL_CHANGES) && access(folder, X_OK) == 0 &&
+               !store_sqlite_has_data(folder)) {
+        (void)!buf_printf(
+            error, "%s: there is no data in this folder: name the project's, or the data folder with --data",
+            folder);
+        rc = -ENOENT;
     }
     while (rc == 0 && (rc = try_open(client, folder, use, error)) == -EBUSY && clock_wall_ms() < until) {
         error->len = 0;

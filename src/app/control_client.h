@@ -8,9 +8,10 @@ struct control_client;
 
 /* What a command does with the data folder. */
 enum control_use {
-    CONTROL_READS, /* only that, so the folder need not be writable */
+    CONTROL_READS,   /* only that, so the folder need not be writable */
+    CONTROL_CHANGES, /* what is there */
     CONTROL_WRITES,
-    CONTROL_MAKES, /* the same, and makes one that is missing */
+    CONTROL_MAKES, /* the same, and makes a folder that is missing */
 };
 
 /* NULL: error has one line that says why. */

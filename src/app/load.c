@@ -9,6 +9,7 @@
 #include "script/config_file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -82,8 +83,11 @@ static void complain_of(const struct cli *cli, const char *key, const struct buf
 static int open_public(struct project *project, const struct cli *cli, struct buf *error)
 {
     struct buf why = {0};
-    int rc = public_folder_open(project->root, &project->config, &project->public_fd, &why);
+    char data[PATH_MAX];
 
+    int rc = cli_data_folder(cli, data);
+    if (rc == 0)
+        rc = public_folder_open(project->root, &project->config, data, &project->public_fd, &why);
     if (rc != 0 && project->config.public_set)
         complain_of(cli, "public", &why, error);
     else if (rc != 0)

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +31,28 @@ static bool is_within(const char *path, const char *folder)
     return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/' || len == 1);
 }
 
-/* What of the project the folder would show, NULL when nothing. */
-static const char *shown(const char *root, const char *folder)
+/* The real path of a data folder; of the folder in which it is to be made, while it isn't there. */
+static char *real_data_path(const char *data)
+{
+    char path[PATH_MAX];
+    char *real = realpath(data, NULL);
+
+    if (real || errno != ENOENT || (size_t)snprintf(path, sizeof path, "%s", data) >= sizeof path)
+        return real;
+    return realpath(dirname(path), NULL);
+}
+
+static bool shows_data(const char *folder, const char *data)
+{
+    char *real = real_data_path(data);
+    bool shows = real && is_within(real, folder);
+
+    free(real);
+    return shows;
+}
+
+/* What the folder would show that it should not, NULL when nothing. */
+static const char *shown(const char *root, const char *folder, const char *data)
 {
     static const char *const names[] = {"parties", "lib", ".festa"};
 
@@ -42,10 +65,11 @@ static const char *shown(const char *root, const char *folder)
         if (overlap)
             return names[i];
     }
-    return NULL;
+    return shows_data(folder, data) ? "the data folder" : NULL;
 }
 
-int public_folder_open(const char *root, const struct config *config, int *fd, struct buf *error)
+int public_folder_open(const char *root, const struct config *config, const char *data, int *fd,
+                       struct buf *error)
 {
     const char *name = config->public_folder;
     char *real = real_path(root, name);
@@ -60,7 +84,7 @@ int public_folder_open(const char *root, const struct config *config, int *fd, s
                           strerror(-rc));
         return rc;
     }
-    const char *what = shown(root, real);
+    const char *what = shown(root, real, data);
     if (what) {
         rc = -EINVAL;
         (void)!buf_printf(error,

@@ -238,6 +238,8 @@ static int command_backup(struct command_run *run)
         return command_fail(run, "the working directory can't be found: %s", strerror(errno));
     if (snprintf(path, sizeof path, "%s%s%s", here, *here ? "/" : "", run->cli->target) >= (int)sizeof path)
         return command_fail(run, "%s: the path is too long", run->cli->target);
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
     int rc = command_begin(run, CONTROL_BACKUP);
     if (rc == 0)
         rc = control_put_bytes(&run->request, span_of(path));
@@ -263,8 +265,8 @@ static int run_command(struct command_run *run)
 static enum control_use use_of(enum command command)
 {
     switch (command) {
-    case COMMAND_PUT:
-    case COMMAND_DELETE: return CONTROL_WRITES;
+    case COMMAND_DELETE: return CONTROL_CHANGES;
+    case COMMAND_PUT: return CONTROL_WRITES;
     case COMMAND_IMPORT: return CONTROL_MAKES;
     default: return CONTROL_READS;
     }

@@ -338,11 +338,28 @@ static void restart(struct room *room)
     room_schedule(room);
 }
 
+/* A full disk fails one room after the other: of so many ms one is named. */
+#define BROKEN_MS 1000u
+
+static void say_broken(const struct room *room, const char *why)
+{
+    struct rooms *rooms = room->rooms;
+    uint64_t now = loop_now(rooms->loop);
+
+    if (rooms->broken_said && now - rooms->broken_said < BROKEN_MS) {
+        rooms->broken_unsaid++;
+        return;
+    }
+    log_event(LOG_ERROR, "what a room has written could not be stored: the room starts anew from what is",
+              log_str("party", rooms->script->party_name(room->party).ptr), log_str("room", room->id),
+              log_str("error", why), log_int("unsaid", rooms->broken_unsaid));
+    rooms->broken_said = now;
+    rooms->broken_unsaid = 0;
+}
+
 void room_break(struct room *room, const char *why)
 {
-    log_event(LOG_ERROR, "what a room has written could not be stored: the room starts anew from what is",
-              log_str("party", room->rooms->script->party_name(room->party).ptr), log_str("room", room->id),
-              log_str("error", why));
+    say_broken(room, why);
     room->durable = room->written; /* nothing waits for these any more */
     outq_fini(&room->outq);
     room->turn_open = room->stopped = false;

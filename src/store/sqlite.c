@@ -268,6 +268,17 @@ int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, s
     return lock < 0 ? lock : open_store(folder, n_files, lock, error, out);
 }
 
+bool store_sqlite_has_data(const char *folder)
+{
+    static const char *const names[] = {"data.sqlite", "data-1.sqlite", "data.sqlite-wal",
+                                        "data-1.sqlite-wal"};
+    bool found = false;
+
+    for (size_t i = 0; !found && i < sizeof names / sizeof names[0]; i++)
+        found = sqlite_folder_has(folder, names[i]);
+    return found;
+}
+
 int store_open_sqlite_to_read(const char *folder, struct buf *error, struct store **out)
 {
     begin_sqlite();

@@ -18,6 +18,9 @@
 int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, struct store **out)
     __attribute__((warn_unused_result));
 
+/* Is there anything in the folder that looks like data of a store's? */
+bool store_sqlite_has_data(const char *folder);
+
 /* Opens one that can't be written, such as a backup on a read-only disk, without taking it: nobody may write to it
  * meanwhile. Only reads, searches and backups are possible. 0 or a negative errno, and says why, as above. */
 int store_open_sqlite_to_read(const char *folder, struct buf *error, struct store **out)

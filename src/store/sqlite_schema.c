@@ -3,6 +3,7 @@
 #include "store/sqlite_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,14 +81,39 @@ static int open_to_read(const char *path, sqlite3 **db)
     return rc;
 }
 
+/* SQLite would leave files behind that can't be written either. 0 or -EACCES, and says which one it is. */
+static int check_writable(const char *path, struct buf *error)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    char name[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        if ((size_t)snprintf(name, sizeof name, "%s%s", path, endings[i]) < sizeof name &&
+            access(name, W_OK) != 0 && errno == EACCES && access(name, F_OK) == 0)
+            return sqlite_problem(error, name, NULL, SQLITE_READONLY);
+    }
+    return 0;
+}
+
+/* For its user alone, whatever the folder allows; SQLite gives the files beside it the same rights. That it can't be made is
+ * said by SQLite, in the next moment. */
+static void make_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 int sqlite_connect(const char *path, enum sqlite_mode mode, sqlite3 **db, struct buf *error)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (mode == MODE_MAKE ? SQLITE_OPEN_CREATE : 0);
 
     *db = NULL;
-    int rc = mode == MODE_READ ? check_no_wal(path, error) : 0;
+    int rc = mode == MODE_READ ? check_no_wal(path, error) : check_writable(path, error);
     if (rc)
         return rc;
+    if (mode == MODE_MAKE)
+        make_private(path);
     rc = mode == MODE_READ ? open_to_read(path, db) : sqlite3_open_v2(path, db, flags, sqlite_vfs());
     if (rc == SQLITE_OK)
         rc = set_up(*db);

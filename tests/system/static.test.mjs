@@ -569,6 +569,21 @@ describe("the folder of static files", () => {
     }
   });
 
+  it("does not have the data folder in it", async (t) => {
+    const project = await writeProject({ "parties/main.lua": ECHO, "public/there/a.txt": "a", "public-x/a.txt": "a" });
+    t.after(project.remove);
+    const folder = (name) => join(project.directory, name);
+    for (const data of ["public", "public/there", "public/new", "public/there/../new"]) {
+      for (const command of ["run", "check"]) {
+        const { code, stderr } = await runFesta([command, project.directory, "--port", "0", "--data", folder(data)]);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, /public = "public" would serve the data folder; name a folder that holds nothing else/);
+      }
+    }
+    const { code, stderr } = await runFesta(["check", project.directory, "--data", folder("public-x")]);
+    assert.equal(code, 0, stderr);
+  });
+
   it("is another one after a reload that names it, also for connections that are open", async (t) => {
     const server = await serverFor(t, { "parties/main.lua": ECHO, "public/index.html": HOME, "web/a.txt": "a", "web/404.html": "lost" });
     const connection = await server.connect();

@@ -307,7 +307,7 @@ describe("a folder without a server", () => {
     await chmod(data, 0o755);
     for (const file of await readdir(data)) await rm(join(data, file));
     await chmod(data, 0o555);
-    await refuses(["rooms"], /there is neither data\.sqlite in it nor data-1\.sqlite/);
+    await refuses(["rooms"], /there is no data in this folder/);
   });
 
   it("names the file that is damaged", async (t) => {
@@ -329,6 +329,11 @@ describe("a folder without a server", () => {
     await fails(["rooms", project.directory], 1, /\.festa: there is no data folder: name the project's folder, or it with --data/);
     assert.ok(!existsSync(join(project.directory, ".festa")));
     await mkdir(project.data);
+    for (const args of [["rooms"], ["storage", "export"], ["storage", "get", ".", "p", "r", "k"],
+        ["storage", "delete", ".", "p", "r", "k"], ["storage", "backup", ".", join(project.root, "copy")]]) {
+        await fails([...args, "--data", project.data], 1, /data: there is no data in this folder: name the project's, or the data folder with --data/);
+    }
+    assert.deepEqual([await readdir(project.data), existsSync(join(project.root, "copy"))], [[], false]);
     await writeFile(join(project.data, "data.sqlite"), "this is no database, but it is long enough to be taken for one".repeat(100));
     await fails(["rooms", "--data", project.data], 1, /data\.sqlite/);
   });

@@ -1,7 +1,7 @@
 // What rooms store, and that it is there again: after a restart, a kill, an eviction, and when the disk fails.
 
 import assert from "node:assert/strict";
-import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 
@@ -267,6 +267,33 @@ describe("the data folder", () => {
     assert.equal((await server.request("/party/r")).status, 500); // this party stores at its start
     const line = await server.waitForLog((entry) => entry.handler === "onStart");
     assert.match(line.error, /there is no storage here/);
+  });
+
+  it("names the file that can't be written, and leaves none behind; its own are private", async (t) => {
+    const project = await projectFor(t);
+    await mkdir(project.data, { mode: 0o777 });
+    await chmod(project.data, 0o777);
+    await chmod(project.root, 0o755);
+    const server = await startServer(undefined, { project });
+    assert.equal((await server.request("/party/r?key=k", { method: "PUT", body: "kept" })).status, 200);
+    for (const name of (await readdir(project.data)).filter((file) => file.startsWith("data.sqlite")))
+      assert.equal((await stat(join(project.data, name))).mode & 0o777, 0o600, name);
+    await server.stop();
+    const who = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+    const works = await runFesta(["version"], who).catch(() => undefined);
+    if (works?.code !== 0) return;
+    const file = join(project.data, "data.sqlite");
+    if (who.uid) for (const name of await readdir(project.data)) await chown(join(project.data, name), who.uid, who.gid);
+    const before = await readdir(project.data);
+    await chmod(file, 0o400);
+    await fails(project, /data\.sqlite: the data file can't be written to: make it writable for the user that runs the server/, who);
+    assert.deepEqual(await readdir(project.data), before);
+    await chmod(file, 0o600);
+    await writeFile(`${file}-shm`, "", { mode: 0o400 });
+    if (who.uid) await chown(`${file}-shm`, who.uid, who.gid);
+    await fails(project, /data\.sqlite-shm: the data file can't be written to: make it writable/, who);
+    await rm(`${file}-shm`);
+    assert.equal((await runFesta(["rooms", "--data", project.data], who)).code, 0);
   });
 
   it("without a file whose WAL is there is not begun anew", async (t) => {
