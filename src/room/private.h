@@ -28,6 +28,9 @@ void room_step(struct room *room);
 /* An event begins, at this time (ns). */
 void rooms_begin(struct rooms *rooms, uint64_t now);
 
+/* Has what began at rooms->began, and is over now (ns), taken long? */
+bool rooms_took_long(const struct rooms *rooms, uint64_t now);
+
 /* The room's event that began at rooms->began is over now (ns): what does that say of its pace? The next
  * event begins. */
 void room_stepped(struct room *room, uint64_t now);

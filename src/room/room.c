@@ -463,9 +463,18 @@ void room_step(struct room *room)
 {
     struct event *event = NULL;
 
-    if (room->state == ROOM_NEW &&
-        (list_empty(&room->inbox) || !room_inbox_open(room) || (!change_is_next(room) && !start(room))))
-        return;
+    if (room->state == ROOM_NEW) {
+        if (list_empty(&room->inbox) || !room_inbox_open(room))
+            return;
+        if (!change_is_next(room)) {
+            if (!start(room))
+                return;
+            if (rooms_took_long(room->rooms, clock_coarse_ns())) { /* others are served before its event */
+                after_step(room);
+                return;
+            }
+        }
+    }
 
     bool inbox = !list_empty(&room->inbox) && room_inbox_open(room);
     if (room->answer) {

@@ -65,9 +65,8 @@ void rooms_begin(struct rooms *rooms, uint64_t now)
     }
 }
 
-/* Has the event that is over now taken long? Only what it has used of the CPU counts: the thread may have waited for
- * that, behind other programs. */
-static bool took_long(const struct rooms *rooms, uint64_t now)
+/* Only what it has used of the CPU counts: the thread may have waited for that, behind other programs. */
+bool rooms_took_long(const struct rooms *rooms, uint64_t now)
 {
     return now > rooms->began && now - rooms->began >= LONG_NS && clock_thread_ns() - rooms->used >= LONG_NS;
 }
@@ -75,7 +74,7 @@ static bool took_long(const struct rooms *rooms, uint64_t now)
 void room_stepped(struct room *room, uint64_t now)
 {
     struct rooms *rooms = room->rooms;
-    bool was_long = took_long(rooms, now);
+    bool was_long = rooms_took_long(rooms, now);
 
     rooms_begin(rooms, now);
     room->active = now;

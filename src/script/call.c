@@ -177,6 +177,8 @@ enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction en
     task->data = data;
     task->done = done;
     task->left = vm->script->config->limits.handler_time * NS_PER_MS;
+    task->left -= vm->spent < task->left ? vm->spent : task->left;
+    vm->spent = 0;
     lua_pushcfunction(task->co, enter);
     lua_pushlightuserdata(task->co, task);
     return run(task, 1);

@@ -40,6 +40,7 @@ struct vm {
     int pause;                           /* the collector's, in percent */
     struct list held;                    /* of struct held */
     bool loaded;                         /* the file scope is over: handlers run, and may wait */
+    uint64_t spent;                      /* ns of the next handler's time that the file scope has used already */
     struct list warm;                    /* in script->warm: the VMs that ran last */
     size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
     struct list tasks;                   /* handlers that wait */
