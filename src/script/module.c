@@ -10,8 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define NAME_LEN_MAX 200
-
 /* A module as a party knows it by name: two parties may mean different files by the same name. */
 struct module {
     struct map_node node;
@@ -105,7 +103,7 @@ static bool name_valid(struct span name)
 
 /* Names, relative to the project's root, of the files that a module's name can mean. */
 struct candidates {
-    char names[2][NAME_LEN_MAX + 512];
+    char names[2][MODULE_NAME_MAX + 512];
     size_t n;
 };
 
@@ -182,7 +180,7 @@ const struct code *project_module(const struct party *party, struct span name, s
         (void)!buf_printf(error,
                           "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
                           "between folders",
-                          name.len > NAME_LEN_MAX ? NAME_LEN_MAX : (int)name.len, name.ptr);
+                          name.len > MODULE_NAME_MAX ? MODULE_NAME_MAX : (int)name.len, name.ptr);
         return NULL;
     }
     uint64_t hash = map_hash2(party->name, strlen(party->name), name.ptr, name.len);
