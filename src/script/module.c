@@ -84,13 +84,34 @@ char *project_file(const char *root, const char *name)
     return real;
 }
 
+static bool ends_with_lua(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= 4 && strcmp(name + len - 4, ".lua") == 0;
+}
+
+char *project_code_file(const char *root, const char *name)
+{
+    static const char *const folders[] = {"parties/", "lib/", "tests/"};
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        found = found || strncmp(name, folders[i], strlen(folders[i])) == 0;
+    char *real = found && ends_with_lua(name) && !strstr(name, "..") ? project_file(root, name) : NULL;
+    if (real && ends_with_lua(real)) /* not so behind a link: another kind of file */
+        return real;
+    free(real);
+    errno = ENOENT;
+    return NULL;
+}
+
 /* Words of letters, digits, "_" and "-" with "." between them. "/" may stand for ".". */
 static bool name_valid(struct span name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     bool in_word = false;
 
-    if (name.len == 0 || name.len > NAME_LEN_MAX)
+    if (name.len == 0 || name.len > MODULE_NAME_MAX)
         return false;
     for (size_t i = 0; i < name.len; i++) {
         bool separator = name.ptr[i] == '.' || name.ptr[i] == '/';
