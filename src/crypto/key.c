@@ -4,8 +4,8 @@
 #include "crypto/encoding.h"
 #include "crypto/private.h"
 
-#include <limits.h>
 #include <openssl/core_names.h>
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -16,6 +16,8 @@
 #define RSA_BITS_MAX 8192 /* beyond, a verification takes long */
 
 static const char no_memory[] = "not enough memory for the key";
+static const char other_type[] = "the key is neither RSA nor P-256 nor Ed25519";
+static const char other_curve[] = "the curve of the key is not P-256";
 
 static bool starts_with(struct span text, struct span with)
 {
@@ -43,6 +45,33 @@ static bool exponent_is_sound(const EVP_PKEY *pkey)
     return sound;
 }
 
+/* Of a private key no number is larger than the modulus; to sign would take as long as they are. One that is not there
+ * is none too many. */
+static bool numbers_are_small(const EVP_PKEY *pkey, int bits)
+{
+    static const char *const names[] = {OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+                                        OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+                                        OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+    bool small = true;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && small; i++) {
+        BIGNUM *number = NULL;
+        if (EVP_PKEY_get_bn_param(pkey, names[i], &number) == 1)
+            small = BN_num_bits(number) <= bits;
+        BN_clear_free(number);
+    }
+    return small;
+}
+
+static bool has_two_factors(const EVP_PKEY *pkey)
+{
+    BIGNUM *third = NULL;
+    bool two = EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_FACTOR3, &third) != 1;
+
+    BN_clear_free(third);
+    return two;
+}
+
 static const char *judge_rsa(const EVP_PKEY *pkey)
 {
     int bits = EVP_PKEY_get_bits(pkey);
@@ -51,7 +80,11 @@ static const char *judge_rsa(const EVP_PKEY *pkey)
         return "an RSA key has 2048 bits at least";
     if (bits > RSA_BITS_MAX)
         return "an RSA key has 8192 bits at most";
-    return exponent_is_sound(pkey) ? NULL : "the exponent of the RSA key is not an odd number above 1";
+    if (!exponent_is_sound(pkey))
+        return "the exponent of the RSA key is not an odd number above 1";
+    if (!numbers_are_small(pkey, bits))
+        return "a number of the RSA key is larger than its modulus";
+    return has_two_factors(pkey) ? NULL : "an RSA key has two prime factors";
 }
 
 static const char *judge_ec(EVP_PKEY *pkey)
@@ -60,7 +93,7 @@ static const char *judge_ec(EVP_PKEY *pkey)
     size_t len;
 
     if (EVP_PKEY_get_group_name(pkey, name, sizeof name, &len) != 1 || strcmp(name, "prime256v1") != 0)
-        return "the curve of the key is not P-256";
+        return other_curve;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
     bool good = ctx && EVP_PKEY_public_check_quick(ctx) == 1;
     EVP_PKEY_CTX_free(ctx);
@@ -82,7 +115,7 @@ const char *key_adopt(struct key *key, EVP_PKEY *pkey, bool private)
         problem = judge_ec(pkey);
         break;
     case EVP_PKEY_ED25519: key->type = KEY_ED25519; break;
-    default: problem = "the key is neither RSA nor P-256 nor Ed25519"; break;
+    default: problem = other_type; break;
     }
     ERR_clear_error();
     if (problem)
@@ -186,68 +219,146 @@ bool key_is_pem(struct span text)
     return text.len > 0 && memmem(text.ptr, text.len, begin.ptr, begin.len) != NULL;
 }
 
-/* Nobody is there to be asked. */
-/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
-static int no_password(char *buffer, int size, int writes, void *data)
+/* The algorithm of a key, and its curve. To make keys of others takes OpenSSL as long as their numbers are large:
+ * it computes the public one of DSA and DH. So it is not asked to. */
+static const char *judge_algorithm(const X509_ALGOR *algorithm)
 {
-    (void)buffer;
-    (void)size;
-    (void)writes;
-    (void)data;
-    return -1;
+    const ASN1_OBJECT *object;
+    const void *parameter;
+    int type;
+
+    X509_ALGOR_get0(&object, &type, &parameter, algorithm);
+    switch (OBJ_obj2nid(object)) {
+    case NID_rsaEncryption:
+    case NID_ED25519: return NULL;
+    case NID_X9_62_id_ecPublicKey: /* a curve that is written out would be computed with as well */
+        return type == V_ASN1_OBJECT && OBJ_obj2nid(parameter) == NID_X9_62_prime256v1 ? NULL : other_curve;
+    default: return other_type;
+    }
 }
 
-static EVP_PKEY *read_public(BIO *bio)
+/* What reads a block's DER leaves a key, or NULL with what is wrong if there is more to say than that it's damaged. */
+
+static EVP_PKEY *read_public(const uint8_t *der, long len, const char **problem)
 {
-    return PEM_read_bio_PUBKEY(bio, NULL, no_password, NULL);
+    const uint8_t *at = der;
+    long inside;
+    int tag, class;
+
+    /* not X509_PUBKEY, which has made the key when it is read */
+    if (ASN1_get_object(&at, &inside, &tag, &class, len) & 0x80)
+        return NULL;
+    X509_ALGOR *algorithm = d2i_X509_ALGOR(NULL, &at, der + len - at);
+    if (!algorithm)
+        return NULL;
+    *problem = judge_algorithm(algorithm);
+    X509_ALGOR_free(algorithm);
+    return *problem ? NULL : d2i_PUBKEY(NULL, &der, len);
 }
 
-static EVP_PKEY *read_private(BIO *bio)
+static EVP_PKEY *read_private(const uint8_t *der, long len, const char **problem)
 {
-    return PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &der, len);
+    const X509_ALGOR *algorithm;
+    EVP_PKEY *pkey = NULL;
+
+    if (info && PKCS8_pkey_get0(NULL, NULL, NULL, &algorithm, info) == 1) {
+        *problem = judge_algorithm(algorithm);
+        pkey = *problem ? NULL : EVP_PKCS82PKEY(info);
+    }
+    PKCS8_PRIV_KEY_INFO_free(info);
+    return pkey;
 }
 
-static EVP_PKEY *read_certificate(BIO *bio)
+/* The forms that are older than PKCS #8 have no algorithm in them. type: the only one that this may be, which
+ * d2i_PrivateKey would take for a hint. */
+static EVP_PKEY *read_typed(const char *type, const uint8_t *der, long len)
 {
-    X509 *certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+    EVP_PKEY *pkey = NULL;
+    size_t size = (size_t)len;
+
+    OSSL_DECODER_CTX *ctx = OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", "type-specific", type,
+                                                          OSSL_KEYMGMT_SELECT_PRIVATE_KEY, NULL, NULL);
+    if (!ctx || OSSL_DECODER_from_data(ctx, &der, &size) != 1)
+        pkey = NULL;
+    OSSL_DECODER_CTX_free(ctx);
+    return pkey;
+}
+
+static EVP_PKEY *read_rsa_private(const uint8_t *der, long len, const char **problem)
+{
+    (void)problem;
+    return read_typed("RSA", der, len);
+}
+
+/* A curve that is written out has at most 661 bits (OpenSSL's bound). */
+static EVP_PKEY *read_ec_private(const uint8_t *der, long len, const char **problem)
+{
+    (void)problem;
+    return read_typed("EC", der, len);
+}
+
+/* Its key is made before it can be asked for its algorithm; of a public one nothing is computed. */
+static EVP_PKEY *read_certificate(const uint8_t *der, long len, const char **problem)
+{
+    (void)problem;
+    X509 *certificate = d2i_X509(NULL, &der, len);
     EVP_PKEY *pkey = certificate ? X509_get_pubkey(certificate) : NULL;
     X509_free(certificate);
     return pkey;
 }
 
 /* The old form of RSA's public keys: PKCS #1 without an algorithm around it. */
-static EVP_PKEY *read_rsa_public(BIO *bio)
+static EVP_PKEY *read_rsa_public(const uint8_t *der, long len, const char **problem)
 {
-    EVP_PKEY *pkey = NULL;
+    (void)problem;
+    return d2i_PublicKey(EVP_PKEY_RSA, NULL, &der, len);
+}
+
+static const struct block {
+    const char *label; /* behind "-----BEGIN " */
+    bool private;
+    EVP_PKEY *(*read)(const uint8_t *der, long len, const char **problem);
+} blocks[] = {
+    {"PUBLIC KEY", false, read_public},          {"RSA PUBLIC KEY", false, read_rsa_public},
+    {"CERTIFICATE", false, read_certificate},    {"PRIVATE KEY", true, read_private},
+    {"RSA PRIVATE KEY", true, read_rsa_private}, {"EC PRIVATE KEY", true, read_ec_private},
+};
+
+static EVP_PKEY *read_block(const struct block *block, struct span text, const char **problem)
+{
     char *name = NULL, *header = NULL;
-    unsigned char *data = NULL;
+    unsigned char *der = NULL;
+    EVP_PKEY *pkey = NULL;
     long len;
 
-    if (PEM_read_bio(bio, &name, &header, &data, &len) == 1) {
-        const unsigned char *at = data;
-        pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, len);
+    BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
+    if (bio && PEM_read_bio(bio, &name, &header, &der, &len) == 1) {
+        if (strcmp(name, block->label) == 0 && *header == '\0') /* which says how it is encrypted */
+            pkey = block->read(der, len, problem);
+        OPENSSL_clear_free(der, (size_t)len);
     }
     OPENSSL_free(name);
     OPENSSL_free(header);
-    OPENSSL_free(data);
+    BIO_free(bio);
     return pkey;
 }
 
-static const struct {
-    const char *label; /* behind "-----BEGIN " */
-    bool private;
-    EVP_PKEY *(*read)(BIO *bio);
-} blocks[] = {
-    {"PUBLIC KEY-----", false, read_public},       {"RSA PUBLIC KEY-----", false, read_rsa_public},
-    {"CERTIFICATE-----", false, read_certificate}, {"PRIVATE KEY-----", true, read_private},
-    {"RSA PRIVATE KEY-----", true, read_private},  {"EC PRIVATE KEY-----", true, read_private},
-};
+static bool has_label(struct span text, const char *label)
+{
+    size_t len = strlen(label);
+    return starts_with(text, (struct span){label, len}) &&
+           starts_with((struct span){text.ptr + len, text.len - len}, SPAN("-----"));
+}
 
 const char *key_from_pem(struct key *key, struct span pem)
 {
     struct span rest = {pem.ptr ? pem.ptr : "", pem.len};
+    const char *problem = NULL;
 
     *key = (struct key){0};
+    if (pem.len > KEY_PEM_MAX)
+        return "the PEM has more than 64 KiB";
     for (;;) {
         const char *found = memmem(rest.ptr, rest.len, begin.ptr, begin.len);
         if (!found)
@@ -255,22 +366,21 @@ const char *key_from_pem(struct key *key, struct span pem)
         size_t skipped = (size_t)(found - rest.ptr) + begin.len;
         rest.ptr += skipped;
         rest.len -= skipped;
-        if (!starts_with(rest, SPAN("EC PARAMETERS-----"))) /* which may stand in front of a key */
+        if (!has_label(rest, "EC PARAMETERS")) /* which may stand in front of a key */
             break;
     }
     if (starts_with(rest, SPAN("ENCRYPTED")))
         return "the key is encrypted; give it without a password";
-    if (rest.len > INT_MAX - begin.len)
-        return "the PEM is too long";
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
-        if (!starts_with(rest, span_of(blocks[i].label)))
+        if (!has_label(rest, blocks[i].label))
             continue;
-        BIO *bio = BIO_new_mem_buf(rest.ptr - begin.len, (int)(rest.len + begin.len));
-        EVP_PKEY *pkey = bio ? blocks[i].read(bio) : NULL;
-        BIO_free(bio);
+        EVP_PKEY *pkey =
+            read_block(&blocks[i], (struct span){rest.ptr - begin.len, rest.len + begin.len}, &problem);
         ERR_clear_error();
         if (pkey)
             return key_adopt(key, pkey, blocks[i].private);
+        if (problem)
+            return problem;
         if (memmem(rest.ptr, rest.len, "Proc-Type: 4,ENCRYPTED", 22))
             return "the key is encrypted; give it without a password";
         return memmem(rest.ptr, rest.len, "\\n", 2) ? "the PEM has \\n as two characters where a line ends"

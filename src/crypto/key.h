@@ -38,6 +38,8 @@ struct key {
  * of OpenSSH): somebody else knows it. */
 const char *key_from_secret(struct key *key, struct span secret) __attribute__((warn_unused_result));
 
+#define KEY_PEM_MAX (64 * 1024) /* bytes of a text with a PEM block in it */
+
 /* One PEM block: PUBLIC KEY, RSA PUBLIC KEY, CERTIFICATE (its key; the certificate itself is not checked),
  * PRIVATE KEY, RSA PRIVATE KEY, EC PRIVATE KEY. What is encrypted is refused. */
 const char *key_from_pem(struct key *key, struct span pem) __attribute__((warn_unused_result));

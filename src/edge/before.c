@@ -53,7 +53,7 @@ static struct http_response *impossible_room(const struct before *self, const ch
     random_reference(reference);
     snprintf(text, sizeof text, "Internal error (reference %s)", reference);
     log_event(LOG_ERROR, "a hook chose a room that can't be", log_text("party", self->route.party),
-              log_text("room", call->room),
+              log_text("room", route_room(&self->route)), /* call->room may lie in a route that is gone */
               log_str("handler", call->kind == HOOK_CONNECT ? "onBeforeConnect" : "onBeforeRequest"),
               log_str("error", problem), log_text("chosen", (struct span){call->to, call->to_len}),
               log_str("reference", reference));

@@ -1,6 +1,7 @@
 /* Header fields as scripts see them: an object whose fields are found in any case. Those of a request may be changed
  * in hooks. */
 #include "script/bind.h"
+#include "script/bind_base.h"
 #include "script/quota.h"
 #include "script/script.h"
 
@@ -78,7 +79,7 @@ static int headers_newindex(lua_State *L)
     if (lua_type(L, 2) == LUA_TSTRING)
         name.ptr = lua_tolstring(L, 2, &name.len);
     if (!name.ptr || !http_is_token(name))
-        return luaL_error(L, "a header can't have the name '%s'", luaL_tolstring(L, 2, NULL));
+        return luaL_error(L, "a header can't have the name '%s'", identity_tolstring(L, 2, NULL));
     if (is_fixed(name))
         return luaL_error(L, "the header %s belongs to the connection", name.ptr);
     check_value(L, 3, name.ptr, &value);

@@ -10,8 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define NAME_LEN_MAX 200
-
 /* A module as a party knows it by name: two parties may mean different files by the same name. */
 struct module {
     struct map_node node;
@@ -86,13 +84,34 @@ char *project_file(const char *root, const char *name)
     return real;
 }
 
+static bool ends_with_lua(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= 4 && strcmp(name + len - 4, ".lua") == 0;
+}
+
+char *project_code_file(const char *root, const char *name)
+{
+    static const char *const folders[] = {"parties/", "lib/", "tests/"};
+    bool found = false;
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        found = found || strncmp(name, folders[i], strlen(folders[i])) == 0;
+    char *real = found && ends_with_lua(name) && !strstr(name, "..") ? project_file(root, name) : NULL;
+    if (real && ends_with_lua(real)) /* not so behind a link: another kind of file */
+        return real;
+    free(real);
+    errno = ENOENT;
+    return NULL;
+}
+
 /* Words of letters, digits, "_" and "-" with "." between them. "/" may stand for ".". */
 static bool name_valid(struct span name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     bool in_word = false;
 
-    if (name.len == 0 || name.len > NAME_LEN_MAX)
+    if (name.len == 0 || name.len > MODULE_NAME_MAX)
         return false;
     for (size_t i = 0; i < name.len; i++) {
         bool separator = name.ptr[i] == '.' || name.ptr[i] == '/';
@@ -105,7 +124,7 @@ static bool name_valid(struct span name)
 
 /* Names, relative to the project's root, of the files that a module's name can mean. */
 struct candidates {
-    char names[2][NAME_LEN_MAX + 512];
+    char names[2][MODULE_NAME_MAX + 512];
     size_t n;
 };
 
@@ -182,7 +201,7 @@ const struct code *project_module(const struct party *party, struct span name, s
         (void)!buf_printf(error,
                           "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
                           "between folders",
-                          name.len > NAME_LEN_MAX ? NAME_LEN_MAX : (int)name.len, name.ptr);
+                          name.len > MODULE_NAME_MAX ? MODULE_NAME_MAX : (int)name.len, name.ptr);
         return NULL;
     }
     uint64_t hash = map_hash2(party->name, strlen(party->name), name.ptr, name.len);

@@ -11,6 +11,12 @@ void module_cache_free(struct module_cache *cache);
 /* Do all modules that the party has required so far mean the same code to another version of it? */
 bool modules_same(const struct party *party, const struct party *other);
 
+#define MODULE_NAME_MAX 200 /* bytes */
+
 /* The real path of a file of the project, to be freed; its name is relative to the project's root. NULL
  * with errno: ENOENT, EXDEV when it leads out of the project, or another. */
 char *project_file(const char *root, const char *name);
+
+/* The same for what an error calls its place, which a script can make up: NULL with ENOENT for what can't be a file
+ * of code. Only of code are lines shown. */
+char *project_code_file(const char *root, const char *name);

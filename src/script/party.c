@@ -228,7 +228,7 @@ static void complain_of_failure(const struct party *party, const struct buf *fai
     if (place > 0) {                        /* "FILE:LINE: …": of the party's own file, or of a module's */
         size_t len = strcspn(message, ":"); /* no file of a project has a colon in its name */
         message[len] = '\0';
-        path = project_file(party->project->root, message);
+        path = project_code_file(party->project->root, message);
         if (path) {
             name = message;
             line = place;

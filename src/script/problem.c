@@ -40,7 +40,7 @@ static void find_place(struct http_problem *problem)
 static void read_source(struct http_problem *problem, const struct project *project)
 {
     struct buf source = {0};
-    char *path = problem->file && project->root ? project_file(project->root, problem->file) : NULL;
+    char *path = problem->file && project->root ? project_code_file(project->root, problem->file) : NULL;
 
     if (path)
         code_excerpt(path, problem->line, &source);

@@ -7,7 +7,7 @@
 #include "script/project.h"
 
 /* What was raised. message may begin with "FILE:LINE: ", else the place is the first one of the traceback's
- * lines; five lines of source around it are read if the file is the project's. All is copied. */
+ * lines; five lines of source around it are read if the file is code of the project's. All is copied. */
 struct http_problem *problem_raised(const struct project *project, const char *title, struct span message,
                                     struct span traceback);
 

@@ -1,6 +1,7 @@
 /* require: modules of the project, each loaded once for a room, and the libraries that are there anyway. */
 #include "script/bind_base.h"
 #include "script/library.h"
+#include "script/module.h"
 #include "script/script.h"
 
 static const char loading_type[] = "loading module";
@@ -113,6 +114,8 @@ int base_require(lua_State *L)
     const char *name = luaL_checklstring(L, 1, &len);
 
     lua_settop(L, 1);
+    if (len > MODULE_NAME_MAX) /* first: what follows goes over it, and copies it */
+        return luaL_error(L, "that is no module's name: it has more than %d bytes", MODULE_NAME_MAX);
     luaL_argcheck(L, strlen(name) == len, 1, "a module's name has no NUL");
     if (library_push(L, name))
         return 1;

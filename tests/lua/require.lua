@@ -62,6 +62,8 @@ test("names that are none", function()
                           "lib/../x", "a b", "a\nb", "ä", "a\\b", ("x"):rep(300) } do
     raises("is no module's name", require, name)
   end
+  raises("more than 200 bytes", require, ("/"):rep(201))
+  raises("letters, digits", require, ("/"):rep(200))
   raises("no NUL", require, "a\0b")
   raises("string expected", require)
   raises("string expected", require, {})

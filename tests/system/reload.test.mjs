@@ -5,7 +5,7 @@ import { appendFile, mkdir, open, rename, rm, unlink, utimes, writeFile } from "
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 
-import { config, lua, saveFile } from "./lib/project.mjs";
+import { config, link, lua, saveFile } from "./lib/project.mjs";
 import { assertNoSanitizerReport, runFesta, serverFor } from "./lib/server.mjs";
 
 const RELOADED = ["reloaded", "mended and reloaded"];
@@ -328,6 +328,36 @@ end
     assert.equal(head.status, 500);
     assert.equal(head.text, "");
     assert.match((await server.upgrade("/party/start2")).response.text, /^\{"error":\{"message":"<no> & start"/);
+  });
+
+  // A script can make up the place where an error is. What it can't read itself is not shown to it, or to its clients.
+  it("are shown with lines of code alone", async (t) => {
+    const raises = lua`
+local P = {}
+function P:onRequest(request)
+  error(request.query.place .. ":1: made up", 0)
+end
+return P
+`;
+    const server = await dev(t, {
+      "parties/main.lua": raises,
+      "parties/notes.txt": "SECRET",
+      "lib/words.lua": "return { 'shown' }",
+      "lib/outside.lua": link("../.env"),
+      "data.lua": "SECRET",
+      ".env": "KEY=SECRET\n",
+    });
+    const explained = async (place) => JSON.parse(await server.text(`/party/a?place=${encodeURIComponent(place)}`)).error;
+    const hidden = [".env", "data.lua", "festa.lua", "parties/notes.txt", "lib/outside.lua", "lib/../.env", "lib/../data.lua", "./lib/words.lua"];
+    for (const place of hidden) {
+      const error = await explained(place);
+      assert.equal(error.message, "made up");
+      assert.equal(error.source, null, place);
+    }
+    assert.equal((await explained("lib/words.lua")).source, "  >    1 | return { 'shown' }");
+    const line = await reload(server, () => write(server, "parties/main.lua", "error('.env:1: made up', 0)"), fails);
+    assert.match(line.error, /^parties\/main\.lua:1: \.env:1: made up/);
+    assert.doesNotMatch(JSON.stringify(server.lines), /SECRET/);
   });
 
   it("are in its log with their source", async (t) => {

@@ -61,6 +61,35 @@ __attribute__((unused)) static const char pem_rsa_1024[] =
     "kTvkCWY5X2Cl7T3SdQIDAQAB\n"
     "-----END PUBLIC KEY-----\n";
 
+__attribute__((unused)) static const char pem_rsa_private_pkcs1[] =
+    "-----BEGIN RSA PRIVATE KEY-----\n"
+    "MIIEowIBAAKCAQEAz8fFUZHul/guA4/sZXzv5f+qTNz+G121+7XmUBdQjceGcxzt\n"
+    "YKlhisdhYtzJFfT/FqqvZJnM0KBmjWcDQe/GpDzTJE0YNNfqZnTgRMcbGli0GbqY\n"
+    "qKGHxTKcPGgLcxU8mHyFNpXrFBSMV37Qf4zSp1iEKvA296AhA4Ws77Ouft3bqdSh\n"
+    "H+PPdyO7Dm6aBka7Rz68xkOGwvLEtbR33KbQwSXurGXSQXMJXynhlj0nssw9MHYD\n"
+    "ZBkpR8sOKg8psDwF8ISF55GjZV2whEplOcpFzfDgBDzRT4pDQ9URGg7dOD5CrRar\n"
+    "7Y+lgl9y+Jg19s6moPZPzjcwYYkg8fAh02bqSQIDAQABAoIBAAOkuYpAO6Wg9BDO\n"
+    "U0Z5HGCbs30v9HZYySCMas94uTB83f5JJ/hyWYPsRYIZ5Df+v2jCvkFoJc+t7Ss8\n"
+    "y5fUACQdIbt/OckJ1QU0g3VxSfTHHWr3rkZp64GPuggGvKMPk989cvCNstbIgKiz\n"
+    "UC1yzYOiguuZCFdRqk9V5r4FS2Ggf9CeTwAAzp3UaRXv+Zc98levEgqbtqtL3dFV\n"
+    "HGGL6QIr+3VJLFBg1UC5s6tN8mbey+UW4Sfg6oD+IvMdM5D/+8Ol5hByiQqqcKB7\n"
+    "zCelOK8naMoza9InS78ydUwgSRS07D2MnsqHi2YYkMrEhWRJomrRwbkVhtgPMKLZ\n"
+    "MsHlwiECgYEA7k7QYavR9lXTc9UbPa/B2oa0b7DIx7UfBJd65LBA63qJ7sfh/PXs\n"
+    "pnL1f0DAasVm4v4g6AgQhDcZPFtZC9y3jqAuZFgpHcGjlBDJb2AXj0M/JPHeUJfO\n"
+    "JdW8s6xSe6t5pdrJK//YY57ViYdR67ZLrzhXhFnUdYRp5MNgyoW/a2UCgYEA3zTD\n"
+    "SS+AYQ1ker0N9qoz+T/TEoYp0kEIV4IsLwz30No28oL7aaqcvrXnql/R5i3onMio\n"
+    "uOhFD+xJOPr2kP6n2VKjoLnHLT8nPqPh8W4byLmK+34jxwcOphjdWyjzRLnaxF5G\n"
+    "HgNLMDym8M79AoUpWPeYhpEn2OU5GVVEwin8fxUCgYEAm7QbKvXcpZrGIfSna9Ke\n"
+    "Um2ZDzDuvq10qsdeoHUYtcLGxKEM4v67tLV/+bkQ/7Ii20U3suMyB3EIqAr3T2zS\n"
+    "8flu1llT5AFVI7UkKAUc35oMc9Mkcnv9UXMpbCu3aN5NCTS+JGVxuQVaeBVWTTA6\n"
+    "my2w4OTgkDgICFQvtaNVwpECgYASuME8jUBuY4ovBVZ7fxE28dSJdDljylKhzGha\n"
+    "VfMfUH5VXwkpdscI9AcHclwPu4AMToRgZhMM39vQbLRruwBnKRhSbeK399kZ1vMn\n"
+    "pf2sm2t95rmngv8GjYVblRa6iABCgknNUKdo112FS0dLg9HRBYuElf5KogdlCZLn\n"
+    "2k+0dQKBgEMr33xkDL7fPJWDgJvEPmNmBTfdtCYvxS2cGSHSFha5+aXprn+L6/zt\n"
+    "APr0Es86WNcBMKP4ZcpbxhS0zP9D/r3Uk0OVahNUS0TGXI1DK8MwH4KVszrrnFfo\n"
+    "b33erfHg+ri4wdVjYHXUHoK0VwewTHStWUN7FdzUZCYA9IeeH7B5\n"
+    "-----END RSA PRIVATE KEY-----\n";
+
 __attribute__((unused)) static const char pem_p256_public[] =
     "-----BEGIN PUBLIC KEY-----\n"
     "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7\n"

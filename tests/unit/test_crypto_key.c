@@ -1,6 +1,7 @@
 /* Keys: every form that is read, and everything that is refused, by what it says. */
 #include "crypto_keys.h"
 
+#include "base/buf.h"
 #include "crypto/encoding.h"
 #include "crypto/key.h"
 
@@ -8,8 +9,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -50,11 +53,11 @@ static void pem_that_is_read(void **state)
         enum key_type type;
         bool private;
     } all[] = {
-        {pem_rsa_public, KEY_RSA, false},    {pem_rsa_pkcs1, KEY_RSA, false},
-        {pem_rsa_private, KEY_RSA, true},    {pem_p256_public, KEY_P256, false},
-        {pem_p256_private, KEY_P256, true},  {pem_ec_parameters, KEY_P256, true},
-        {pem_certificate, KEY_P256, false},  {pem_ed_public, KEY_ED25519, false},
-        {pem_ed_private, KEY_ED25519, true},
+        {pem_rsa_public, KEY_RSA, false},       {pem_rsa_pkcs1, KEY_RSA, false},
+        {pem_rsa_private, KEY_RSA, true},       {pem_p256_public, KEY_P256, false},
+        {pem_rsa_private_pkcs1, KEY_RSA, true}, {pem_p256_private, KEY_P256, true},
+        {pem_ec_parameters, KEY_P256, true},    {pem_certificate, KEY_P256, false},
+        {pem_ed_public, KEY_ED25519, false},    {pem_ed_private, KEY_ED25519, true},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         struct key key;
@@ -94,6 +97,193 @@ static void pem_that_is_refused(void **state)
     text[200] ^= 0x10; /* another number, or no base64: whatever is read, it is no crash */
     if (!key_from_pem(&key, span_of(text)))
         key_fini(&key);
+}
+
+/* ---- other algorithms ---- */
+
+/* Puts a header of DER in front of what out has from at on. */
+static void wrap(struct buf *out, size_t at, uint8_t tag)
+{
+    size_t len = out->len - at;
+    uint8_t header[] = {tag, 0x83, (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
+
+    assert_int_equal(buf_append(out, header, sizeof header), 0);
+    memmove(out->data + at + sizeof header, out->data + at, len);
+    memcpy(out->data + at, header, sizeof header);
+}
+
+static void add_number(struct buf *out, size_t bytes)
+{
+    size_t at = out->len;
+
+    assert_int_equal(buf_reserve(out, bytes), 0);
+    memset(out->data + at, 0x7f, bytes);
+    out->len += bytes;
+    wrap(out, at, 0x02);
+}
+
+static void add_oid(struct buf *out, struct span oid)
+{
+    assert_int_equal(buf_append(out, oid.ptr, oid.len), 0);
+}
+
+#define OID_DSA SPAN("\x06\x07\x2a\x86\x48\xce\x38\x04\x01")
+#define OID_DH SPAN("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01")
+#define OID_EC SPAN("\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")
+#define OID_P384 SPAN("\x06\x05\x2b\x81\x04\x00\x22")
+
+static void write_pem(struct buf *pem, const char *label, const struct buf *der)
+{
+    static char digits[128 * 1024];
+    size_t len = encoding_text_len(ENCODING_BASE64, der->len);
+
+    assert_true(len < sizeof digits);
+    encoding_write(ENCODING_BASE64, der->data, der->len, digits);
+    assert_int_equal(buf_printf(pem, "-----BEGIN %s-----\n", label), 0);
+    for (size_t i = 0; i < len; i += 64)
+        assert_int_equal(buf_printf(pem, "%.*s\n", len - i < 64 ? (int)(len - i) : 64, digits + i), 0);
+    assert_int_equal(buf_printf(pem, "-----END %s-----\n", label), 0);
+}
+
+/* PKCS #8 of a key whose algorithm has three numbers of so many bytes, and itself is one. */
+static void write_private(struct buf *der, struct span oid, size_t bytes)
+{
+    add_oid(der, SPAN("\x02\x01\x00"));
+    size_t algorithm = der->len;
+    add_oid(der, oid);
+    size_t numbers = der->len;
+    for (int i = 0; i < 3; i++)
+        add_number(der, bytes);
+    wrap(der, numbers, 0x30);
+    wrap(der, algorithm, 0x30);
+    size_t key = der->len;
+    add_number(der, bytes);
+    wrap(der, key, 0x04);
+    wrap(der, 0, 0x30);
+}
+
+/* Nothing is computed with them: OpenSSL would take seconds for the public key of this one of DSA. */
+static void keys_of_other_algorithms(void **state)
+{
+    (void)state;
+    static const char *const labels[] = {"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"};
+    const struct span oids[] = {OID_DSA, OID_DH};
+
+    for (size_t i = 0; i < 2 * sizeof labels / sizeof *labels; i++) {
+        struct buf der = {0}, pem = {0};
+        struct key key;
+
+        write_private(&der, oids[i % 2], 9000);
+        write_pem(&pem, labels[i / 2], &der);
+        clock_t before = clock();
+        const char *problem = key_from_pem(&key, (struct span){(char *)pem.data, pem.len});
+        assert_true(clock() - before < CLOCKS_PER_SEC / 2);
+        refused(problem, &key, i / 2 == 0 ? "neither RSA nor P-256 nor Ed25519" : "damaged");
+        buf_fini(&der);
+        buf_fini(&pem);
+    }
+}
+
+/* Which it would take seconds to sign with. */
+static void rsa_numbers_beyond_the_modulus(void **state)
+{
+    (void)state;
+
+    for (int large = 2; large < 8; large++) { /* n, e, d, p, q, dp, dq, qi */
+        struct buf der = {0}, pem = {0};
+        struct key key;
+
+        add_oid(&der, SPAN("\x02\x01\x00"));
+        for (int i = 0; i < 8; i++)
+            add_number(&der, i == large ? 258 : i == 1 ? 3 : 257);
+        wrap(&der, 0, 0x30);
+        write_pem(&pem, "RSA PRIVATE KEY", &der);
+        refused(key_from_pem(&key, (struct span){(char *)pem.data, pem.len}), &key,
+                "larger than its modulus");
+        buf_fini(&der);
+        buf_fini(&pem);
+    }
+}
+
+static void rsa_of_three_factors(void **state)
+{
+    (void)state;
+    struct buf der = {0}, pem = {0};
+    struct key key;
+
+    add_oid(&der, SPAN("\x02\x01\x01"));
+    for (int i = 0; i < 8; i++)
+        add_number(&der, i == 0 ? 257 : i == 1 ? 3 : 128);
+    size_t others = der.len;
+    for (int i = 0; i < 3; i++)
+        add_number(&der, 128);
+    wrap(&der, others, 0x30);
+    wrap(&der, others, 0x30);
+    wrap(&der, 0, 0x30);
+    write_pem(&pem, "RSA PRIVATE KEY", &der);
+    refused(key_from_pem(&key, (struct span){(char *)pem.data, pem.len}), &key, "two prime factors");
+    buf_fini(&der);
+    buf_fini(&pem);
+}
+
+/* Also one that is written out, which has no name. */
+static void other_curves(void **state)
+{
+    (void)state;
+
+    for (int i = 0; i < 2; i++) {
+        struct buf der = {0}, pem = {0};
+        struct key key;
+
+        if (i == 0) {
+            write_private(&der, OID_EC, 32);
+        } else {
+            add_oid(&der, SPAN("\x02\x01\x00"));
+            size_t algorithm = der.len;
+            add_oid(&der, OID_EC);
+            add_oid(&der, OID_P384);
+            wrap(&der, algorithm, 0x30);
+            add_oid(&der, SPAN("\x04\x02\x30\x00"));
+            wrap(&der, 0, 0x30);
+        }
+        write_pem(&pem, "PRIVATE KEY", &der);
+        refused(key_from_pem(&key, (struct span){(char *)pem.data, pem.len}), &key, "not P-256");
+        buf_fini(&der);
+        buf_fini(&pem);
+    }
+}
+
+/* The private part is what the label promises. */
+static void a_public_key_as_a_private_one(void **state)
+{
+    (void)state;
+    struct key key;
+    char text[1024];
+
+    size_t body = strlen("-----BEGIN RSA PUBLIC KEY-----"), end = strlen("-----END RSA PUBLIC KEY-----\n");
+    snprintf(text, sizeof text, "-----BEGIN RSA PRIVATE KEY-----%.*s-----END RSA PRIVATE KEY-----\n",
+             (int)(strlen(pem_rsa_pkcs1) - body - end), pem_rsa_pkcs1 + body);
+    refused(key_from_pem(&key, span_of(text)), &key, "damaged");
+}
+
+static void long_pem(void **state)
+{
+    (void)state;
+    struct key key;
+    struct buf text = {0};
+
+    assert_int_equal(buf_append(&text, pem_ed_public, strlen(pem_ed_public)), 0);
+    while (text.len < KEY_PEM_MAX)
+        assert_int_equal(buf_append(&text, "\n", 1), 0);
+    assert_null(key_from_pem(&key, (struct span){(char *)text.data, text.len}));
+    key_fini(&key);
+    assert_int_equal(buf_append(&text, "\n", 1), 0);
+    refused(key_from_pem(&key, (struct span){(char *)text.data, text.len}), &key, "more than 64 KiB");
+
+    text.len = 0; /* what is read is of the kind that was judged by its label */
+    assert_int_equal(buf_printf(&text, "-----BEGIN PRIVATE KEY-----x\n%s", pem_ed_public), 0);
+    refused(key_from_pem(&key, (struct span){(char *)text.data, text.len}), &key, "damaged");
+    buf_fini(&text);
 }
 
 static void secrets(void **state)
@@ -250,6 +440,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pem_that_is_read),
         cmocka_unit_test(pem_that_is_refused),
+        cmocka_unit_test(keys_of_other_algorithms),
+        cmocka_unit_test(rsa_numbers_beyond_the_modulus),
+        cmocka_unit_test(rsa_of_three_factors),
+        cmocka_unit_test(other_curves),
+        cmocka_unit_test(a_public_key_as_a_private_one),
+        cmocka_unit_test(long_pem),
         cmocka_unit_test(secrets),
         cmocka_unit_test(raw_ed25519),
         cmocka_unit_test(jwk_that_is_read),

@@ -8,10 +8,17 @@ static enum act hooks_wait(struct world *world, struct room *room, struct event 
     return event->kind == EVENT_HOOK ? ACT_WAIT : ACT_DONE;
 }
 
-/* What the subpath says: /deny is answered, /fail is not, /to/… goes there. */
+/* What the subpath says: /deny is answered, /fail is not, /to/… goes there; /changed: with other headers, which are
+ * another allocation. */
 static void decide(struct room *room, struct event *event)
 {
     struct hook_call *call = event->handle;
+    struct http_request *asked = event->request;
+    if (memmem(asked->path.ptr, asked->path.len, "/changed", 8)) {
+        event->request = http_request_rewrite(asked, asked->headers, asked->n_headers);
+        assert_non_null(event->request);
+        http_request_free(asked);
+    }
     const struct http_request *request = event->request;
     struct span path = request->path;
     const char *to = memmem(path.ptr, path.len, "/to/", 4);
@@ -79,6 +86,10 @@ static void a_request_goes_on_or_not(void **state)
         {GET("/party/r/to//other"), "404 Party  not found", "hook 1 /party/r/to//other\n"},
         {GET("/party/r/to/chat/"), "500 Internal error (reference *", "hook 1 /party/r/to/chat/\n"},
         {GET("/party/r/to/chat/slash"), "500 Internal error (reference *", "hook 1 /party/r/to/chat/slash\n"},
+        {GET("/party/r/changed/to/chat/slash"), "500 Internal error (reference *",
+         "hook 1 /party/r/changed/to/chat/slash\n"},
+        {GET("/party/r/changed/to/main/r"), "200 GET /changed/to/main/r ",
+         "hook 1 /party/r/changed/to/main/r\nGET /changed/to/main/r\n"},
         /* known without the party: it is not asked */
         {GET("/party/%2f"), "400 The room id has a slash", ""},
         {GET("/parties/nope/r"), "404 Party nope not found", ""},
