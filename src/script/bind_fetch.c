@@ -54,9 +54,12 @@ void fetching_account(struct fetching *fetching)
 {
     const struct fetch *fetch = &fetching->fetch;
     bool under_way = fetching->sending || fetch->state == FETCH_RUNNING || fetch->state == FETCH_HEAD;
+    size_t body = fetch->body.cap;
 
+    if (under_way && body < fetching->granted)
+        body = fetching->granted;
     vm_discharge(fetching->vm, fetching->charged);
-    fetching->charged = sizeof *fetching + fetch->headers.cap + fetch->body.cap +
+    fetching->charged = sizeof *fetching + fetch->headers.cap + body + fetch_decoding(fetch) +
                         (under_way ? FETCH_COST + fetching->request : 0);
     vm_charge(fetching->vm, fetching->charged);
 }
@@ -107,7 +110,8 @@ static void grow(struct fetching *fetching)
     if (vm_memory(vm) + more > vm->limit)
         fetch_fail(fetch, FETCH_TOO_LARGE, "the body is too large for the room's memory");
     else
-        fetch_allow(fetch, fetch->allowed + more);
+        fetch_allow(fetch, fetching->granted = fetch->allowed + more);
+    fetching_account(fetching); /* before the next one asks */
 }
 
 static void wake(struct fetching *fetching)
