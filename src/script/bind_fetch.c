@@ -12,6 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define HEAD_COPIES 2 /* of URL, method and headers, while a fetch is under way: ours and curl's */
+
 /* What is to be sent, while it waits at the gate: the room's queue may outlive the VM. */
 struct sending {
     struct departure departure;
@@ -337,7 +339,7 @@ static struct sending *make_sending(lua_State *L, struct fetching *fetching, con
 {
     struct vm *vm = vm_of(L);
     const struct config *config = vm->script->config;
-    size_t len, body_len = 0;
+    size_t url_len, method_len, headers_len, body_len = 0;
     struct sending *sending = calloc(1, sizeof *sending);
 
     if (!sending) {
@@ -347,15 +349,14 @@ static struct sending *make_sending(lua_State *L, struct fetching *fetching, con
     struct fetch_options *options = &sending->options;
     fetching->sending = sending;
     sending->fetching = fetching;
-    sending->url = copy_string(L, AT_URL, &len);
-    fetching->request = len;
-    sending->method = copy_string(L, AT_METHOD, &len);
-    sending->headers = copy_string(L, AT_HEADERS, &len);
-    fetching->request += len;
+    sending->url = copy_string(L, AT_URL, &url_len);
+    sending->method = copy_string(L, AT_METHOD, &method_len);
+    sending->headers = copy_string(L, AT_HEADERS, &headers_len);
+    fetching->request = HEAD_COPIES * (url_len + method_len + headers_len);
     *options = (struct fetch_options){
         .url = sending->url,
         .method = sending->method,
-        .headers = {sending->headers, len},
+        .headers = {sending->headers, headers_len},
         .ca_file = config->fetch_ca,
         .timeout_ms = call->timeout > 0 ? (uint64_t)call->timeout : config->limits.fetch_timeout,
         .most = (size_t)config->limits.fetch_body,
@@ -417,7 +418,9 @@ int base_fetch(lua_State *L)
     }
     if (!vm->script->fetcher)
         vm->script->fetcher = fetcher_new(vm->script->loop);
-    vm_demand(L, sizeof(struct fetching) + FETCH_COST + FETCH_WINDOW + lua_rawlen(L, AT_HEADERS) +
+    vm_demand(L, sizeof(struct fetching) + FETCH_COST + FETCH_WINDOW +
+                     HEAD_COPIES *
+                         (lua_rawlen(L, AT_URL) + lua_rawlen(L, AT_METHOD) + lua_rawlen(L, AT_HEADERS)) +
                      (lua_isnil(L, AT_BODY) ? 0 : lua_rawlen(L, AT_BODY)));
     struct fetching *fetching = held_push(L, FETCHED_VALUES, sizeof *fetching, fetching_release);
     fetching->vm = vm;
