@@ -75,6 +75,8 @@ void fetch_over(struct fetch *fetch, enum fetch_error error, const char *message
         snprintf(fetch->message, sizeof fetch->message, "%s", message);
     fetch->state = error == FETCH_NO_ERROR ? FETCH_COMPLETE : FETCH_FAILED;
     fetch->starved = false;
+    if (error != FETCH_NO_ERROR && !fetch->stream)
+        buf_fini(&fetch->body); /* half of it is for nobody */
     timer_stop(&fetch->timer);
     fetch->transfer = NULL;
     if (transfer)
@@ -127,13 +129,8 @@ static void read_on(struct fetch *fetch)
     if (!fetch->starved || fetch->body.len >= fetch->allowed)
         return;
     fetch->starved = false;
-    if (!fetch->transfer)
-        return;
-    /* What was held back comes at once. If that fails, only this call says so. */
-    CURLcode result = curl_easy_pause(fetch->transfer->easy, CURLPAUSE_CONT);
-    if (result != CURLE_OK)
-        fetch_over(fetch, fetch->error ? fetch->error : FETCH_NETWORK,
-                   fetch->error ? NULL : curl_easy_strerror(result));
+    if (fetch->transfer)
+        transfer_go_on(fetch->transfer);
 }
 
 void fetch_consume(struct fetch *fetch, size_t len)
@@ -151,6 +148,11 @@ void fetch_allow(struct fetch *fetch, size_t size)
     if (size > fetch->allowed)
         fetch->allowed = size;
     read_on(fetch);
+}
+
+size_t fetch_decoding(const struct fetch *fetch)
+{
+    return fetch->transfer ? decoder_size(fetch->transfer->decoder) : 0;
 }
 
 void fetch_fail(struct fetch *fetch, enum fetch_error error, const char *message)

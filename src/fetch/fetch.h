@@ -9,9 +9,9 @@
  * FETCH_COMPLETE; FETCH_FAILED from either. Redirects are followed in between, and are not seen. fetch_close ends
  * it at any time.
  *
- * HTTP and HTTPS only, redirects too. No cookies, no .netrc, no proxy of the environment. Whatever the body's
- * coding (RFC 9110 §8.4), the owner gets it decoded. Looking up a name blocks a thread of curl's, never the
- * loop. */
+ * HTTP and HTTPS only, redirects too. No cookies, no .netrc, no proxy of the environment. A body that is
+ * coded by gzip or deflate (RFC 9110 §8.4) comes to the owner decoded, no more at once than it allows and no more in a
+ * turn than FETCH_INFLATE_TURN; others come as they are. Looking up a name blocks a thread of curl's, never the loop. */
 #pragma once
 
 #include "base/buf.h"
@@ -44,6 +44,8 @@ const char *fetch_error_code(enum fetch_error error);
 #define FETCH_WINDOW                                                                                         \
     ((size_t)64 * 1024)       /* bytes of a body that may wait for the owner, unless it allows more */
 #define FETCH_CONNECTIONS 256 /* of a fetcher; more fetches than that wait for their turn */
+#define FETCH_INFLATE_TURN                                                                                   \
+    ((size_t)512 * 1024)               /* bytes that a fetcher inflates in a turn: two ms of work, about */
 #define FETCH_COST ((size_t)32 * 1024) /* bytes that one takes in C while it runs, about, besides its body */
 
 /* How many fetches somebody has under way, those too that were closed while a name was being looked up, which
@@ -125,6 +127,9 @@ void fetch_consume(struct fetch *fetch, size_t len);
 
 /* The body may wait up to this size, if that is more than before. */
 void fetch_allow(struct fetch *fetch, size_t size);
+
+/* Bytes that it takes to decode the body, besides all that is in struct fetch. */
+size_t fetch_decoding(const struct fetch *fetch);
 
 /* The owner has had enough: it fails with this. Nothing happens when it is over. */
 void fetch_fail(struct fetch *fetch, enum fetch_error error, const char *message);

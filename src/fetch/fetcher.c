@@ -174,6 +174,39 @@ static void tell(struct soon *soon)
     }
 }
 
+/* ---- what is inflated in one turn ---- */
+
+size_t fetcher_inflates(struct fetcher *fetcher)
+{
+    if (fetcher->turn != fetcher->loop->turn) {
+        fetcher->turn = fetcher->loop->turn;
+        fetcher->inflated = 0;
+    }
+    return FETCH_INFLATE_TURN -
+           (fetcher->inflated < FETCH_INFLATE_TURN ? fetcher->inflated : FETCH_INFLATE_TURN);
+}
+
+void fetcher_put_off(struct transfer *transfer)
+{
+    struct fetcher *fetcher = transfer->fetcher;
+
+    if (!list_linked(&transfer->put_off))
+        list_push(&fetcher->put_off, &transfer->put_off);
+    if (!timer_running(&fetcher->decode))
+        timer_start(fetcher->loop, &fetcher->decode, 0);
+}
+
+static void go_on(struct timer *timer)
+{
+    struct fetcher *fetcher = container_of(timer, struct fetcher, decode);
+    struct list batch, *link;
+
+    list_init(&batch);
+    list_splice(&batch, &fetcher->put_off);
+    while ((link = list_pop(&batch)) != NULL)
+        transfer_go_on(container_of(link, struct transfer, put_off));
+}
+
 struct fetcher *fetcher_new(struct loop *loop)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -183,9 +216,11 @@ struct fetcher *fetcher_new(struct loop *loop)
     fetcher->loop = loop;
     fetcher->ca_folder = ca_folder;
     fetcher->timer.fn = on_timer;
+    fetcher->decode.fn = go_on;
     fetcher->soon.fn = tell;
     list_init(&fetcher->touched);
     list_init(&fetcher->transfers);
+    list_init(&fetcher->put_off);
     fetcher->multi = curl_multi_init();
     CHECK(fetcher->multi != NULL);
     curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -210,6 +245,7 @@ void fetcher_free(struct fetcher *fetcher)
     }
     curl_multi_cleanup(fetcher->multi);
     timer_stop(&fetcher->timer);
+    timer_stop(&fetcher->decode);
     loop_soon_cancel(&fetcher->soon);
     free(fetcher);
 }

@@ -2,6 +2,7 @@
  * with its redirects, fetch.c what its owner sees of it. */
 #pragma once
 
+#include "fetch/decode.h"
 #include "fetch/fetch.h"
 
 #include <curl/curl.h>
@@ -13,6 +14,10 @@ struct fetcher {
     struct soon soon;      /* tells the owners of those that are touched */
     struct list touched;   /* of struct fetch */
     struct list transfers; /* of struct transfer */
+    struct list put_off;   /* of struct transfer: to be decoded in the next turn */
+    struct timer decode;   /* when it comes */
+    uint64_t turn;         /* of the loop's */
+    size_t inflated;       /* bytes in that turn */
     bool ca_folder;        /* the system's authorities lie in a folder where each is found by its hash */
 };
 
@@ -29,10 +34,15 @@ struct transfer {
     struct bytes *body;         /* a reference; NULL: none */
     struct fetch_share *share;  /* a reference */
     char *location;             /* owned; where the response redirects to */
+    enum coding coding;         /* of the response's body */
+    struct decoder *decoder;    /* owned; NULL: the body is taken as it comes */
+    struct list put_off;        /* in fetcher->put_off */
     size_t most, swallowed;     /* bytes; of the body of a redirect */
     int redirects;              /* followed so far */
     enum fetch_redirect redirect;
     bool public_only, stream;
+    bool held;        /* curl was told to wait with the body */
+    bool ended;       /* all has come; it may not be decoded yet */
     bool sent;        /* curl has begun to send the present request */
     bool resolving;   /* a name is being looked up */
     bool blocked;     /* an address was refused */
@@ -40,6 +50,12 @@ struct transfer {
     bool head_done;   /* of the response that counts, or that redirects */
     char error[CURL_ERROR_SIZE];
 };
+
+/* How many bytes may be inflated in what is left of this turn? */
+size_t fetcher_inflates(struct fetcher *fetcher);
+
+/* transfer_go_on is called in the next turn. */
+void fetcher_put_off(struct transfer *transfer);
 
 /* The response has a head from here on. */
 void fetch_head(struct fetch *fetch);
@@ -50,6 +66,9 @@ void fetch_over(struct fetch *fetch, enum fetch_error error, const char *message
 /* Begins what the options say; 0, or a negative code, with nothing begun. */
 int transfer_start(struct fetch *fetch, const struct fetch_options *options)
     __attribute__((warn_unused_result));
+
+/* There is room for the body again. */
+void transfer_go_on(struct transfer *transfer);
 
 /* curl has come to its end. */
 void transfer_done(struct transfer *transfer, CURLcode result);

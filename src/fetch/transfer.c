@@ -40,6 +40,7 @@ static void begin_head(struct transfer *transfer, struct span line)
     fetch->headers.len = 0;
     free(transfer->location);
     transfer->location = NULL;
+    transfer->coding = CODING_NONE;
 }
 
 static bool fails(struct transfer *transfer, enum fetch_error error, const char *message)
@@ -76,22 +77,46 @@ static bool end_head(struct transfer *transfer)
     if (!transfer->stream && strcmp(transfer->method, "HEAD") != 0 && length >= 0 &&
         (uint64_t)length > transfer->most)
         return fails(transfer, FETCH_TOO_LARGE, "the body is too large");
+    if (transfer->coding == CODING_GZIP || transfer->coding == CODING_DEFLATE) {
+        transfer->decoder = decoder_new(transfer->coding);
+        if (!transfer->decoder)
+            return no_memory(transfer);
+    }
     fetch_head(fetch);
     return true;
+}
+
+static struct span name_of(struct span line)
+{
+    const char *colon = memchr(line.ptr, ':', line.len);
+    return (struct span){line.ptr, colon ? (size_t)(colon - line.ptr) : line.len};
+}
+
+/* One coding after another is none that we decode: there is no bound on how many. */
+static void add_coding(struct transfer *transfer, struct span value)
+{
+    enum coding coding = coding_of(value);
+
+    if (coding != CODING_NONE)
+        transfer->coding = transfer->coding == CODING_NONE ? coding : CODING_OTHER;
 }
 
 static bool take_header(struct transfer *transfer, struct span line)
 {
     struct fetch *fetch = transfer->fetch;
-    static const char location[] = "location:";
+    struct span name = name_of(line), value = {line.ptr + line.len, 0};
 
     if (buf_append(&fetch->headers, line.ptr, line.len) != 0 || buf_append(&fetch->headers, "\r\n", 2) != 0)
         return no_memory(transfer);
-    if (line.len < sizeof location - 1 || strncasecmp(line.ptr, location, sizeof location - 1) != 0)
-        return true;
-    struct span value =
-        span_trim((struct span){line.ptr + sizeof location - 1, line.len - (sizeof location - 1)});
-    if (transfer->location || value.len == 0)
+    if (name.len < line.len)
+        value = span_trim((struct span){line.ptr + name.len + 1, line.len - name.len - 1});
+    if (span_equal_nocase(name, SPAN("content-encoding")))
+        add_coding(transfer, value);
+    /* It was not asked for (TE), and curl would inflate it without a bound. */
+    if (span_equal_nocase(name, SPAN("transfer-encoding")) && !span_equal_nocase(value, SPAN("chunked")) &&
+        !span_equal_nocase(value, SPAN("identity")))
+        return fails(transfer, FETCH_NETWORK, "the answer has a transfer coding that was not asked for");
+    if (!span_equal_nocase(name, SPAN("location")) || transfer->location || value.len == 0)
         return true;
     transfer->location = strndup(value.ptr, value.len);
     return transfer->location || no_memory(transfer);
@@ -128,6 +153,58 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
 
 /* ---- its body ---- */
 
+/* Inflates what has come, as far as the owner has room for it and this turn has time. False: it fails. */
+static bool decode(struct transfer *transfer)
+{
+    struct fetch *fetch = transfer->fetch;
+    size_t before = fetch->body.len;
+
+    while (decoder_pending(transfer->decoder)) {
+        size_t room = fetch->allowed > fetch->body.len ? fetch->allowed - fetch->body.len : 0;
+        size_t left = fetcher_inflates(transfer->fetcher), len = fetch->body.len;
+        if (room == 0) {
+            fetch->starved = true;
+            fetch_touch(fetch);
+            return true;
+        }
+        if (left == 0) {
+            fetcher_put_off(transfer);
+            return true;
+        }
+        int rc = decoder_take(transfer->decoder, &fetch->body, room < left ? room : left);
+        transfer->fetcher->inflated += fetch->body.len - len;
+        if (rc == -EBADMSG)
+            return fails(transfer, FETCH_NETWORK, "the body is damaged: it can't be decompressed");
+        if (rc != 0)
+            return no_memory(transfer);
+        if (!transfer->stream && fetch->body.len > transfer->most)
+            return fails(transfer, FETCH_TOO_LARGE, "the body is too large");
+        if (fetch->body.len > before) {
+            fetch->progress = loop_now(transfer->fetcher->loop);
+            fetch_touch(fetch);
+        }
+    }
+    return true;
+}
+
+/* The same of a body that is coded. While the last piece is not decoded to its end, no other is taken. */
+static size_t on_coded(struct transfer *transfer, const char *data, size_t len)
+{
+    struct fetch *fetch = transfer->fetch;
+
+    if (decoder_pending(transfer->decoder)) {
+        transfer->held = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    if (decoder_give(transfer->decoder, data, len) != 0) {
+        no_memory(transfer);
+        return 0;
+    }
+    fetch->progress = loop_now(transfer->fetcher->loop);
+    fetch_touch(fetch);
+    return decode(transfer) ? len : 0;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
     struct transfer *transfer = user;
@@ -140,12 +217,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
         transfer->swallowed += len;
         return transfer->swallowed > SWALLOW_MAX ? 0 : len;
     }
+    if (transfer->decoder)
+        return on_coded(transfer, data, len);
     if (!transfer->stream && fetch->body.len + len > transfer->most) {
         fails(transfer, FETCH_TOO_LARGE, "the body is too large");
         return 0;
     }
     if (fetch->body.len > 0 && fetch->body.len + len > fetch->allowed) {
-        fetch->starved = true;
+        fetch->starved = transfer->held = true;
         fetch_touch(fetch);
         return CURL_WRITEFUNC_PAUSE;
     }
@@ -244,12 +323,6 @@ static bool next_line(struct span *rest, struct span *line)
     return true;
 }
 
-static struct span name_of(struct span line)
-{
-    const char *colon = memchr(line.ptr, ':', line.len);
-    return (struct span){line.ptr, colon ? (size_t)(colon - line.ptr) : line.len};
-}
-
 static int add_line(struct transfer *transfer, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(transfer->headers, line);
@@ -263,7 +336,7 @@ static int add_line(struct transfer *transfer, const char *line)
 static int make_headers(struct transfer *transfer)
 {
     struct span rest = {(const char *)transfer->header_lines.data, transfer->header_lines.len}, line;
-    bool typed = false;
+    bool typed = false, accepts = false;
 
     curl_slist_free_all(transfer->headers);
     transfer->headers = NULL;
@@ -282,7 +355,10 @@ static int make_headers(struct transfer *transfer)
         if (rc != 0)
             return rc;
         typed = typed || span_equal_nocase(name, SPAN("content-type"));
+        accepts = accepts || span_equal_nocase(name, SPAN("accept-encoding"));
     }
+    if (!accepts && add_line(transfer, "Accept-Encoding: " DECODE_ACCEPTED) != 0)
+        return -ENOMEM;
     return typed ? 0 : add_line(transfer, "Content-Type:");
 }
 
@@ -335,9 +411,10 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+    /* We do it: curl inflates all that it has, whoever has room for it. */
+    curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     if (curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK || /* none, whatever the environment says */
-        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "") != CURLE_OK || /* all that curl can decode */
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "festa/" FESTA_VERSION) != CURLE_OK)
         return -ENOMEM;
     /* The folder, if there is one, and one's own file in the bundle's place: reading the bundle stops the loop for some
@@ -502,6 +579,40 @@ static const char *message_of(const struct transfer *transfer, enum fetch_error 
     return transfer->error[0] ? transfer->error : curl_easy_strerror(result);
 }
 
+/* All has come. */
+static void end(struct transfer *transfer)
+{
+    if (transfer->decoder && !decoder_whole(transfer->decoder))
+        fetch_over(transfer->fetch, FETCH_NETWORK,
+                   "the body breaks off: it can't be decompressed to its end");
+    else
+        fetch_over(transfer->fetch, FETCH_NO_ERROR, NULL);
+}
+
+void transfer_go_on(struct transfer *transfer)
+{
+    struct fetch *fetch = transfer->fetch;
+
+    if (transfer->decoder && !decode(transfer)) {
+        fetch_over(fetch, fetch->error, NULL);
+        return;
+    }
+    if (transfer->decoder && decoder_pending(transfer->decoder))
+        return;
+    if (transfer->ended) {
+        end(transfer);
+        return;
+    }
+    if (!transfer->held)
+        return;
+    transfer->held = false;
+    /* What was held back comes at once. If that fails, only this call says so. */
+    CURLcode result = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    if (result != CURLE_OK)
+        fetch_over(fetch, fetch->error ? fetch->error : FETCH_NETWORK,
+                   fetch->error ? NULL : curl_easy_strerror(result));
+}
+
 void transfer_done(struct transfer *transfer, CURLcode result)
 {
     struct fetch *fetch = transfer->fetch;
@@ -516,7 +627,11 @@ void transfer_done(struct transfer *transfer, CURLcode result)
         follow(transfer))
         return;
     enum fetch_error error = fetch->error;
-    if (error == FETCH_NO_ERROR) {
+    if (error == FETCH_NO_ERROR && result == CURLE_OK && transfer->head_done) {
+        transfer->ended = true;
+        if (!transfer->decoder || !decoder_pending(transfer->decoder))
+            end(transfer);
+    } else if (error == FETCH_NO_ERROR) {
         error = result == CURLE_OK && !transfer->head_done ? FETCH_NETWORK : error_of(transfer, result);
         fetch_over(fetch, error, message_of(transfer, error, result));
     } else {
@@ -534,6 +649,8 @@ void transfer_give_up(struct transfer *transfer)
 void transfer_free(struct transfer *transfer)
 {
     list_remove(&transfer->link);
+    list_remove(&transfer->put_off);
+    decoder_free(transfer->decoder);
     if (transfer->easy) {
         curl_multi_remove_handle(transfer->fetcher->multi, transfer->easy);
         curl_easy_cleanup(transfer->easy);

@@ -209,6 +209,13 @@ void http_problem_free(struct http_problem *problem)
     free(problem);
 }
 
+size_t http_response_size(const struct http_response *response)
+{
+    return response ? sizeof *response + bytes_cost(response->reason) + bytes_cost(response->headers) +
+                          bytes_cost(response->body)
+                    : 0;
+}
+
 void http_response_free(struct http_response *response)
 {
     if (!response)

@@ -129,5 +129,8 @@ struct http_response *http_response_new(int status) __attribute__((warn_unused_r
 /* A response of plain text. NULL when there is no memory. */
 struct http_response *http_response_text(int status, const char *text) __attribute__((warn_unused_result));
 
+/* Bytes that it takes in memory, but for what is not its content: problem and source. Accepts NULL. */
+size_t http_response_size(const struct http_response *response);
+
 /* Frees it and what it owns. Accepts NULL. */
 void http_response_free(struct http_response *response);

@@ -17,19 +17,12 @@ struct outq_chunk {
     struct effect effects[CHUNK_EFFECTS];
 };
 
-static size_t response_cost(const struct http_response *response)
-{
-    return response
-               ? MALLOC_HEAD + sizeof *response + bytes_cost(response->headers) + bytes_cost(response->body)
-               : 0;
-}
-
 size_t outq_cost(const struct effect *effect)
 {
     size_t cost = sizeof *effect;
 
     if (effect->kind == EFFECT_RESPOND || effect->kind == EFFECT_REFUSE)
-        return cost + response_cost(effect->response);
+        return cost + (effect->response ? MALLOC_HEAD + http_response_size(effect->response) : 0);
     if (effect->kind == EFFECT_DEPART)
         return cost + effect->departure->cost;
     if (effect->n_without > 1)

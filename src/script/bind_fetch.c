@@ -12,6 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define HEAD_COPIES 2 /* of URL, method and headers, while a fetch is under way: ours and curl's */
+
 /* What is to be sent, while it waits at the gate: the room's queue may outlive the VM. */
 struct sending {
     struct departure departure;
@@ -54,9 +56,12 @@ void fetching_account(struct fetching *fetching)
 {
     const struct fetch *fetch = &fetching->fetch;
     bool under_way = fetching->sending || fetch->state == FETCH_RUNNING || fetch->state == FETCH_HEAD;
+    size_t body = fetch->body.cap;
 
+    if (under_way && body < fetching->granted)
+        body = fetching->granted;
     vm_discharge(fetching->vm, fetching->charged);
-    fetching->charged = sizeof *fetching + fetch->headers.cap + fetch->body.cap +
+    fetching->charged = sizeof *fetching + fetch->headers.cap + body + fetch_decoding(fetch) +
                         (under_way ? FETCH_COST + fetching->request : 0);
     vm_charge(fetching->vm, fetching->charged);
 }
@@ -107,7 +112,8 @@ static void grow(struct fetching *fetching)
     if (vm_memory(vm) + more > vm->limit)
         fetch_fail(fetch, FETCH_TOO_LARGE, "the body is too large for the room's memory");
     else
-        fetch_allow(fetch, fetch->allowed + more);
+        fetch_allow(fetch, fetching->granted = fetch->allowed + more);
+    fetching_account(fetching); /* before the next one asks */
 }
 
 static void wake(struct fetching *fetching)
@@ -333,7 +339,7 @@ static struct sending *make_sending(lua_State *L, struct fetching *fetching, con
 {
     struct vm *vm = vm_of(L);
     const struct config *config = vm->script->config;
-    size_t len, body_len = 0;
+    size_t url_len, method_len, headers_len, body_len = 0;
     struct sending *sending = calloc(1, sizeof *sending);
 
     if (!sending) {
@@ -343,15 +349,14 @@ static struct sending *make_sending(lua_State *L, struct fetching *fetching, con
     struct fetch_options *options = &sending->options;
     fetching->sending = sending;
     sending->fetching = fetching;
-    sending->url = copy_string(L, AT_URL, &len);
-    fetching->request = len;
-    sending->method = copy_string(L, AT_METHOD, &len);
-    sending->headers = copy_string(L, AT_HEADERS, &len);
-    fetching->request += len;
+    sending->url = copy_string(L, AT_URL, &url_len);
+    sending->method = copy_string(L, AT_METHOD, &method_len);
+    sending->headers = copy_string(L, AT_HEADERS, &headers_len);
+    fetching->request = HEAD_COPIES * (url_len + method_len + headers_len);
     *options = (struct fetch_options){
         .url = sending->url,
         .method = sending->method,
-        .headers = {sending->headers, len},
+        .headers = {sending->headers, headers_len},
         .ca_file = config->fetch_ca,
         .timeout_ms = call->timeout > 0 ? (uint64_t)call->timeout : config->limits.fetch_timeout,
         .most = (size_t)config->limits.fetch_body,
@@ -413,7 +418,9 @@ int base_fetch(lua_State *L)
     }
     if (!vm->script->fetcher)
         vm->script->fetcher = fetcher_new(vm->script->loop);
-    vm_demand(L, sizeof(struct fetching) + FETCH_COST + FETCH_WINDOW + lua_rawlen(L, AT_HEADERS) +
+    vm_demand(L, sizeof(struct fetching) + FETCH_COST + FETCH_WINDOW +
+                     HEAD_COPIES *
+                         (lua_rawlen(L, AT_URL) + lua_rawlen(L, AT_METHOD) + lua_rawlen(L, AT_HEADERS)) +
                      (lua_isnil(L, AT_BODY) ? 0 : lua_rawlen(L, AT_BODY)));
     struct fetching *fetching = held_push(L, FETCHED_VALUES, sizeof *fetching, fetching_release);
     fetching->vm = vm;

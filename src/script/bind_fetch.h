@@ -22,6 +22,7 @@ struct fetching {
     size_t taken;   /* bytes at the beginning of the body that the script has had */
     size_t scanned; /* of the body, in which no line ends behind taken */
     size_t request; /* bytes of what is sent */
+    size_t granted; /* bytes that the body may have beyond a window, charged before they come */
     size_t charged; /* for all of it */
 };
 

@@ -142,23 +142,67 @@ void headers_begin(lua_State *L, size_t n)
     lua_createtable(L, 0, (int)n);
 }
 
+/* Values of a name that comes again are gathered in an array: joined one by one, each would copy those before it. */
 void headers_add(lua_State *L, struct span name, struct span value)
 {
+    quota_poll();
     push_lower(L, name);
     lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) == LUA_TNIL) {
+    switch (lua_rawget(L, -3)) {
+    case LUA_TNIL:
         lua_pop(L, 1);
         lua_pushlstring(L, value.ptr, value.len);
-    } else { /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
-        lua_pushstring(L, span_equal_nocase(name, SPAN("cookie")) ? "; " : ", ");
-        lua_pushlstring(L, value.ptr, value.len);
-        lua_concat(L, 3);
+        lua_rawset(L, -3);
+        return;
+    case LUA_TSTRING:
+        lua_createtable(L, 2, 0);
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, 1);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+        break;
+    default: break;
     }
-    lua_rawset(L, -3);
+    lua_pushlstring(L, value.ptr, value.len);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 2);
+}
+
+/* Pushes the values in the array at the top, which are those of the name below it, as one. */
+static void push_joined(lua_State *L)
+{
+    struct span name;
+    int values = lua_gettop(L);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, values);
+    luaL_Buffer joined;
+
+    name.ptr = lua_tolstring(L, values - 1, &name.len);
+    /* RFC 9110 §5.3; cookies are joined with "; " (RFC 9113 §8.2.3) */
+    const char *between = span_equal(name, SPAN("cookie")) ? "; " : ", ";
+    luaL_buffinit(L, &joined);
+    for (lua_Integer i = 1; i <= n; i++) {
+        quota_poll();
+        if (i > 1)
+            luaL_addlstring(&joined, between, 2);
+        lua_rawgeti(L, values, i);
+        luaL_addvalue(&joined);
+    }
+    luaL_pushresult(&joined);
 }
 
 void headers_end(lua_State *L)
 {
+    int values = lua_gettop(L);
+
+    for (lua_pushnil(L); lua_next(L, values); lua_pop(L, 1)) {
+        if (!lua_istable(L, -1))
+            continue;
+        push_joined(L);
+        lua_pushvalue(L, -3);
+        lua_insert(L, -2);
+        lua_rawset(L, values); /* in the place of the array: lua_next goes on */
+    }
     lua_setiuservalue(L, -2, HEADERS_VALUES);
     bind_metatable(L, headers_type, headers_metamethods);
     lua_setmetatable(L, -2);

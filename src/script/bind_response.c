@@ -5,6 +5,8 @@
 
 #include "http/field.h"
 
+#define REASON_MAX 1024 /* bytes of a statusText */
+
 const char response_type[] = "Response";
 
 /* In the place of the body: the function that writes a stream; the options of events (events_check). */
@@ -126,6 +128,9 @@ static int response_new(lua_State *L, int body, int init, int status, const char
                     text.ptr = lua_tolstring(L, -1, &text.len);
                 if (!text.ptr || !http_is_field_value(text))
                     return luaL_error(L, "statusText is a string without control characters");
+                if (text.len > REASON_MAX)
+                    return luaL_error(L, "statusText has %I bytes; %d are allowed", (lua_Integer)text.len,
+                                      REASON_MAX);
                 lua_pushvalue(L, -1);
                 lua_setiuservalue(L, self, VALUE_REASON);
             } else if (strcmp(key, "headers") == 0) {

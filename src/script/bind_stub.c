@@ -50,15 +50,10 @@ static void forget(struct task *task)
     release(task->vm, &held->base);
 }
 
-static size_t response_size(const struct http_response *response)
-{
-    return response ? sizeof *response + bytes_cost(response->headers) + bytes_cost(response->body) : 0;
-}
-
 static void on_done(struct room_call *call)
 {
     struct task *task = call->user;
-    charge(task->vm, task->waited, response_size(call->answer));
+    charge(task->vm, task->waited, http_response_size(call->answer));
     room_wake(task->vm->room, task);
 }
 

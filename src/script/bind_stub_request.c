@@ -155,9 +155,16 @@ static const char *read_body(lua_State *L, struct stub_request *request)
     return type;
 }
 
+/* The fields as they are gathered. */
+struct fields {
+    lua_Integer n; /* names and values, in turn */
+    size_t size;   /* bytes of their lines, as a client would send them */
+};
+
 /* Name and value at the top become the next two of the fields; popped. */
-static void add_field(lua_State *L, lua_Integer *n)
+static void add_field(lua_State *L, struct fields *fields)
 {
+    size_t most = (size_t)vm_of(L)->script->config->limits.headers;
     struct span name = span_at(L, -2), value;
 
     quota_poll();
@@ -168,15 +175,18 @@ static void add_field(lua_State *L, lua_Integer *n)
         luaL_error(L, "a header can't have the name '%s'", name.ptr);
     if (!http_is_field_value(value))
         luaL_error(L, "the value of the header %s has a line break or another control character", name.ptr);
-    lua_rawseti(L, SLOT_FIELDS, *n + 2);
-    lua_rawseti(L, SLOT_FIELDS, *n + 1);
-    *n += 2;
+    fields->size += name.len + value.len + sizeof ": \r\n" - 1;
+    if (fields->size > most)
+        luaL_error(L, "the headers are too large: they may have %I bytes (headers)", (lua_Integer)most);
+    lua_rawseti(L, SLOT_FIELDS, fields->n + 2);
+    lua_rawseti(L, SLOT_FIELDS, fields->n + 1);
+    fields->n += 2;
 }
 
 /* A Content-Type that was not given comes first. */
 static void read_headers(lua_State *L, struct stub_request *request, const char *type)
 {
-    lua_Integer n = 0;
+    struct fields fields = {0};
     bool typed = false;
 
     lua_newtable(L);
@@ -196,12 +206,12 @@ static void read_headers(lua_State *L, struct stub_request *request, const char 
             for (lua_Integer i = 1; i <= lines; i++) {
                 lua_pushvalue(L, -2);
                 lua_rawgeti(L, -2, i);
-                add_field(L, &n);
+                add_field(L, &fields);
             }
             if (!lua_istable(L, -1)) {
                 lua_pushvalue(L, -2);
                 lua_pushvalue(L, -2);
-                add_field(L, &n);
+                add_field(L, &fields);
             }
             lua_pop(L, 1);
         }
@@ -210,18 +220,19 @@ static void read_headers(lua_State *L, struct stub_request *request, const char 
     if (type && !typed) {
         lua_pushliteral(L, "Content-Type");
         lua_pushstring(L, type);
-        add_field(L, &n);
+        add_field(L, &fields);
     }
-    struct http_header *headers = lua_newuserdatauv(L, (size_t)(n / 2 + 1) * sizeof *headers, 0);
-    for (lua_Integer i = 0; i < n / 2; i++) { /* the strings live in the table */
-        lua_rawgeti(L, SLOT_FIELDS, 2 * i + 1);
-        lua_rawgeti(L, SLOT_FIELDS, 2 * i + 2);
+    size_t n = (size_t)fields.n / 2;
+    struct http_header *headers = lua_newuserdatauv(L, (n + 1) * sizeof *headers, 0);
+    for (size_t i = 0; i < n; i++) { /* the strings live in the table */
+        lua_rawgeti(L, SLOT_FIELDS, 2 * (lua_Integer)i + 1);
+        lua_rawgeti(L, SLOT_FIELDS, 2 * (lua_Integer)i + 2);
         headers[i] = (struct http_header){span_at(L, -2), span_at(L, -1)};
         lua_pop(L, 2);
     }
     lua_replace(L, SLOT_HEADERS);
     request->parts.headers = headers;
-    request->parts.n_headers = (size_t)n / 2;
+    request->parts.n_headers = n;
 }
 
 static void check_options(lua_State *L, const char *const *known)

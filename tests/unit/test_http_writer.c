@@ -251,6 +251,24 @@ static void test_numbers(void **state)
     buf_fini(&out);
 }
 
+/* Each part counts, as the memory that it takes. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct http_response *response = http_response_new(200);
+    struct bytes **const parts[] = {&response->reason, &response->headers, &response->body};
+
+    assert_int_equal(http_response_size(NULL), 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t before = http_response_size(response);
+        assert_true(before >= sizeof *response);
+        *parts[i] = bytes_new(100000);
+        assert_non_null(*parts[i]);
+        assert_int_equal(http_response_size(response) - before, bytes_cost(*parts[i]));
+    }
+    http_response_free(response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_options),        cmocka_unit_test(test_bodyless),
         cmocka_unit_test(test_source),         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_unknown_length), cmocka_unit_test(test_chunk_heads),
+        cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,6 +224,42 @@ static void its_memory_is_the_rooms(void **state)
     world_and_server_end(world);
 }
 
+/* URL, method and headers of one that waits, with curl's copies. */
+static void its_head_is_the_rooms(void **state)
+{
+    (void)state;
+    static const char *const calls[] = {
+        "fetch(O .. '/slow#' .. ('x'):rep(200000))",
+        "fetch(O .. '/slow', { method = ('X'):rep(200000) })",
+        "fetch(O .. '/slow', { headers = { a = ('x'):rep(200000) } })",
+    };
+    struct world *world = world_with_server();
+    struct room *room = world_room(world, "r");
+    char code[256];
+
+    world_answered(world_answer(room, PATH, "return 'begun'"), 200, "begun");
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        collect(room);
+        size_t before = vm_memory(world_vm(room));
+        int n = n_requests;
+        gate_set(&answers, true);
+        snprintf(code, sizeof code, "%s return 'done'", calls[i]);
+        struct asked *asked = world_ask(room, PATH, code);
+        world_wait(world, n_requests > n);
+        collect(room);
+        assert_true(vm_memory(world_vm(room)) > before + FETCH_COST + 400000);
+        gate_set(&answers, false);
+        world_wait(world, asked->n_answers > 0);
+    }
+    /* it is asked for before it is taken */
+    world_answered(world_answer(room, PATH,
+                                "local m = ('X'):rep(12000000)\n"
+                                "return (select(2, pcall(fetch, O .. '/', { method = m })))"),
+                   200, "not enough memory");
+    world_log(world);
+    world_and_server_end(world);
+}
+
 /* One allocation after the other fails: an error at worst. */
 static void without_memory(void **state)
 {
@@ -267,6 +303,7 @@ int main(void)
         cmocka_unit_test(rooms_go_at_any_time),
         cmocka_unit_test(rooms_go_when_the_answer_is_there),
         cmocka_unit_test(its_memory_is_the_rooms),
+        cmocka_unit_test(its_head_is_the_rooms),
         cmocka_unit_test(without_memory),
     };
     faults_register();

@@ -254,6 +254,8 @@ function tests.responses_are_checked()
   raises("table expected", Response, "x", 200)
   raises("statusText", Response, "x", { statusText = "a\r\nb" })
   raises("statusText", Response, "x", { statusText = 7 })
+  raises("statusText has 1025 bytes; 1024 are allowed", Response, "x", { statusText = ("x"):rep(1025) })
+  Response("x", { statusText = ("x"):rep(1024) })
   for _, name in ipairs({ "", "a b", "a:", "a\n", "a\0b", "\xc3\xa9", "(a)" }) do
     raises("a header can't have the name", Response, "x", { headers = { [name] = "v" } })
   end

@@ -113,6 +113,23 @@ function tests.fetch()
   eq(other():fetch("/raises").status, 500)
 end
 
+function tests.large_headers()
+  local stub = other()
+  local most = 16 * 1024 -- the limit headers
+  local lines = {}
+  for i = 1, most // 5 + 1 do lines[i] = "" end -- "b: " and its end take five bytes
+  for _, headers in ipairs { { a = ("x"):rep(most) }, { b = lines } } do
+    raises("the headers are too large: they may have 16384 bytes (headers)", stub.fetch, stub, "/echo", { headers = headers })
+    raises("the headers are too large", stub.connect, stub, "/", { headers = headers })
+  end
+  local fits = ("x"):rep(most - #"x-one: \r\nX-Many: \r\n")
+  eq(stub:fetch("/echo?a=b", { headers = { ["x-one"] = fits, ["X-Many"] = "" } }):text(), "GET /echo b " .. fits .. "  ")
+  local many = {}
+  for i = 1, 1000 do many[i] = tostring(i) end
+  eq(stub:fetch("/joined", { headers = { ["X-Many"] = many, Cookie = { "a=1", "b=2", "c=3" } } }):text(),
+    table.concat(many, ", ") .. " a=1; b=2; c=3")
+end
+
 function tests.a_socket()
   local stub = other()
   for _, id in ipairs { 5, "", "a\0b", "\xff", ("x"):rep(257), {}, true } do
@@ -214,6 +231,7 @@ function P:onRequest(request)
   if path == "/ping" then return "pong" end
   if path == "/json" then return { a = { 1, 2 } } end
   if path == "/raises" then error("no") end
+  if path == "/joined" then return request.headers["x-many"] .. " " .. request.headers.cookie end
   if path == "/connections" then return tostring(party.connectionCount()) end
   if path == "/echo" then
     local headers = request.headers
