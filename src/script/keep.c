@@ -37,10 +37,15 @@ struct keep {
 static void on_timer(struct timer *timer)
 {
     struct vm *vm = container_of(timer, struct keep, timer)->vm;
-    if (data_saving(vm->room)) /* the disk is behind: one copy at a time */
+
+    if (data_saving(vm->room)) { /* the disk is behind: one copy at a time */
         timer_start(timer->loop, timer, SAVE_MS);
-    else
+    } else if (!room_may_work(vm->room)) {
+        timer_start(timer->loop, timer, 1);
+    } else {
         (void)keep_self(vm);
+        room_worked(vm->room);
+    }
 }
 
 /* Made when it is first needed. NULL: no memory. */

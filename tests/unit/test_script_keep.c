@@ -56,11 +56,16 @@ static void settle(struct world *world)
     } while (!list_empty(&store.batches) || !list_empty(&store.reads));
 }
 
-static struct asked *begin_to_ask(struct world *world, const char *subpath)
+static struct asked *begin_to_ask_room(struct world *world, const char *id, const char *subpath)
 {
     char head[128];
-    snprintf(head, sizeof head, "GET /parties/main/r/%s", subpath);
-    return world_ask(world_room(world, "r"), head, NULL);
+    snprintf(head, sizeof head, "GET /parties/main/%s/%s", id, subpath);
+    return world_ask(world_room(world, id), head, NULL);
+}
+
+static struct asked *begin_to_ask(struct world *world, const char *subpath)
+{
+    return begin_to_ask_room(world, "r", subpath);
 }
 
 static const char *answer_of(struct world *world, struct asked *asked)
@@ -361,10 +366,12 @@ static void a_large_self_holds_nobody_up(void **state)
 
 #define PIECES 32 /* of its making, each of which a slow build has the time for */
 
-static void make_emptied_table(struct world *world)
+static void make_emptied_table(struct world *world, const char *id)
 {
-    for (int i = 0; i < 2 * PIECES; i++)
-        assert_string_equal(ask(world, i < PIECES ? "fill" : "empty"), "200 ok");
+    for (int i = 0; i < 2 * PIECES; i++) {
+        struct asked *asked = begin_to_ask_room(world, id, i < PIECES ? "fill" : "empty");
+        assert_string_equal(answer_of(world, asked), "200 ok");
+    }
 }
 
 /* Turns until the room's self has been looked at. */
@@ -380,7 +387,7 @@ static void a_self_that_takes_long_is_not_saved(void **state)
     world_room(world, "r");
     size_t idle = world->loop.n_timers;
 
-    make_emptied_table(world);
+    make_emptied_table(world, "r");
     until_looked_at(world, idle);
     size_t n = store.n_selves;
     assert_string_equal(ask(world, "table20000"), "200 ok");
@@ -391,6 +398,32 @@ static void a_self_that_takes_long_is_not_saved(void **state)
     assert_string_equal(ask(world, "table1"), "200 ok"); /* with all the time that it has otherwise */
     until(world, store.n_selves == n + 1);
     world_quiet(world);
+    end(world);
+}
+
+/* Between two that take long all else has its turn. */
+static void one_self_that_takes_long_is_saved_in_a_turn(void **state)
+{
+    (void)state;
+    struct world *world = begin_within(PERSIST LARGE_SELF, 0, 200);
+    const struct timespec until_due = {.tv_sec = 1, .tv_nsec = 100000000};
+
+    world_room(world, "r");
+    world_room(world, "s");
+    size_t idle = world->loop.n_timers;
+    make_emptied_table(world, "r");
+    make_emptied_table(world, "s");
+    until_looked_at(world, idle);
+    assert_string_equal(ask(world, "table20000"), "200 ok");
+    assert_string_equal(answer_of(world, begin_to_ask_room(world, "s", "table20000")), "200 ok");
+    settle(world);
+    size_t n_timers = world->loop.n_timers;
+    nanosleep(&until_due, NULL);
+    for (size_t i = 1; i <= 2; i++) {
+        until(world, world->loop.n_timers < n_timers);
+        assert_int_equal(world->loop.n_timers, --n_timers);
+        assert_non_null(strstr(world_log(world), "self takes longer than 200 ms"));
+    }
     end(world);
 }
 
@@ -656,7 +689,7 @@ static void states_that_take_long_keep_the_vm(void **state)
     struct world_peer *anna, *ben;
     struct room *room = with_two(world, &anna, &ben);
 
-    make_emptied_table(world);
+    make_emptied_table(world, "r");
     assert_string_equal(ask(world, "table20000"), "200 ok");
     until(world, room->instance && !list_linked(&room->in_idle));
     world_logged(world, "the room does not hibernate",
@@ -749,6 +782,7 @@ int main(void)
         cmocka_unit_test(a_restart_waits_for_what_is_being_saved),
         cmocka_unit_test(a_large_self_holds_nobody_up),
         cmocka_unit_test(a_self_that_takes_long_is_not_saved),
+        cmocka_unit_test(one_self_that_takes_long_is_saved_in_a_turn),
         cmocka_unit_test(a_self_that_is_too_large_is_not_saved),
         cmocka_unit_test(a_full_room_saves_what_is_small),
         cmocka_unit_test(memory_may_fail_at_any_time),
