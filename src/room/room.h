@@ -327,6 +327,11 @@ void room_forget_handle(struct room *room, void *handle);
  * waits in the inbox gets a fresh VM. */
 void room_restart(struct room *room);
 
+/* Work for the room that is no event and may take long, outside of its turns: may it be done now? false: this turn of the
+ * loop has had something that took long, others come first. Then room_worked, when it is over. */
+bool room_may_work(struct room *room);
+void room_worked(struct room *room);
+
 /* The room is forgotten: all that it has stored goes, its alarm too, in the turn's batch, and when the script returns
  * its VM is closed, without onStop. Who is connected is closed with 1000, without onClose; other handlers that wait are
  * dropped, their requests answered with 503. What was sent before the script returns leaves when that is durable, and

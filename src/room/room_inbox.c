@@ -88,6 +88,21 @@ void room_stepped(struct room *room, uint64_t now)
     }
 }
 
+bool room_may_work(struct room *room)
+{
+    struct rooms *rooms = room->rooms;
+
+    if (rooms->long_turn == rooms->loop->turn)
+        return false;
+    rooms_begin(rooms, clock_monotonic_ns());
+    return true;
+}
+
+void room_worked(struct room *room)
+{
+    room_stepped(room, clock_monotonic_ns());
+}
+
 /* May one of a room of this pace run before all that are queued? One that may take long waits where others
  * of its kind wait. */
 static bool pace_is_free(const struct rooms *rooms, enum room_pace pace)

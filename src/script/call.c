@@ -48,6 +48,20 @@ int call_protected(struct vm *vm, lua_CFunction function, void *data)
     return status == LUA_OK ? 0 : status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
 }
 
+int call_protected_for(struct vm *vm, const char *what, lua_CFunction function, void *data, uint64_t *left)
+{
+    struct task task = {.vm = vm, .co = vm->L, .handler = what, .left = *left};
+    uint64_t began = clock_thread_ns();
+
+    quota_begin(&task, false);
+    int rc = call_protected(vm, function, data);
+    bool late = quota_end(&task, true);
+    lua_sethook(vm->L, NULL, 0, 0); /* coroutines would inherit it */
+    uint64_t took = clock_thread_ns() - began;
+    *left = took < *left ? *left - took : 0;
+    return late && rc != -ENOMEM ? -ETIMEDOUT : rc;
+}
+
 static int make_coroutine(lua_State *L)
 {
     struct task *task = lua_touserdata(L, 1);

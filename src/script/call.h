@@ -75,3 +75,8 @@ void call_drop(struct task *task);
 /* Runs a C function that pushes what it wants, on the main thread, protected; for the host's
  * own needs. 0, or -ENOMEM, or -EINVAL for any other error. */
 int call_protected(struct vm *vm, lua_CFunction function, void *data);
+
+/* The same in a slice of its own (quota.h) that may take *left ns, for work whose length is the script's to choose; takes
+ * from *left what it needed. what: its name for the log. -ETIMEDOUT: it was late, and was stopped unless it was at its
+ * end just then. Not while the VM runs. */
+int call_protected_for(struct vm *vm, const char *what, lua_CFunction function, void *data, uint64_t *left);

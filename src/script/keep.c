@@ -1,14 +1,18 @@
 /* Keeps self and the state of connections beyond their VM. */
 #include "script/keep.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "loop/timer.h"
 #include "room/data.h"
 #include "script/bind.h"
+#include "script/call.h"
+#include "script/quota.h"
 #include "script/script.h"
 #include "script/value.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* While events come in, self is saved this often. */
@@ -23,13 +27,25 @@ struct keep {
     bool failed; /* the last try, which was said in the log */
 };
 
+/* The buffer in which the thread encodes is let go when it is larger than this. */
+#define BUFFER_MAX ((size_t)1024 * 1024)
+
+/* A room that has used up its memory may have so much all the same, a quarter of roomMemory at most: else its self
+ * would be lost. */
+#define SPARE_MAX ((size_t)8 * 1024 * 1024)
+
 static void on_timer(struct timer *timer)
 {
     struct vm *vm = container_of(timer, struct keep, timer)->vm;
-    if (data_saving(vm->room)) /* the disk is behind: one copy at a time */
+
+    if (data_saving(vm->room)) { /* the disk is behind: one copy at a time */
         timer_start(timer->loop, timer, SAVE_MS);
-    else
+    } else if (!room_may_work(vm->room)) {
+        timer_start(timer->loop, timer, 1);
+    } else {
         (void)keep_self(vm);
+        room_worked(vm->room);
+    }
 }
 
 /* Made when it is first needed. NULL: no memory. */
@@ -54,36 +70,75 @@ void keep_free(struct keep *keep)
     free(keep);
 }
 
-/* ---- encoding, protected ---- */
+/* ---- encoding, in the time that a handler has ---- */
 
-/* A value to be encoded, and what came of it. */
+/* What is to be encoded, and what came of it. */
 struct encoding {
-    struct peer *peer; /* its connection's state; NULL: self */
-    struct span bytes; /* the thread's (value_encode) */
-    char error[256];   /* empty: none */
+    struct vm *vm;
+    lua_CFunction encode; /* called with a light userdata of this */
+    uint64_t left;        /* ns of the CPU that it still has */
+    struct span self;     /* the thread's (value_encode) */
+    char error[256];      /* empty: none */
 };
 
-static int encode(lua_State *L)
+/* Bytes that may be encoded now. They are there twice, since what is kept is a copy. */
+static size_t bytes_left(const struct vm *vm)
+{
+    size_t used = vm_memory(vm), held = vm->room->held;
+    size_t left = used < vm->limit ? vm->limit - used : 0;
+    size_t spare = vm->limit / 4 < SPARE_MAX ? vm->limit / 4 : SPARE_MAX;
+
+    spare = held < spare ? spare - held : 0;
+    return (left > spare ? left : spare) / 2;
+}
+
+static size_t bytes_left_without_garbage(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    return bytes_left(vm_of(L));
+}
+
+static struct value_terms terms_of(const struct vm *vm, const char *name, bool bare)
+{
+    return (struct value_terms){.refusal = "can't be kept",
+                                .name = name,
+                                .limit = "half of what is left of roomMemory",
+                                .limit_bytes = bytes_left(vm),
+                                .more = bytes_left_without_garbage,
+                                .bare = bare};
+}
+
+static int encode_self(lua_State *L)
 {
     struct encoding *encoding = lua_touserdata(L, 1);
-    struct value_terms terms = {.refusal = "can't be kept",
-                                .name = "self",
-                                .limit = "roomMemory",
-                                .limit_bytes = vm_of(L)->script->config->limits.room_memory,
-                                .bare = true};
+    struct value_terms terms = terms_of(encoding->vm, "self", true);
 
-    if (encoding->peer) {
-        terms.name = "connection.state";
-        terms.bare = false;
-        connection_push_state(L, encoding->peer);
-        if (lua_isnil(L, -1)) {
-            encoding->bytes = (struct span){0};
-            return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
+    encoding->self = value_encode(L, -1, &terms);
+    return 0;
+}
+
+/* The state of each goes to its peer, and counts there when the next one is encoded. */
+static int encode_states(lua_State *L)
+{
+    struct encoding *encoding = lua_touserdata(L, 1);
+
+    list_each(it, &encoding->vm->room->peers) {
+        struct peer *peer = container_of(it, struct peer, link);
+        struct span state = {0};
+
+        quota_poll();
+        if (!peer->object)
+            continue; /* what it had before, or nothing */
+        connection_push_state(L, peer);
+        if (!lua_isnil(L, -1)) {
+            struct value_terms terms = terms_of(encoding->vm, "connection.state", false);
+            state = value_encode(L, -1, &terms);
         }
-    } else {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, VM_SELF);
+        lua_settop(L, 1);
+        if (peer_keep_state(peer, state) != 0)
+            return luaL_error(L, "not enough memory");
     }
-    encoding->bytes = value_encode(L, -1, &terms);
     return 0;
 }
 
@@ -91,7 +146,7 @@ static int try_encode(lua_State *L)
 {
     struct encoding *encoding = lua_touserdata(L, 1);
 
-    lua_pushcfunction(L, encode);
+    lua_pushcfunction(L, encoding->encode);
     lua_pushvalue(L, 1);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK)
         snprintf(encoding->error, sizeof encoding->error, "%s",
@@ -99,11 +154,33 @@ static int try_encode(lua_State *L)
     return 0;
 }
 
-static bool encoded(struct vm *vm, struct encoding *encoding)
+/* what: for the log. */
+static bool encoded(struct encoding *encoding, lua_CFunction encode, const char *what)
 {
-    if (call_protected(vm, try_encode, encoding) != 0)
+    struct vm *vm = encoding->vm;
+
+    encoding->encode = encode;
+    int rc = call_protected_for(vm, what, try_encode, encoding, &encoding->left);
+    if (rc == -ETIMEDOUT && encoding->error[0])
+        snprintf(encoding->error, sizeof encoding->error,
+                 "can't be kept: to go through %s takes longer than %llu ms (handlerTime); less may be in it",
+                 what, (unsigned long long)vm->script->config->limits.handler_time);
+    else if (rc != 0 && rc != -ETIMEDOUT)
         snprintf(encoding->error, sizeof encoding->error, "not enough memory");
     return encoding->error[0] == '\0';
+}
+
+static void begin(struct encoding *encoding, struct vm *vm)
+{
+    *encoding = (struct encoding){.vm = vm, .left = vm->script->config->limits.handler_time * NS_PER_MS};
+}
+
+/* The bytes have been used. */
+static void end(struct encoding *encoding)
+{
+    struct buf *buf = &encoding->vm->script->encoded;
+    if (buf->cap > BUFFER_MAX)
+        buf_fini(buf);
 }
 
 /* ---- self ---- */
@@ -114,29 +191,39 @@ static void say_failed(struct vm *vm, const char *what, const char *why)
               log_str("error", why));
 }
 
-bool keep_self(struct vm *vm)
+static bool save_self(struct encoding *encoding)
 {
+    struct vm *vm = encoding->vm;
     struct keep *keep = keep_of(vm);
-    struct encoding encoding = {0};
 
     if (!keep)
         return false;
     timer_stop(&keep->timer);
-    if (!encoded(vm, &encoding)) {
+    if (!encoded(encoding, encode_self, "self")) {
         if (!keep->failed)
-            say_failed(vm, "self is not saved (persist)", encoding.error);
+            say_failed(vm, "self is not saved (persist)", encoding->error);
         keep->failed = true;
         return false;
     }
-    uint64_t hash = map_hash(encoding.bytes.ptr, encoding.bytes.len);
+    uint64_t hash = map_hash(encoding->self.ptr, encoding->self.len);
     keep->failed = false;
     if (keep->has_hash && keep->hash == hash)
         return true;
-    if (data_save_self(vm->room, encoding.bytes) != 0)
+    if (data_save_self(vm->room, encoding->self) != 0)
         return false;
     keep->hash = hash;
     keep->has_hash = true;
     return true;
+}
+
+bool keep_self(struct vm *vm)
+{
+    struct encoding encoding;
+
+    begin(&encoding, vm);
+    bool saved = save_self(&encoding);
+    end(&encoding);
+    return saved;
 }
 
 void keep_ran(struct vm *vm)
@@ -204,18 +291,23 @@ static void forget_connections(struct vm *vm)
     }
 }
 
-bool keep_connections(struct vm *vm)
+static bool keep_connections(struct encoding *encoding)
 {
-    list_each(it, &vm->room->peers) {
-        struct encoding encoding = {.peer = container_of(it, struct peer, link)};
-        if (!encoding.peer->object)
-            continue; /* what it had before, or nothing */
-        if (encoded(vm, &encoding) && peer_keep_state(encoding.peer, encoding.bytes) == 0)
-            continue;
-        say_failed(vm, "the room does not hibernate",
-                   encoding.error[0] ? encoding.error : "not enough memory");
-        forget_connections(vm);
-        return false;
-    }
-    return true;
+    if (encoded(encoding, encode_states, "connection.state"))
+        return true;
+    say_failed(encoding->vm, "the room does not hibernate", encoding->error);
+    forget_connections(encoding->vm);
+    return false;
+}
+
+bool keep_room(struct vm *vm)
+{
+    struct encoding encoding;
+
+    begin(&encoding, vm);
+    bool kept = (!vm->party->options.persist || save_self(&encoding)) &&
+                !data_busy(vm->room) && /* once self is durable, the room is idle again */
+                keep_connections(&encoding);
+    end(&encoding);
+    return kept;
 }

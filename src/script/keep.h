@@ -11,13 +11,15 @@ bool keep_restore(lua_State *L);
 /* An event has run: self is saved within a second. */
 void keep_ran(struct vm *vm);
 
-/* Saves self now, unless it is as it was saved or restored last. false: it can't be kept, which is said in the log.
- * Not while the VM runs. */
+/* Saves self now, unless it is as it was saved or restored last. false: it can't be kept, or not in the time that a
+ * handler has, which is said in the log. Not while the VM runs. */
 bool keep_self(struct vm *vm);
 
-/* Leaves the states of all connections with their peers, where connection_push finds them. false: one of them
- * can't be kept, which is said in the log; nothing has changed. Not while the VM runs. */
-bool keep_connections(struct vm *vm);
+/* All that is to outlive the VM of a room that hibernates: saves self, with persist, and leaves the states of all
+ * connections with their peers, where connection_push finds them; both together in the time that a handler has. false:
+ * not all of it is kept or durable so far, and the VM has to stay; the log says what can't be kept. The states are
+ * where they were then. Not while the VM runs. */
+bool keep_room(struct vm *vm);
 
 /* The VM ends. */
 void keep_free(struct keep *keep);

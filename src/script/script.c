@@ -410,10 +410,7 @@ static bool script_hibernates(const struct party *party)
 
 static bool script_hibernate(void *instance)
 {
-    struct vm *vm = instance;
-    if (vm->party->options.persist && !keep_self(vm))
-        return false;
-    return !data_busy(vm->room) && keep_connections(vm); /* once self is durable, the room is idle again */
+    return keep_room(instance);
 }
 
 static void script_forget(void *instance, struct peer *peer)

@@ -65,11 +65,12 @@ enum value_tag {
 
 /* What is said of a value that can't be encoded: "can't be stored: value.players[3].run is a function". */
 struct value_terms {
-    const char *refusal; /* "can't be stored" */
-    const char *name;    /* of the value: "value" */
-    const char *limit;   /* the name of the limit: "storageValue"; NULL: it has none */
-    size_t limit_bytes;  /* of the encoding, all included; at most INT_MAX count */
-    bool bare;           /* the metatable of the value itself is left out: self's */
+    const char *refusal;          /* "can't be stored" */
+    const char *name;             /* of the value: "value" */
+    const char *limit;            /* the name of the limit: "storageValue"; NULL: it has none */
+    size_t limit_bytes;           /* of the encoding, all included; at most INT_MAX count */
+    size_t (*more)(lua_State *L); /* asked for another limit, once, when that is too small; NULL: none */
+    bool bare;                    /* the metatable of the value itself is left out: self's */
 };
 
 /* Encodes the value at index. The bytes are the thread's, and stay until the next value is encoded there.

@@ -19,6 +19,7 @@ struct writer {
     uint8_t *at, *end; /* in buf */
     const struct value_terms *terms;
     size_t limit;
+    bool asked; /* terms->more */
     int depth;
     struct table_step steps[VALUE_DEPTH_MAX];
     const void *tables[VALUE_DEPTH_MAX]; /* that the value lies in */
@@ -75,12 +76,29 @@ static size_t written(const struct writer *w)
     return (size_t)(w->at - w->buf->data);
 }
 
+static void set_limit(struct writer *w, size_t limit)
+{
+    w->limit = limit < INT_MAX - SLACK ? limit : INT_MAX - SLACK;
+}
+
+/* len and n may be of SLACK bytes too many. */
+static void check_size(struct writer *w, size_t len, size_t n, size_t slack)
+{
+    if (n <= w->limit + slack && len <= w->limit + slack - n)
+        return;
+    if (!w->terms->more || w->asked)
+        fail_size(w);
+    w->asked = true;
+    set_limit(w, w->terms->more(w->L));
+    check_size(w, len, n, slack);
+}
+
 static void grow(struct writer *w, size_t n)
 {
-    size_t len = w->at ? written(w) : 0, most = w->limit + SLACK;
+    size_t len = w->at ? written(w) : 0;
 
-    if (n > most || len > most - n)
-        fail_size(w);
+    check_size(w, len, n, SLACK);
+    size_t most = w->limit + SLACK;
     w->buf->len = len;
     if (buf_reserve(w->buf, n) != 0)
         luaL_error(w->L, "not enough memory");
@@ -297,7 +315,8 @@ struct span value_encode(lua_State *L, int index, const struct value_terms *term
     w.L = L;
     w.buf = buf;
     w.terms = terms;
-    w.limit = terms->limit_bytes < INT_MAX - SLACK ? terms->limit_bytes : INT_MAX - SLACK;
+    w.asked = false;
+    set_limit(&w, terms->limit_bytes);
     w.depth = 0;
     w.at = w.end = NULL;
     luaL_checkstack(L, 8, "value");
@@ -305,7 +324,6 @@ struct span value_encode(lua_State *L, int index, const struct value_terms *term
     *w.at++ = VALUE_VERSION;
     write_value(&w, lua_absindex(L, index));
     buf->len = written(&w);
-    if (buf->len > w.limit)
-        fail_size(&w);
+    check_size(&w, buf->len, 0, 0);
     return (struct span){(const char *)buf->data, buf->len};
 }

@@ -9,17 +9,24 @@ static struct fake_store store;
 #define PERSIST "local P = { options = { persist = true } }\n"
 #define HIBERNATE "local P = { options = { hibernate = true, persist = true } }\n"
 
-/* A party, and how long a room is idle before it leaves; 0: for long. */
-static struct world *begin(const char *source, uint64_t idle_ms)
+/* A party, how long a room is idle before it leaves, and how long a handler may run; 0: for long. */
+static struct world *begin_within(const char *source, uint64_t idle_ms, uint64_t handler_ms)
 {
     struct world *world = world_begin();
     if (idle_ms)
         world->config.limits.idle_room = idle_ms;
+    if (handler_ms)
+        world->config.limits.handler_time = handler_ms;
     project_files_write(&world->files, "parties/main.lua", source);
     world_open(world);
     fake_store_init(&store);
     world->rooms.store = &store.base;
     return world;
+}
+
+static struct world *begin(const char *source, uint64_t idle_ms)
+{
+    return begin_within(source, idle_ms, 0);
 }
 
 static void end(struct world *world)
@@ -49,11 +56,16 @@ static void settle(struct world *world)
     } while (!list_empty(&store.batches) || !list_empty(&store.reads));
 }
 
-static struct asked *begin_to_ask(struct world *world, const char *subpath)
+static struct asked *begin_to_ask_room(struct world *world, const char *id, const char *subpath)
 {
     char head[128];
-    snprintf(head, sizeof head, "GET /parties/main/r/%s", subpath);
-    return world_ask(world_room(world, "r"), head, NULL);
+    snprintf(head, sizeof head, "GET /parties/main/%s/%s", id, subpath);
+    return world_ask(world_room(world, id), head, NULL);
+}
+
+static struct asked *begin_to_ask(struct world *world, const char *subpath)
+{
+    return begin_to_ask_room(world, "r", subpath);
 }
 
 static const char *answer_of(struct world *world, struct asked *asked)
@@ -328,6 +340,138 @@ static void a_large_self_holds_nobody_up(void **state)
     end(world);
 }
 
+/* Of an emptied table many times, which takes no bytes to speak of; a long string many times, which takes no time to
+ * speak of; and what of them is garbage. */
+#define LARGE                                                                                                \
+    "local t, n, garbage = {}, 0\n"                                                                          \
+    "local function large(what)\n"                                                                           \
+    "  if what == 'fill' then for i = 1, 2048 do n = n + 1.5 t[n] = true end end\n"                          \
+    "  if what == 'empty' then for i = 1, 2048 do t[n] = nil n = n - 1.5 end end\n"                          \
+    "  local of, times = tostring(what):match('^(%a+)(%d+)$')\n"                                             \
+    "  if not of then return end\n"                                                                          \
+    "  local all, one = {}, of == 'table' and t or ('x'):rep(1048576)\n"                                     \
+    "  for i = 1, times do all[i] = of == 'distinct' and ('x'):rep(1048576 + i) or one end\n"                \
+    "  return all\n"                                                                                         \
+    "end\n"
+
+#define LARGE_SELF                                                                                           \
+    LARGE "function P:onRequest(request)\n"                                                                  \
+          "  local what = request.subpath:sub(2)\n"                                                          \
+          "  if what == 'full' then garbage = large('distinct28') return 'ok' end\n"                         \
+          "  if what == 'garbage' then large('distinct14') return 'ok' end\n"                                \
+          "  self.large = large(what)\n"                                                                     \
+          "  return 'ok'\n"                                                                                  \
+          "end\n"                                                                                            \
+          "return P\n"
+
+#define PIECES 32 /* of its making, each of which a slow build has the time for */
+
+static void make_emptied_table(struct world *world, const char *id)
+{
+    for (int i = 0; i < 2 * PIECES; i++) {
+        struct asked *asked = begin_to_ask_room(world, id, i < PIECES ? "fill" : "empty");
+        assert_string_equal(answer_of(world, asked), "200 ok");
+    }
+}
+
+/* Turns until the room's self has been looked at. */
+static void until_looked_at(struct world *world, size_t idle)
+{
+    until(world, world->loop.n_timers == idle && list_empty(&store.batches));
+}
+
+static void a_self_that_takes_long_is_not_saved(void **state)
+{
+    (void)state;
+    struct world *world = begin_within(PERSIST LARGE_SELF, 0, 200);
+    world_room(world, "r");
+    size_t idle = world->loop.n_timers;
+
+    make_emptied_table(world, "r");
+    until_looked_at(world, idle);
+    size_t n = store.n_selves;
+    assert_string_equal(ask(world, "table20000"), "200 ok");
+    until_looked_at(world, idle);
+    world_logged(world, "self is not saved (persist)", "self takes longer than 200 ms (handlerTime)",
+                 "\"room\":\"r\"");
+    assert_int_equal(store.n_selves, n);
+    assert_string_equal(ask(world, "table1"), "200 ok"); /* with all the time that it has otherwise */
+    until(world, store.n_selves == n + 1);
+    world_quiet(world);
+    end(world);
+}
+
+/* Between two that take long all else has its turn. */
+static void one_self_that_takes_long_is_saved_in_a_turn(void **state)
+{
+    (void)state;
+    struct world *world = begin_within(PERSIST LARGE_SELF, 0, 200);
+    const struct timespec until_due = {.tv_sec = 1, .tv_nsec = 100000000};
+
+    world_room(world, "r");
+    world_room(world, "s");
+    size_t idle = world->loop.n_timers;
+    make_emptied_table(world, "r");
+    make_emptied_table(world, "s");
+    until_looked_at(world, idle);
+    assert_string_equal(ask(world, "table20000"), "200 ok");
+    assert_string_equal(answer_of(world, begin_to_ask_room(world, "s", "table20000")), "200 ok");
+    settle(world);
+    size_t n_timers = world->loop.n_timers;
+    nanosleep(&until_due, NULL);
+    for (size_t i = 1; i <= 2; i++) {
+        until(world, world->loop.n_timers < n_timers);
+        assert_int_equal(world->loop.n_timers, --n_timers);
+        assert_non_null(strstr(world_log(world), "self takes longer than 200 ms"));
+    }
+    end(world);
+}
+
+static void a_self_that_is_too_large_is_not_saved(void **state)
+{
+    (void)state;
+    struct world *world = begin(PERSIST LARGE_SELF, 0);
+    struct room *room = world_room(world, "r");
+    size_t idle = world->loop.n_timers;
+
+    assert_string_equal(ask(world, "string17"), "200 ok");
+    until_looked_at(world, idle);
+    world_logged(world, "self is not saved (persist)", "can't be kept: self takes more than",
+                 "bytes (half of what is left of roomMemory)");
+    assert_int_equal(store.n_selves, 0);
+    assert_true(world->script.encoded.cap <= 1048576);
+
+    assert_string_equal(ask(world, "string14"), "200 ok");
+    assert_string_equal(ask(world, "garbage"), "200 ok"); /* which does not count */
+    world_wait(world, store.n_batches == 1);
+    assert_true(room->held > 14 * 1048576);
+    assert_true(world->script.encoded.cap <= 1048576);
+    until_looked_at(world, idle);
+    assert_int_equal(store.n_selves, 1);
+    assert_int_equal(room->held, 0);
+    world_quiet(world);
+    end(world);
+}
+
+/* A room that has used up its memory does not lose a self that is small. */
+static void a_full_room_saves_what_is_small(void **state)
+{
+    (void)state;
+    struct world *world = begin(PERSIST LARGE_SELF, 0);
+    world_room(world, "r");
+    size_t idle = world->loop.n_timers;
+
+    assert_string_equal(ask(world, "string2"), "200 ok");
+    assert_string_equal(ask(world, "full"), "200 ok");
+    until_looked_at(world, idle);
+    assert_int_equal(store.n_selves, 1);
+    assert_string_equal(ask(world, "string5"), "200 ok");
+    until_looked_at(world, idle);
+    world_logged(world, "self is not saved (persist)", "half of what is left of roomMemory");
+    assert_int_equal(store.n_selves, 1);
+    end(world);
+}
+
 /* Whatever allocation fails in a VM's life, what is kept is whole. */
 static void memory_may_fail_at_any_time(void **state)
 {
@@ -503,6 +647,60 @@ static void what_can_t_be_kept_keeps_the_vm(void **state)
     end(world);
 }
 
+#define LARGE_STATES                                                                                         \
+    LARGE "function P:onRequest(request)\n"                                                                  \
+          "  local all = large(request.subpath:sub(2))\n"                                                    \
+          "  for c in party.getConnections() do c.state = all end\n"                                         \
+          "  return 'ok'\n"                                                                                  \
+          "end\n"                                                                                            \
+          "return P\n"
+
+/* One bound is for all of them together. */
+static void states_that_are_too_large_keep_the_vm(void **state)
+{
+    (void)state;
+    struct world *world = begin("local P = { options = { hibernate = true } }\n" LARGE_STATES, 1);
+    struct world_peer *anna, *ben;
+    struct room *room = with_two(world, &anna, &ben);
+
+    until(world, !room->instance);
+    assert_string_equal(ask(world, "string12"), "200 ok");
+    until(world, room->instance && !list_linked(&room->in_idle));
+    world_logged(world, "the room does not hibernate", "can't be kept: connection.state takes more than",
+                 "bytes (half of what is left of roomMemory)");
+    assert_true(!anna->peer.kept && !ben->peer.kept);
+    assert_int_equal(room->held, 0);
+    assert_true(world->script.encoded.cap <= 1048576);
+
+    assert_string_equal(ask(world, "string8"), "200 ok");
+    until(world, !room->instance);
+    assert_true(room->held > 2 * 8 * 1048576);
+    assert_true(world->script.encoded.cap <= 1048576);
+    world_quiet(world);
+    end(world);
+}
+
+/* And one time. */
+static void states_that_take_long_keep_the_vm(void **state)
+{
+    (void)state;
+    struct world *world =
+        begin_within("local P = { options = { hibernate = true } }\n" LARGE_STATES, 300, 200);
+    struct world_peer *anna, *ben;
+    struct room *room = with_two(world, &anna, &ben);
+
+    make_emptied_table(world, "r");
+    assert_string_equal(ask(world, "table20000"), "200 ok");
+    until(world, room->instance && !list_linked(&room->in_idle));
+    world_logged(world, "the room does not hibernate",
+                 "connection.state takes longer than 200 ms (handlerTime)", "\"room\":\"r\"");
+    assert_true(!anna->peer.kept && !ben->peer.kept);
+    assert_string_equal(ask(world, "table1"), "200 ok");
+    until(world, !room->instance);
+    world_quiet(world);
+    end(world);
+}
+
 /* The VM goes when self is durable, and not before. */
 static void hibernation_waits_for_self(void **state)
 {
@@ -583,12 +781,18 @@ int main(void)
         cmocka_unit_test(what_can_t_be_read_does_not_start),
         cmocka_unit_test(a_restart_waits_for_what_is_being_saved),
         cmocka_unit_test(a_large_self_holds_nobody_up),
+        cmocka_unit_test(a_self_that_takes_long_is_not_saved),
+        cmocka_unit_test(one_self_that_takes_long_is_saved_in_a_turn),
+        cmocka_unit_test(a_self_that_is_too_large_is_not_saved),
+        cmocka_unit_test(a_full_room_saves_what_is_small),
         cmocka_unit_test(memory_may_fail_at_any_time),
         cmocka_unit_test(connections_outlive_their_vm),
         cmocka_unit_test(closes_and_requests_wake_the_room),
         cmocka_unit_test(without_persist_self_is_new),
         cmocka_unit_test(timers_and_handlers_that_wait_keep_the_vm),
         cmocka_unit_test(what_can_t_be_kept_keeps_the_vm),
+        cmocka_unit_test(states_that_are_too_large_keep_the_vm),
+        cmocka_unit_test(states_that_take_long_keep_the_vm),
         cmocka_unit_test(hibernation_waits_for_self),
         cmocka_unit_test(a_start_that_fails_at_waking_is_tried_again),
         cmocka_unit_test(many_cycles_leave_nothing_behind),
