@@ -137,10 +137,9 @@ struct rooms {
     uint64_t marked,
         used;       /* ns: when was the CPU's time that the thread has used last looked at, and what was it */
     uint64_t slice; /* ns for which a room has its turn, if it has so much to do */
-    uint64_t long_turn;   /* loop turn in which an event took long, the last time */
-    uint64_t last_serial; /* of a peer */
-    uint64_t
-        broken_said; /* loop_now: when the log was told of a room whose data could not be stored; 0: never */
+    uint64_t long_turn;     /* loop turn in which an event took long, the last time */
+    uint64_t last_serial;   /* of a peer */
+    uint64_t broken_said;   /* loop_now: when the log named a room whose data could not be stored; 0: never */
     uint32_t broken_unsaid; /* others since then */
     size_t n_rooms;
     bool slow_first;              /* slow rooms are served before new ones, the next time */
