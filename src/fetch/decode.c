@@ -16,6 +16,7 @@ struct decoder {
     bool begun;       /* zlib has its window */
     bool full;        /* the last output took all of its room, so zlib may hold more */
     bool ended;       /* the last byte of the body has come */
+    bool over;        /* and something behind it that does not count */
 };
 
 enum coding coding_of(struct span value)
@@ -85,6 +86,8 @@ static int make_ready(struct decoder *decoder)
         decoder->begun = true;
     } else if (decoder->ended) {
         if (decoder->coding != CODING_GZIP || decoder->given.data[0] != 0x1f)
+            decoder->over = true;
+        if (decoder->over)
             return 0;
         inflateReset(&decoder->zlib);
         decoder->ended = false;
