@@ -67,12 +67,11 @@ struct room_data {
     struct store_room *store;
     struct data_known known;
     struct data_batch *batch; /* of the turn that runs; NULL: it has written nothing */
-    struct data_batch
-        *last;          /* what a turn has submitted last, while the store has it, and nothing behind it */
-    size_t pending;     /* bytes handed to the store, not durable yet */
-    uint32_t under_way; /* batches and reads that the store has */
-    uint32_t saving;    /* batches with a copy of self, the one of the turn included */
-    uint64_t cleared;   /* number of the last batch with a clear; until it is durable all else is absent */
+    struct data_batch *last;  /* submitted last, by a turn; NULL: the store is done with it */
+    size_t pending;           /* bytes handed to the store, not durable yet */
+    uint32_t under_way;       /* batches and reads that the store has */
+    uint32_t saving;          /* batches with a copy of self, the one of the turn included */
+    uint64_t cleared; /* number of the last batch with a clear; until it is durable all else is absent */
     struct data_alarm alarm;
     bool broken; /* a batch has failed: all of this is forgotten as soon as the store is done with it */
     /* A transaction, and how things were before it. */

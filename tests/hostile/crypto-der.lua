@@ -3,18 +3,10 @@
 -- trigger: request
 -- events: 5
 -- expect: 200
-local function len(n)
-  if n < 128 then return string.char(n) end
-  local bytes = ""
-  while n > 0 do
-    bytes = string.char(n & 255) .. bytes
-    n = n >> 8
-  end
-  return string.char(0x80 | #bytes) .. bytes
-end
+local der = require "der"
 
 local random = math.random
-local function tlv(tag, value) return string.char(tag) .. len(#value) .. value end
+local tlv = der.tlv
 local function blob() return crypto.randomBytes(random(0, 80)) end
 
 local oids = {

@@ -3,18 +3,10 @@
 -- trigger: request
 -- events: 2
 -- expect: 200 refused
-local function len(n)
-  if n < 128 then return string.char(n) end
-  local bytes = ""
-  while n > 0 do
-    bytes = string.char(n & 255) .. bytes
-    n = n >> 8
-  end
-  return string.char(0x80 | #bytes) .. bytes
-end
+local der = require "der"
 
-local function tlv(tag, value) return string.char(tag) .. len(#value) .. value end
-local function int(bytes) return tlv(2, (bytes:byte() > 127 and "\0" or "") .. bytes) end
+local tlv = der.tlv
+local int = der.int
 local function number(first, n) return int(first .. crypto.randomBytes(n - 2) .. "\255") end
 
 local algorithms = {

@@ -30,6 +30,7 @@ const PATIENCE = BAR * NOISE * (SANITIZED ? 3 : 1);
 const chosen = process.env.FESTA_HOSTILE?.split(",");
 const scripts = (await readScripts()).filter(({ name }) => !chosen || chosen.includes(name));
 const attack = await readFile(join(FOLDER, "lib/attack.lua"), "utf8");
+const der = await readFile(join(FOLDER, "lib/der.lua"), "utf8");
 const table = [];
 
 // ms that another room's client waited, at p99, for which the server is to blame (see echo.mjs).
@@ -44,6 +45,7 @@ async function makeProject(script) {
     "parties/hostile.lua": script.source,
     "parties/echo.lua": ECHO_PARTY,
     "lib/attack.lua": attack,
+    "lib/der.lua": der,
     "lib/link.lua": link("../../secret.lua"),
     "festa.lua": `return { limits = { stopTimeout = 1000, ${script.limits ?? `roomMemory = ${ROOM_MEMORY}`} } }\n`,
   });
