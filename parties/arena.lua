@@ -16,6 +16,7 @@ local HZ = 20
 local SPEED = 220 / HZ -- in one step
 local RADIUS = 14      -- of a player
 local REACH = 22       -- how near the star has to be
+local MARGIN = 30      -- how far from the walls players and stars appear
 
 function Arena:onStart()
   self.players = {} -- by number
@@ -24,7 +25,7 @@ function Arena:onStart()
 end
 
 function Arena:drop()
-  self.star = { math.random(30, WIDTH - 30), math.random(30, HEIGHT - 30) }
+  self.star = { math.random(MARGIN, WIDTH - MARGIN), math.random(MARGIN, HEIGHT - MARGIN) }
 end
 
 -- ---- who is here
@@ -42,7 +43,8 @@ function Arena:onConnect(connection, context)
   self.last = self.last + 1
   connection.state = self.last
   self.players[self.last] = {
-    name = name, x = math.random(WIDTH), y = math.random(HEIGHT), dx = 0, dy = 0, score = 0,
+    name = name, x = math.random(MARGIN, WIDTH - MARGIN), y = math.random(MARGIN, HEIGHT - MARGIN),
+    dx = 0, dy = 0, score = 0,
   }
   connection:send({ you = self.last, width = WIDTH, height = HEIGHT, hz = HZ })
   self:names()

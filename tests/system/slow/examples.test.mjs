@@ -164,14 +164,11 @@ const SCENES = {
     await b.locator("#seats :text-is('O: you')").waitFor();
   },
   async arena(a, b) {
-    await a.locator("#scores li:nth-child(2)").waitFor();
+    for (const page of [a, b]) await page.locator("#scores li:nth-child(2)").waitFor();
     await a.locator("canvas").focus();
+    const still = await b.locator("canvas").evaluate((canvas) => canvas.toDataURL());
     await a.keyboard.down("ArrowRight");
-    await b.locator("canvas").evaluate((canvas) => new Promise((done) => {
-      const first = canvas.toDataURL();
-      const look = () => (canvas.toDataURL() === first ? requestAnimationFrame(look) : done());
-      look();
-    }));
+    await b.waitForFunction((still) => document.querySelector("canvas").toDataURL() !== still, still);
     await a.keyboard.up("ArrowRight");
   },
 };
