@@ -1,11 +1,13 @@
 /* What the files of fetch share: fetcher.c drives curl on the loop, transfer.c is one fetch's way through curl,
- * with its redirects, fetch.c what its owner sees of it. */
+ * with its redirects, response.c what curl tells of its responses, fetch.c what its owner sees of it. */
 #pragma once
 
 #include "fetch/decode.h"
 #include "fetch/fetch.h"
 
 #include <curl/curl.h>
+
+#define SWALLOW_MAX ((size_t)64 * 1024) /* bytes of a redirect's body that are read, to keep the connection */
 
 struct fetcher {
     struct loop *loop;
@@ -78,6 +80,25 @@ void transfer_give_up(struct transfer *transfer);
 
 /* Ends it, at once. */
 void transfer_free(struct transfer *transfer);
+
+/* The fetch will fail with this, if with nothing before; its owner is told when the transfer is over. Both return
+ * false. */
+bool transfer_fails(struct transfer *transfer, enum fetch_error error, const char *message);
+bool transfer_no_memory(struct transfer *transfer);
+
+/* CURLOPT_HEADERFUNCTION and CURLOPT_WRITEFUNCTION, of a struct transfer. */
+size_t response_header(char *data, size_t size, size_t n, void *user);
+size_t response_body(char *data, size_t size, size_t n, void *user);
+
+/* Inflates what has come of the body, as far as the owner has room for it and this turn has time. False: it fails. */
+bool response_decode(struct transfer *transfer);
+
+/* The name in a line of headers; all of a line without a colon. */
+static inline struct span header_name(struct span line)
+{
+    const char *colon = memchr(line.ptr, ':', line.len);
+    return (struct span){line.ptr, colon ? (size_t)(colon - line.ptr) : line.len};
+}
 
 /* Where a reference in a response leads, seen from its URL: an owned URL without fragment, or NULL; *rc is -EINVAL,
  * -EPROTONOSUPPORT or -ENOMEM then. */

@@ -1,5 +1,5 @@
-/* A request's way through curl: what it is asked to do, what it is told of the response, redirects. Called by
- * fetch.c, and by curl through fetcher.c; never calls an owner. */
+/* A request's way through curl: what it is asked to do, redirects, its end. Called by fetch.c, and by curl through
+ * fetcher.c; never calls an owner. */
 #include "fetch/private.h"
 #include "fetch/private_address.h"
 
@@ -11,231 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SWALLOW_MAX ((size_t)64 * 1024) /* bytes of a redirect's body that are read, to keep the connection */
-
-/* ---- the response's head ---- */
-
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-/* "HTTP/1.1 200 OK": another head begins, behind one of an interim response (RFC 9110 §15.2). */
-static void begin_head(struct transfer *transfer, struct span line)
-{
-    struct fetch *fetch = transfer->fetch;
-    const char *blank = memchr(line.ptr, ' ', line.len);
-    struct span rest = {line.ptr + line.len, 0};
-
-    if (blank)
-        rest = (struct span){blank + 1, line.len - (size_t)(blank + 1 - line.ptr)};
-    fetch->status = 0;
-    while (rest.len > 0 && rest.ptr[0] >= '0' && rest.ptr[0] <= '9' && fetch->status < 100) {
-        fetch->status = fetch->status * 10 + (rest.ptr[0] - '0');
-        rest = (struct span){rest.ptr + 1, rest.len - 1};
-    }
-    rest = span_trim(rest);
-    snprintf(fetch->reason, sizeof fetch->reason, "%.*s", (int)(rest.len < 64 ? rest.len : 63), rest.ptr);
-    fetch->headers.len = 0;
-    free(transfer->location);
-    transfer->location = NULL;
-    transfer->coding = CODING_NONE;
-}
-
-static bool fails(struct transfer *transfer, enum fetch_error error, const char *message)
-{
-    struct fetch *fetch = transfer->fetch;
-    if (fetch->error == FETCH_NO_ERROR) {
-        fetch->error = error;
-        snprintf(fetch->message, sizeof fetch->message, "%s", message);
-    }
-    return false;
-}
-
-static bool no_memory(struct transfer *transfer)
-{
-    return fails(transfer, FETCH_NETWORK, "not enough memory");
-}
-
-/* The empty line: is this the response that counts, or one that leads elsewhere? False: it fails. */
-static bool end_head(struct transfer *transfer)
-{
-    struct fetch *fetch = transfer->fetch;
-    curl_off_t length = -1;
-
-    if (fetch->status < 200)
-        return true;
-    transfer->head_done = true;
-    if (is_redirect(fetch->status) && transfer->location && transfer->redirect != FETCH_MANUAL) {
-        if (transfer->redirect == FETCH_REFUSE)
-            return fails(transfer, FETCH_REDIRECT, "the server redirects");
-        transfer->redirecting = true;
-        return true;
-    }
-    curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    if (!transfer->stream && strcmp(transfer->method, "HEAD") != 0 && length >= 0 &&
-        (uint64_t)length > transfer->most)
-        return fails(transfer, FETCH_TOO_LARGE, "the body is too large");
-    if (transfer->coding == CODING_GZIP || transfer->coding == CODING_DEFLATE) {
-        transfer->decoder = decoder_new(transfer->coding);
-        if (!transfer->decoder)
-            return no_memory(transfer);
-    }
-    fetch_head(fetch);
-    return true;
-}
-
-static struct span name_of(struct span line)
-{
-    const char *colon = memchr(line.ptr, ':', line.len);
-    return (struct span){line.ptr, colon ? (size_t)(colon - line.ptr) : line.len};
-}
-
-/* One coding after another is none that we decode: there is no bound on how many. */
-static void add_coding(struct transfer *transfer, struct span value)
-{
-    enum coding coding = coding_of(value);
-
-    if (coding != CODING_NONE)
-        transfer->coding = transfer->coding == CODING_NONE ? coding : CODING_OTHER;
-}
-
-static bool take_header(struct transfer *transfer, struct span line)
-{
-    struct fetch *fetch = transfer->fetch;
-    struct span name = name_of(line), value = {line.ptr + line.len, 0};
-
-    if (buf_append(&fetch->headers, line.ptr, line.len) != 0 || buf_append(&fetch->headers, "\r\n", 2) != 0)
-        return no_memory(transfer);
-    if (name.len < line.len)
-        value = span_trim((struct span){line.ptr + name.len + 1, line.len - name.len - 1});
-    if (span_equal_nocase(name, SPAN("content-encoding")))
-        add_coding(transfer, value);
-    /* It was not asked for (TE), and curl would inflate it without a bound. */
-    if (span_equal_nocase(name, SPAN("transfer-encoding")) && !span_equal_nocase(value, SPAN("chunked")) &&
-        !span_equal_nocase(value, SPAN("identity")))
-        return fails(transfer, FETCH_NETWORK, "the answer has a transfer coding that was not asked for");
-    if (!span_equal_nocase(name, SPAN("location")) || transfer->location || value.len == 0)
-        return true;
-    transfer->location = strndup(value.ptr, value.len);
-    return transfer->location || no_memory(transfer);
-}
-
-/* A line of a head, with its end; also of the trailers behind a body, which nobody is told of. */
-/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl has it so */
-static size_t on_header(char *data, size_t size, size_t n, void *user)
-{
-    struct transfer *transfer = user;
-    struct span line = {data, size * n};
-    bool good = true;
-
-    if (!transfer->fetch)
-        return 0;
-    if (transfer->head_done)
-        return size * n;
-    transfer->fetch->progress = loop_now(transfer->fetcher->loop);
-    transfer->fetch->head_size += line.len;
-    if (transfer->fetch->head_size > FETCH_HEAD_MAX) {
-        fails(transfer, FETCH_TOO_LARGE, "the headers are too large");
-        return 0;
-    }
-    while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n'))
-        line.len--;
-    if (line.len == 0)
-        good = end_head(transfer);
-    else if (line.len > 5 && memcmp(line.ptr, "HTTP/", 5) == 0)
-        begin_head(transfer, line);
-    else
-        good = take_header(transfer, line);
-    return good ? size * n : 0;
-}
-
-/* ---- its body ---- */
-
-/* Inflates what has come, as far as the owner has room for it and this turn has time. False: it fails. */
-static bool decode(struct transfer *transfer)
-{
-    struct fetch *fetch = transfer->fetch;
-    size_t before = fetch->body.len;
-
-    while (decoder_pending(transfer->decoder)) {
-        size_t room = fetch->allowed > fetch->body.len ? fetch->allowed - fetch->body.len : 0;
-        size_t left = fetcher_inflates(transfer->fetcher), len = fetch->body.len;
-        if (room == 0) {
-            fetch->starved = true;
-            fetch_touch(fetch);
-            return true;
-        }
-        if (left == 0) {
-            fetcher_put_off(transfer);
-            return true;
-        }
-        int rc = decoder_take(transfer->decoder, &fetch->body, room < left ? room : left);
-        transfer->fetcher->inflated += fetch->body.len - len;
-        if (rc == -EBADMSG)
-            return fails(transfer, FETCH_NETWORK, "the body is damaged: it can't be decompressed");
-        if (rc != 0)
-            return no_memory(transfer);
-        if (!transfer->stream && fetch->body.len > transfer->most)
-            return fails(transfer, FETCH_TOO_LARGE, "the body is too large");
-        if (fetch->body.len > before) {
-            fetch->progress = loop_now(transfer->fetcher->loop);
-            fetch_touch(fetch);
-        }
-    }
-    return true;
-}
-
-/* The same of a body that is coded. While the last piece is not decoded to its end, no other is taken. */
-static size_t on_coded(struct transfer *transfer, const char *data, size_t len)
-{
-    struct fetch *fetch = transfer->fetch;
-
-    if (decoder_pending(transfer->decoder)) {
-        transfer->held = true;
-        return CURL_WRITEFUNC_PAUSE;
-    }
-    if (decoder_give(transfer->decoder, data, len) != 0) {
-        no_memory(transfer);
-        return 0;
-    }
-    fetch->progress = loop_now(transfer->fetcher->loop);
-    fetch_touch(fetch);
-    return decode(transfer) ? len : 0;
-}
-
-static size_t on_body(char *data, size_t size, size_t n, void *user)
-{
-    struct transfer *transfer = user;
-    struct fetch *fetch = transfer->fetch;
-    size_t len = size * n;
-
-    if (!fetch)
-        return 0;
-    if (transfer->redirecting) {
-        transfer->swallowed += len;
-        return transfer->swallowed > SWALLOW_MAX ? 0 : len;
-    }
-    if (transfer->decoder)
-        return on_coded(transfer, data, len);
-    if (!transfer->stream && fetch->body.len + len > transfer->most) {
-        fails(transfer, FETCH_TOO_LARGE, "the body is too large");
-        return 0;
-    }
-    if (fetch->body.len > 0 && fetch->body.len + len > fetch->allowed) {
-        fetch->starved = transfer->held = true;
-        fetch_touch(fetch);
-        return CURL_WRITEFUNC_PAUSE;
-    }
-    if (buf_append(&fetch->body, data, len) != 0) {
-        no_memory(transfer);
-        return 0;
-    }
-    fetch->progress = loop_now(transfer->fetcher->loop);
-    fetch_touch(fetch);
-    return len;
-}
 
 /* ---- connecting ---- */
 
@@ -294,8 +69,9 @@ static int on_request(void *user, char *address, char *local, int port, int loca
     (void)local_port;
     if (transfer->sent && !is_idempotent(transfer->method)) {
         if (transfer->fetch)
-            fails(transfer, FETCH_NETWORK,
-                  "the server has closed the connection without an answer, and may have done what was asked");
+            transfer_fails(
+                transfer, FETCH_NETWORK,
+                "the server has closed the connection without an answer, and may have done what was asked");
         return CURL_PREREQFUNC_ABORT;
     }
     transfer->sent = true;
@@ -343,7 +119,7 @@ static int make_headers(struct transfer *transfer)
     if (add_line(transfer, "Expect:") != 0) /* bodies are sent without asking first */
         return -ENOMEM;
     while (next_line(&rest, &line)) {
-        struct span name = name_of(line);
+        struct span name = header_name(line);
         bool empty = span_trim((struct span){line.ptr + name.len, line.len - name.len}).len <= 1;
         char *text = strndup(line.ptr, empty ? name.len + 1 : line.len);
         if (!text)
@@ -400,9 +176,9 @@ static int set_up(struct transfer *transfer, const struct fetch_options *options
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
                      1L); /* a look-up that is under way is left alone, not waited for */
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, response_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, response_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, on_resolve);
     curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
@@ -484,7 +260,7 @@ static int drop_headers(struct transfer *transfer, bool elsewhere, bool bodyless
     struct buf kept = {0};
 
     while (next_line(&rest, &line)) {
-        if (!is_dropped(name_of(line), elsewhere, bodyless) &&
+        if (!is_dropped(header_name(line), elsewhere, bodyless) &&
             buf_append(&kept, line.ptr, line.len + 2) != 0) {
             buf_fini(&kept);
             return -ENOMEM;
@@ -504,14 +280,14 @@ static int redirect(struct transfer *transfer)
                        ((status == 301 || status == 302) && post);
 
     if (transfer->redirects++ == FETCH_REDIRECTS_MAX) {
-        fails(transfer, FETCH_REDIRECT, "too many redirects");
+        transfer_fails(transfer, FETCH_REDIRECT, "too many redirects");
         return -ELOOP;
     }
     char *url = url_resolve(transfer->url, transfer->location, &rc);
     if (!url) {
-        fails(transfer, FETCH_REDIRECT,
-              rc == -EPROTONOSUPPORT ? "the server redirects to what is no http or https"
-                                     : "the server redirects to what is no URL");
+        transfer_fails(transfer, FETCH_REDIRECT,
+                       rc == -EPROTONOSUPPORT ? "the server redirects to what is no http or https"
+                                              : "the server redirects to what is no URL");
         return rc;
     }
     bool elsewhere = !url_same_origin(transfer->url, url);
@@ -527,7 +303,7 @@ static int redirect(struct transfer *transfer)
     if (rc == 0)
         rc = transfer->method ? ask(transfer) : -ENOMEM;
     if (rc != 0)
-        no_memory(transfer);
+        transfer_no_memory(transfer);
     return rc;
 }
 
@@ -541,10 +317,25 @@ static bool follow(struct transfer *transfer)
         return false;
     transfer->redirecting = transfer->head_done = transfer->blocked = transfer->sent = false;
     transfer->swallowed = 0;
-    return curl_multi_add_handle(multi, transfer->easy) == CURLM_OK || no_memory(transfer);
+    return curl_multi_add_handle(multi, transfer->easy) == CURLM_OK || transfer_no_memory(transfer);
 }
 
 /* ---- its end ---- */
+
+bool transfer_fails(struct transfer *transfer, enum fetch_error error, const char *message)
+{
+    struct fetch *fetch = transfer->fetch;
+    if (fetch->error == FETCH_NO_ERROR) {
+        fetch->error = error;
+        snprintf(fetch->message, sizeof fetch->message, "%s", message);
+    }
+    return false;
+}
+
+bool transfer_no_memory(struct transfer *transfer)
+{
+    return transfer_fails(transfer, FETCH_NETWORK, "not enough memory");
+}
 
 static enum fetch_error error_of(const struct transfer *transfer, CURLcode result)
 {
@@ -593,7 +384,7 @@ void transfer_go_on(struct transfer *transfer)
 {
     struct fetch *fetch = transfer->fetch;
 
-    if (transfer->decoder && !decode(transfer)) {
+    if (transfer->decoder && !response_decode(transfer)) {
         fetch_over(fetch, fetch->error, NULL);
         return;
     }
