@@ -337,10 +337,15 @@ static void a_failed_read_says_so(void **state)
     store_room_release(room);
 }
 
-/* ---- a failed flush ---- */
+/* ---- nobody knows what the disk holds ---- */
 
-/* Runs act in a process of its own, in which flushes of these files fail. It is to end by itself, and to say why. */
-static void expect_end(int files, void (*act)(void))
+struct failure {
+    enum fault_op op;
+    int files, skip, error;
+};
+
+/* Runs act in a process of its own, in which this fails. It is to end by itself, and to say why. */
+static void expect_end(struct failure failure, void (*act)(void), const char *why)
 {
     char text[2000] = "";
     int out[2], status;
@@ -353,7 +358,7 @@ static void expect_end(int files, void (*act)(void))
         if (log_init(out[1], LOG_INFO, LOG_JSON))
             _exit(3);
         world_open(&world);
-        faults_plan(FAULT_SYNC, files, 0, SQLITE_IOERR_FSYNC);
+        faults_plan(failure.op, failure.files, failure.skip, failure.error);
         act();
         _exit(2);
     }
@@ -364,7 +369,7 @@ static void expect_end(int files, void (*act)(void))
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
-    assert_non_null(strstr(text, "the disk could not be flushed"));
+    assert_non_null(strstr(text, why));
     assert_non_null(strstr(text, "data.sqlite"));
     assert_int_equal(strchr(text, '\n') + 1 - text, (ptrdiff_t)len); /* one line */
 }
@@ -394,9 +399,11 @@ static void put_and_idle(void)
 
 static void a_failed_flush_ends_the_process(void **state)
 {
+    static const char why[] = "the disk could not be flushed";
     (void)state;
-    expect_end(SQLITE_OPEN_WAL, put_and_wait);
-    expect_end(SQLITE_OPEN_MAIN_DB, put_and_idle);
+
+    expect_end((struct failure){FAULT_SYNC, SQLITE_OPEN_WAL, 0, SQLITE_IOERR_FSYNC}, put_and_wait, why);
+    expect_end((struct failure){FAULT_SYNC, SQLITE_OPEN_MAIN_DB, 0, SQLITE_IOERR_FSYNC}, put_and_idle, why);
     world_open(&world);
     struct store_room *room = world_room(&world, "p", "a");
     struct store_read read = list_of(room);
@@ -404,6 +411,38 @@ static void a_failed_flush_ends_the_process(void **state)
     assert_int_equal(read.result, STORE_OK);
     buf_fini(&read.entries);
     store_room_release(room);
+}
+
+/* So much that the WAL's index has a second piece. */
+static void put_much_and_wait(void)
+{
+    enum { PAGES = 4200, PAGE = 4096 };
+    static char value[32 * PAGE];
+    struct store_batch batch = batch_of(world_room(&world, "p", "a"));
+    char key[16];
+
+    for (size_t i = 0; i < PAGES * (size_t)PAGE / sizeof value; i++) {
+        snprintf(key, sizeof key, "%zu", i);
+        assert_int_equal(store_batch_put(&batch, span_of(key), (struct span){value, sizeof value}), 0);
+    }
+    batch.done = flushed_done;
+    store_submit(&batch);
+    loop_run(&world.loop);
+}
+
+/* SQLite looks at the index once more behind the flush: a failure there is reported of a transaction that is in the
+ * file. */
+static void a_failure_behind_the_flush_ends_the_process(void **state)
+{
+    static const int errors[] = {SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMSIZE, SQLITE_NOMEM};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        expect_end((struct failure){FAULT_INDEX, 0, 1, errors[i]}, put_much_and_wait,
+                   "a write failed when it may have been on the disk already");
+        assert_int_equal(nftw(world.folder, project_files_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
+    }
+    world_open(&world);
 }
 
 /* ---- opening ---- */
@@ -465,6 +504,7 @@ int main(void)
         TEST(a_bad_batch_fails_alone),
         TEST(a_failed_read_says_so),
         BARE(a_failed_flush_ends_the_process),
+        BARE(a_failure_behind_the_flush_ends_the_process),
         BARE(each_step_of_opening_may_fail),
     };
     alarm(300);
