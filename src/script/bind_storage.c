@@ -56,11 +56,13 @@ void storage_result(lua_State *L, int rc)
     }
 }
 
-static struct span encode(lua_State *L, int index)
+/* key: the index of the key that it has among several; 0: it is the only one. */
+static struct span encode(lua_State *L, int index, int key)
 {
     return value_encode(L, index,
                         &(struct value_terms){.refusal = "can't be stored",
-                                              .name = "value",
+                                              .name = key ? "values" : "value",
+                                              .key = key,
                                               .limit = "storageValue",
                                               .limit_bytes = limits_of(L)->storage_value});
 }
@@ -105,13 +107,25 @@ static bool push_key(lua_State *L, lua_Integer number, struct span *key)
     return true;
 }
 
+/* An array without a first key has none at all, or somebody means { a = 1 } by it. */
+static void check_empty(lua_State *L)
+{
+    lua_pushnil(L);
+    if (lua_next(L, 1))
+        luaL_error(L, "keys are an array of strings, { \"a\", \"b\" }, not a table with other keys");
+}
+
 /* Begins with an array of keys: all of them are keys, or nothing is done. The stack is then: array, what has been
  * found (pushed by the caller), number of the key that comes next. */
 static void begin_many(lua_State *L)
 {
     struct span key;
-    for (lua_Integer i = 1; push_key(L, i, &key); i++)
+    lua_Integer i = 1;
+
+    for (; push_key(L, i, &key); i++)
         lua_pop(L, 1);
+    if (i == 1)
+        check_empty(L);
     lua_pushinteger(L, 1);
 }
 
@@ -220,7 +234,7 @@ static int put_one(lua_State *L)
     struct span key = key_check(L, 1, "a key");
     if (lua_isnoneornil(L, 2))
         luaL_error(L, "nil can't be stored; use delete");
-    struct span value = encode(L, 2);
+    struct span value = encode(L, 2, 0);
     if (!data_fits(vm_of(L)->room, 1, key.len + value.len))
         storage_result(L, -ENOBUFS);
     vm_demand(L, data_cost(key.len + value.len));
@@ -243,7 +257,7 @@ static int put_many(lua_State *L)
         while (lua_next(L, 1)) {
             quota_poll();
             struct span key = key_check(L, -2, "a key");
-            struct span value = encode(L, -1);
+            struct span value = encode(L, -1, lua_absindex(L, -2));
             if (pass > 0)
                 storage_result(L, data_put(room, key, value));
             n++;

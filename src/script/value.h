@@ -67,6 +67,7 @@ enum value_tag {
 struct value_terms {
     const char *refusal;          /* "can't be stored" */
     const char *name;             /* of the value: "value" */
+    int key;                      /* index of the key under which it lies in what has the name; 0: none */
     const char *limit;            /* the name of the limit: "storageValue"; NULL: it has none */
     size_t limit_bytes;           /* of the encoding, all included; at most INT_MAX count */
     size_t (*more)(lua_State *L); /* asked for another limit, once, when that is too small; NULL: none */

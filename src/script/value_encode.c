@@ -35,13 +35,21 @@ static void write_value(struct writer *w, int index);
 
 /* ---- failing ---- */
 
+/* "NAME.players[3].run", so many steps into the value; pushed. */
+static const char *place_of(struct writer *w, int depth)
+{
+    const struct table_step key = {.key = w->terms->key};
+    char at[TABLE_PATH_MAX], path[TABLE_PATH_MAX];
+
+    table_path(w->L, &key, key.key ? 1 : 0, at);
+    table_path(w->L, w->steps, depth, path);
+    return lua_pushfstring(w->L, "%s%s%s", w->terms->name, at, path);
+}
+
 /* "REFUSAL: NAME.players[3].run WHAT" */
 _Noreturn static void fail(struct writer *w, const char *what)
 {
-    char path[TABLE_PATH_MAX];
-
-    table_path(w->L, w->steps, w->depth, path);
-    luaL_error(w->L, "%s: %s%s %s", w->terms->refusal, w->terms->name, path, what);
+    luaL_error(w->L, "%s: %s %s", w->terms->refusal, place_of(w, w->depth), what);
     __builtin_unreachable();
 }
 
@@ -63,10 +71,7 @@ _Noreturn static void fail_size(struct writer *w)
 
 _Noreturn static void fail_cycle(struct writer *w, int depth)
 {
-    char path[TABLE_PATH_MAX];
-
-    table_path(w->L, w->steps, depth, path);
-    fail(w, lua_pushfstring(w->L, "is %s%s again, a cycle", w->terms->name, path));
+    fail(w, lua_pushfstring(w->L, "is %s again, a cycle", place_of(w, depth)));
 }
 
 /* ---- bytes ---- */

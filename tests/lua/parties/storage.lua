@@ -278,6 +278,12 @@ function tests.lengths_may_lie()
   local sparse = {}
   for i = 0, 62 do sparse[1 << i] = "k" end
   eq(storage.get(sparse), {})
+  for _, wrong in ipairs({ { a = 1 }, { a = "a" }, { [0] = "a" }, { [2] = "a" } }) do
+    raises("keys are an array of strings", storage.get, wrong)
+    raises("keys are an array of strings", storage.delete, wrong)
+  end
+  eq(storage.get({}), {})
+  eq(storage.delete({}), 0)
 end
 
 function tests.values_are_checked()
@@ -292,7 +298,9 @@ function tests.values_are_checked()
   cycle[1] = cycle
   raises("a cycle", storage.put, "k", cycle)
   raises("takes more than 2097152 bytes (storageValue)", storage.put, "k", ("x"):rep(2097153))
-  raises("can't be stored: value is a function", storage.put, { a = 1, k = print })
+  raises("can't be stored: values.k is a function", storage.put, { a = 1, k = print })
+  raises('can\'t be stored: values["k 1"].f[2] is a function', storage.put, { a = 1, ["k 1"] = { f = { 1, print } } })
+  raises("can't be stored: values[...] is a function", storage.put, { ["k\n"] = print })
   raises("takes more than", storage.put, { a = 1, k = ("x"):rep(2097153) })
   eq(listed(), "")
   local large = ("x"):rep(2097152 - 16)
