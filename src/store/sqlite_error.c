@@ -8,6 +8,8 @@
 
 const char *sqlite_text(int rc)
 {
+    if (rc == SQLITE_READONLY_DBMOVED)
+        return "the data file was moved or deleted while the server runs";
     switch (rc & 0xff) {
     case SQLITE_FULL: return "the disk is full";
     case SQLITE_IOERR: return "the disk reports an error";
@@ -20,6 +22,24 @@ const char *sqlite_text(int rc)
     case SQLITE_LOCKED: return "another program has locked the data file";
     case SQLITE_NOMEM: return "there is no memory";
     default: return sqlite3_errstr(rc);
+    }
+}
+
+const char *sqlite_advice(int rc)
+{
+    if (rc == SQLITE_READONLY_DBMOVED)
+        return "put it back, or end the server and start it again: it begins with what the folder has then";
+    switch (rc & 0xff) {
+    case SQLITE_FULL: return "free some space";
+    case SQLITE_NOTADB: return "put back a backup, or move the file away if it is none of Festa's";
+    case SQLITE_CORRUPT: return "put back a backup, or save what `sqlite3 FILE .recover` can read";
+    case SQLITE_READONLY:
+    case SQLITE_PERM: return "make it writable for the user that runs the server";
+    case SQLITE_CANTOPEN: return "check who may open it; one that is lost comes back from a backup";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return "end the program that uses it";
+    case SQLITE_IOERR: return "check the disk";
+    default: return "";
     }
 }
 
@@ -44,31 +64,15 @@ static int errno_of(int rc)
     }
 }
 
-static const char *advice(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_FULL: return "free some space";
-    case SQLITE_NOTADB: return "put back a backup, or move the file away if it is none of Festa's";
-    case SQLITE_CORRUPT: return "put back a backup, or save what `sqlite3 FILE .recover` can read";
-    case SQLITE_READONLY:
-    case SQLITE_PERM: return "make it writable for the user that runs the server";
-    case SQLITE_CANTOPEN: return "check who may open it; one that is lost comes back from a backup";
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: return "end the program that uses it";
-    case SQLITE_IOERR: return "check the disk";
-    default: return NULL;
-    }
-}
-
 int sqlite_problem(struct buf *error, const char *path, sqlite3 *db, int rc)
 {
-    const char *what = advice(rc);
+    const char *what = sqlite_advice(rc);
     int cause = db ? sqlite3_system_errno(db) : 0;
 
     (void)!buf_printf(error, "%s: %s", path, sqlite_text(rc));
     if (cause && (rc & 0xff) != SQLITE_FULL)
         (void)!buf_printf(error, " (%s)", strerror(cause));
-    if (what)
+    if (*what)
         (void)!buf_printf(error, ": %s", what);
     return errno_of(rc);
 }

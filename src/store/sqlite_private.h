@@ -28,8 +28,9 @@ int sqlite_folder_check(const char *folder, struct buf *error);
 
 /* ---- sqlite_error.c: what SQLite says, in words ---- */
 
-/* A text that stays. */
+/* Texts that stay: what is wrong, and what to do about it ("" where nobody knows). */
 const char *sqlite_text(int rc);
+const char *sqlite_advice(int rc);
 
 /* Is it that the file does not hold what it should? */
 bool sqlite_is_damage(int rc);

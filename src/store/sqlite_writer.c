@@ -102,6 +102,14 @@ static void roll_back(struct sqlite_writer *writer)
     sqlite_drop_gathered(writer->db);
 }
 
+/* Would what is written now be gone with the last descriptor? SQLite asks this for journals that are no WAL only. */
+static bool moved(struct sqlite_writer *writer)
+{
+    int is_moved = 0;
+    return sqlite3_file_control(writer->db, "main", SQLITE_FCNTL_HAS_MOVED, &is_moved) == SQLITE_OK &&
+           is_moved;
+}
+
 /* From first up to end. SQLITE_OK when all of it is durable; or else an error and nothing of it was kept, and culprit
  * is the batch that could not be applied, or NULL. */
 static int commit(struct sqlite_file *file, struct list *first, const struct list *end,
@@ -112,6 +120,8 @@ static int commit(struct sqlite_file *file, struct list *first, const struct lis
     *culprit = NULL;
     if (!sqlite3_get_autocommit(writer->db))
         roll_back(writer); /* the last time it did not work */
+    if (moved(writer))
+        return SQLITE_READONLY_DBMOVED;
     int rc = run(writer, WRITE_BEGIN);
     for (struct list *link = first; rc == SQLITE_OK && link != end; link = link->next) {
         struct store_batch *batch = container_of(link, struct store_batch, link);
@@ -149,8 +159,9 @@ static void say_failed(struct sqlite_file *file, int rc)
     if (writer->failing == rc)
         return;
     writer->failing = rc;
-    log_event(LOG_ERROR, "data can't be kept", log_str("error", sqlite_text(rc)), log_str("file", file->path),
-              log_str("sqlite", sqlite3_errmsg(writer->db)),
+    log_event(LOG_ERROR, "data can't be kept", log_str("error", sqlite_text(rc)),
+              log_str("advice", sqlite_advice(rc)), log_str("file", file->path),
+              log_str("sqlite", sqlite3_errcode(writer->db) ? sqlite3_errmsg(writer->db) : ""),
               log_int("errno", sqlite3_system_errno(writer->db)));
 }
 

@@ -162,6 +162,34 @@ static void each_write_may_fail(void **state)
     }
 }
 
+/* Its descriptor would take all that is written, and end with the server. */
+static void a_file_that_is_gone_takes_no_writes(void **state)
+{
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_batch batch = batch_of(room);
+    char away[PATH_MAX];
+    (void)state;
+
+    assert_int_equal(put(&world, room, "k", "before"), STORE_OK);
+    snprintf(away, sizeof away, "%s", world_path(&world, "away"));
+    assert_int_equal(rename(world_path(&world, "data.sqlite"), away), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_batch_put(&batch, SPAN("k"), SPAN("lost")), 0);
+        assert_int_equal(batch_keep(&world, &batch), STORE_FAILED);
+        assert_string_equal(batch.text, "the data file was moved or deleted while the server runs");
+        reopen_room(&room, "a");
+        batch.room = room;
+        if (i == 0) /* another one in its place is not it */
+            project_files_write(&world.files, "data/data.sqlite", "");
+    }
+    expect_all(&world, room, "k=before");
+    assert_int_equal(rename(away, world_path(&world, "data.sqlite")), 0);
+    assert_int_equal(put(&world, room, "k", "after"), STORE_OK);
+    expect_all(&world, room, "k=after");
+    buf_fini(&batch.ops);
+    store_room_release(room);
+}
+
 /* ---- a group ---- */
 
 /* Submits batches that will be one group: the writer is held in the flush of the one before. */
@@ -499,6 +527,7 @@ int main(void)
         TEST(a_full_disk_leaves_the_process_alive),
         TEST(a_new_room_that_failed_is_not_there),
         TEST(each_write_may_fail),
+        TEST(a_file_that_is_gone_takes_no_writes),
         TEST(a_failed_commit_fails_its_group),
         TEST(what_waits_behind_a_failure_fails_too),
         TEST(a_bad_batch_fails_alone),
