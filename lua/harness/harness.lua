@@ -386,9 +386,10 @@ local pending_meta = { __index = strict("a request that was begun", pending) }
 
 local REQUEST_OPTIONS = { json = true, body = true, headers = true, query = true }
 
-local function begin_request(room, method, path, options, level)
-  if type(method) ~= "string" then fail("a request begins with a method: room:request(\"GET\", \"/\")", level + 1) end
-  if path ~= nil and type(path) ~= "string" then fail("a path is a string: room:request(\"GET\", \"/users\")", level + 1) end
+-- send(method, path, headers, body) → the request's number, or nil and why not.
+local function begin_request(send, method, path, options, level)
+  if type(method) ~= "string" then fail("a request begins with a method: request(\"GET\", \"/\")", level + 1) end
+  if path ~= nil and type(path) ~= "string" then fail("a path is a string: request(\"GET\", \"/users\")", level + 1) end
   options = check_options(options, REQUEST_OPTIONS, level + 1)
   local headers, body = headers_of(options.headers, level + 1), options.body
   if options.json ~= nil then
@@ -399,9 +400,18 @@ local function begin_request(room, method, path, options, level)
     body = tostring(body)
   end
   path = with_query(path or "", query_of(options.query, level + 1))
-  local number, why = host.request(room.party, room.id, method:upper(), path, headers, body)
+  local number, why = send(method:upper(), path, headers, body)
   if not number then fail(why, level + 1) end
   return setmetatable({ number = number, what = method .. " " .. (path == "" and "/" or path) }, pending_meta)
+end
+
+-- What it was answered with.
+local function answer_of(begun, level)
+  local status, lines, body, raised = host.answer(begun.number)
+  if status == nil then
+    fail(begun.what .. " has no answer: its handler waits for something. begin(…) in place of request(…) sends a request and goes on", level + 1)
+  end
+  return make_response(status, lines, body, raised)
 end
 
 -- ---- clients ----
@@ -511,37 +521,28 @@ function room:connect(options)
   return setmetatable({ number = number, id = tostring(id) }, client_meta)
 end
 
+-- (In what follows the parentheses around a call keep it from being a tail call, which has no level of its own.)
+
+local function sender_to(self)
+  return function(...) return host.request(self.party, self.id, ...) end
+end
+
 -- Sends a request and returns its answer.
 function room:request(method, path, options)
-  local begun = begin_request(self, method, path, options, 2)
-  local status, lines, body, raised = host.answer(begun.number)
-  if status == nil then
-    fail(begun.what .. " has no answer: its handler waits for something. room:begin(…) sends a request and goes on", 2)
-  end
-  return make_response(status, lines, body, raised)
+  return (answer_of(begin_request(sender_to(self), method, path, options, 2), 2))
 end
 
 function room:get(path, options)
-  local begun = begin_request(self, "GET", path, options, 2)
-  local status, lines, body, raised = host.answer(begun.number)
-  if status == nil then
-    fail(begun.what .. " has no answer: its handler waits for something. room:begin(…) sends a request and goes on", 2)
-  end
-  return make_response(status, lines, body, raised)
+  return (answer_of(begin_request(sender_to(self), "GET", path, options, 2), 2))
 end
 
 function room:post(path, options)
-  local begun = begin_request(self, "POST", path, options, 2)
-  local status, lines, body, raised = host.answer(begun.number)
-  if status == nil then
-    fail(begun.what .. " has no answer: its handler waits for something. room:begin(…) sends a request and goes on", 2)
-  end
-  return make_response(status, lines, body, raised)
+  return (answer_of(begin_request(sender_to(self), "POST", path, options, 2), 2))
 end
 
 -- Sends a request without waiting for its answer, for handlers that wait.
 function room:begin(method, path, options)
-  return begin_request(self, method, path, options, 2)
+  return (begin_request(sender_to(self), method, path, options, 2))
 end
 
 -- The room leaves memory, as it does when it has been idle; the next event makes it anew.
@@ -590,6 +591,41 @@ function harness.room(party_name, id)
   return setmetatable(made, room_meta)
 end
 
+-- To a URL that is no room's.
+local function begin_elsewhere(method, path, options, level)
+  if type(path) == "string" and path:find("^/parties/") then
+    fail(path .. " is a room's: harness.room(party, id):request(…) asks it", level + 1)
+  end
+  return (begin_request(host.fetch, method, path or "/", options, level + 1))
+end
+
+-- Sends a request to a URL that is no room's, for onFetch of the party main, and returns its answer.
+function harness.request(method, path, options)
+  return (answer_of(begin_elsewhere(method, path, options, 2), 2))
+end
+
+function harness.get(path, options)
+  return (answer_of(begin_elsewhere("GET", path, options, 2), 2))
+end
+
+function harness.post(path, options)
+  return (answer_of(begin_elsewhere("POST", path, options, 2), 2))
+end
+
+-- The same without waiting for its answer.
+function harness.begin(method, path, options)
+  return (begin_elsewhere(method, path, options, 2))
+end
+
+-- Runs a cron of the configuration now, whenever it is due.
+function harness.cron(name)
+  if type(name) ~= "string" then fail("harness.cron takes a cron's name: harness.cron(\"sweep\")", 2) end
+  local ok, why = host.cron(name)
+  if ok then return end
+  local meant = host.suggest(name, host.crons())
+  fail(why .. (meant and (": did you mean %s?"):format(meant) or ""), 2)
+end
+
 local LONGEST_MS = 100 * 365 * 24 * 3600 * 1000 -- a hundred years, as everywhere
 
 local function check_duration(what, ms, level)
@@ -598,7 +634,7 @@ local function check_duration(what, ms, level)
   end
 end
 
--- Lets so many milliseconds pass: timers, alarms and sleeps that fall due run in order.
+-- Lets so many milliseconds pass: timers, alarms, crons and sleeps that fall due run in order.
 function harness.advance(ms)
   check_duration("harness.advance", ms, 3)
   host.advance(ms)

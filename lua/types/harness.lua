@@ -9,7 +9,35 @@ harness = {}
 ---@return Harness.Room
 function harness.room(party, id) end
 
----Lets so many milliseconds pass: timers, alarms and sleeps that fall due run in order.
+---Sends a request to a URL that is no room's, for onFetch of the party main, and returns its answer.
+---@param method string
+---@param path? string "/"
+---@param options? Harness.RequestOptions
+---@return Harness.Response
+function harness.request(method, path, options) end
+
+---@param path? string "/"
+---@param options? Harness.RequestOptions
+---@return Harness.Response
+function harness.get(path, options) end
+
+---@param path? string "/"
+---@param options? Harness.RequestOptions
+---@return Harness.Response
+function harness.post(path, options) end
+
+---The same without waiting for its answer, for an onFetch that waits.
+---@param method string
+---@param path? string "/"
+---@param options? Harness.RequestOptions
+---@return Harness.Pending
+function harness.begin(method, path, options) end
+
+---Runs a cron of the configuration now, whenever it is due.
+---@param name string
+function harness.cron(name) end
+
+---Lets so many milliseconds pass: timers, alarms, crons and sleeps that fall due run in order.
 ---@param ms number
 function harness.advance(ms) end
 

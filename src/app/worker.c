@@ -202,7 +202,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
     serve_files(worker, project);
     worker->edge.team = &all->team;
     if (all->count == 0)
-        crons_init(&worker->crons, &worker->rooms, clock_wall_ms);
+        crons_init(&worker->crons, &worker->rooms, loop_wall_ms);
     loop_hook_add(&worker->loop.work, &worker->watch);
     return 0;
 }

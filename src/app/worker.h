@@ -2,13 +2,13 @@
  * immutable (a version of the project) and meet in their loops' inboxes alone. */
 #pragma once
 
-#include "app/crons.h"
 #include "base/config.h"
 #include "edge/edge.h"
 #include "loop/timer.h"
 #include "net/listener.h"
 #include "net/net.h"
 #include "net/tls.h"
+#include "room/crons.h"
 #include "script/script.h"
 
 #include <pthread.h>

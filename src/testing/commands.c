@@ -177,6 +177,51 @@ static int host_request(lua_State *L)
     return give(L, command, push_number);
 }
 
+static bool run_fetch(struct stage *stage, struct command *command)
+{
+    struct buf error = {0};
+    struct http_request *request =
+        request_make(command->method, (struct span){0}, (struct span){0}, command->target, command->headers,
+                     command->data, false, &error);
+
+    if (request)
+        command->number = entrance_fetch(&stage->world, request)->number;
+    else
+        fail(stage, command, "this request would not reach a party: %.*s", (int)error.len,
+             (const char *)error.data);
+    buf_fini(&error);
+    return true;
+}
+
+/* fetch(method, target, headers [, body]) → its number */
+static int host_fetch(lua_State *L)
+{
+    lua_settop(L, 4);
+    struct span body = optional_span(L, 4);
+    struct command *command = new_command(L, run_fetch);
+    command->method = check_span(L, 1);
+    command->target = check_span(L, 2);
+    command->headers = check_span(L, 3);
+    command->data = body;
+    return give(L, command, push_number);
+}
+
+static bool run_cron(struct stage *stage, struct command *command)
+{
+    if (!crons_run(&stage->world.crons, command->data))
+        fail(stage, command, "the configuration has no cron %.*s", (int)command->data.len, command->data.ptr);
+    return true;
+}
+
+/* cron(name) */
+static int host_cron(lua_State *L)
+{
+    struct span name = check_span(L, 1);
+    struct command *command = new_command(L, run_cron);
+    command->data = name;
+    return give(L, command, push_done);
+}
+
 /* ---- what clients do ---- */
 
 static struct client *client_of(struct stage *stage, struct command *command)
@@ -312,6 +357,7 @@ static int host_restart(lua_State *L)
 void stage_push_functions(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"connect", host_connect}, {"request", host_request},
+                                         {"fetch", host_fetch},     {"cron", host_cron},
                                          {"send", host_send},       {"close", host_close},
                                          {"advance", host_advance}, {"evict", host_evict},
                                          {"restart", host_restart}, {NULL, NULL}};

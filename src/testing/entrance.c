@@ -13,7 +13,8 @@ struct entering {
     struct client *client; /* or */
     struct asked *asked;
     size_t before; /* bytes of the path in front of the subpath; that may come back in another allocation */
-    char *party, *room; /* owned; where it goes, unless the hook sends it elsewhere */
+    char *party,
+        *room; /* owned; where it goes, unless the hook sends it elsewhere; NULL: to no room (onFetch) */
 };
 
 static void refuse(struct client *client, struct asked *asked, struct http_response *response)
@@ -56,6 +57,8 @@ static void on_answer(struct exchange *exchange, struct http_response *response)
 
     if (response || (call->verdict != HOOK_PASS && !moved)) {
         refuse(self->client, self->asked, response);
+    } else if (!self->party) {
+        refuse(NULL, self->asked, http_response_text(404, "Not found"));
     } else if (moved && !world_room_id_valid(room)) {
         refuse(self->client, self->asked, http_response_text(500, "the hook chose a room that can't be"));
     } else {
@@ -110,5 +113,24 @@ struct asked *entrance_request(struct world *world, struct party *party, struct 
 {
     struct asked *asked = request_new(world);
     pass(world, party, room, request, HOOK_REQUEST, NULL, asked);
+    return asked;
+}
+
+struct asked *entrance_fetch(struct world *world, struct http_request *request)
+{
+    struct asked *asked = request_new(world);
+    struct party *party = world_party(world, SPAN("main"));
+
+    if (!party || !world->rooms.script->has_hook(party, HOOK_FETCH)) {
+        http_request_free(request);
+        refuse(NULL, asked, http_response_text(404, "Not found"));
+        return asked;
+    }
+    struct entering *self = xcalloc(sizeof *self);
+    self->world = world;
+    self->asked = asked;
+    self->call.exchange.respond = on_answer;
+    self->call.kind = HOOK_FETCH;
+    room_hook(&world->rooms, party, &self->call, request);
     return asked;
 }

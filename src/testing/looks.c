@@ -200,9 +200,29 @@ static int host_parties(lua_State *L)
     return 1;
 }
 
-const luaL_Reg stage_looks[] = {{"answer", host_answer},   {"receive", host_receive},
-                                {"client", host_client},   {"inMemory", host_in_memory},
-                                {"stored", host_stored},   {"storedAll", host_stored_all},
-                                {"alarm", host_alarm},     {"errors", host_errors},
-                                {"load", host_load},       {"suggest", host_suggest},
-                                {"parties", host_parties}, {NULL, NULL}};
+/* crons() → an array of the names of the configuration's crons */
+static int host_crons(lua_State *L)
+{
+    const struct config *config = &stage_of(L)->project->config;
+
+    lua_createtable(L, (int)config->n_crons, 0);
+    for (size_t i = 0; i < config->n_crons; i++) {
+        lua_pushstring(L, config->crons[i].name);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+const luaL_Reg stage_looks[] = {{"answer", host_answer},
+                                {"receive", host_receive},
+                                {"client", host_client},
+                                {"inMemory", host_in_memory},
+                                {"stored", host_stored},
+                                {"storedAll", host_stored_all},
+                                {"alarm", host_alarm},
+                                {"errors", host_errors},
+                                {"load", host_load},
+                                {"suggest", host_suggest},
+                                {"parties", host_parties},
+                                {"crons", host_crons},
+                                {NULL, NULL}};

@@ -78,8 +78,8 @@ struct http_request *request_make(struct span method, struct span party, struct 
         (void)!buf_printf(error, "a path begins with \"/\", or \"?\" for a query alone");
         return NULL;
     }
-    int rc = buf_printf(&path, "/parties/%.*s/", (int)party.len, party.ptr);
-    if (rc == 0)
+    int rc = party.ptr ? buf_printf(&path, "/parties/%.*s/", (int)party.len, party.ptr) : 0;
+    if (rc == 0 && party.ptr)
         rc = add_escaped(&path, room);
     if (rc == 0)
         rc = write_head(&head, method, (struct span){(const char *)path.data, path.len}, target, headers,

@@ -13,8 +13,9 @@ struct asked {
     struct buf body;                /* what has come of that so far */
 };
 
-/* A request for a room as it comes from a client. target: what stands behind the room in its URL, "/users?limit=5", or
- * empty; headers: whole lines, each with CRLF; websocket: an upgrade. NULL: error says what is wrong with it. */
+/* A request as it comes from a client, for a room. target: what stands behind the room in its URL, "/users?limit=5", or
+ * empty; headers: whole lines, each with CRLF; websocket: an upgrade. Without a party (ptr NULL) it is for no room, and the
+ * target is all of the path. NULL: error says what is wrong with it. */
 struct http_request *request_make(struct span method, struct span party, struct span room, struct span target,
                                   struct span headers, struct span body, bool websocket, struct buf *error)
     __attribute__((warn_unused_result));

@@ -21,8 +21,9 @@ static bool on_failure(void *user, const struct room *room, const char *handler,
 
     if (answered)
         return false;
-    CHECK(buf_printf(&world->errors, "%s, room %s of the party %s: %.*s", handler, room->id,
-                     room->rooms->script->party_name(room->party).ptr, (int)message.len, message.ptr) == 0 &&
+    CHECK(buf_printf(&world->errors, "%s%s%s of the party %s: %.*s", handler, room->lobby ? "" : ", room ",
+                     room->lobby ? "" : room->id, room->rooms->script->party_name(room->party).ptr,
+                     (int)message.len, message.ptr) == 0 &&
           buf_append(&world->errors, "", 1) == 0);
     world->n_errors++;
     return false;
@@ -45,6 +46,9 @@ static void begin_rooms(struct world *world)
     rooms_init(&world->rooms, world->loop, &script_ops, &world->script, &bounds, &world->counters);
     world->rooms.store = world->store;
     alarms_begin(&world->rooms.alarms);
+    crons_init(&world->crons, &world->rooms, loop_wall_ms);
+    world->crons.look = INT64_MAX;
+    crons_adopt(&world->crons, &world->project->config);
 }
 
 void world_begin(struct world *world, struct loop *loop, struct loop_clock *clock, struct project *project)
@@ -69,8 +73,10 @@ static void finish_jobs(struct world *world)
 
 static void end_rooms(struct world *world)
 {
+    crons_stop(&world->crons);
     rooms_drop(&world->rooms);
     finish_jobs(world);
+    crons_fini(&world->crons);
     rooms_fini(&world->rooms);
     script_fini(&world->script);
 }
@@ -160,6 +166,7 @@ bool world_restart(struct world *world, const struct rooms *also, bool crash)
 
     if (!crash) {
         world->stopped = false;
+        crons_stop(&world->crons);
         rooms_stop(&world->rooms, world->project->config.limits.stop_timeout, on_empty, world);
         rests = world_rest(world, also);
         /* Handlers that wait have their time to end, as they would. */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "loop/timer.h"
+#include "room/crons.h"
 #include "room/room.h"
 #include "script/script.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ struct world {
     struct store *store;
     struct script script;
     struct rooms rooms;
+    struct crons crons;
     struct list clients;  /* of struct client (client.h), the newest at the end */
     struct list requests; /* of struct asked (request.h) */
     struct buf errors;    /* what handlers have raised and nobody was answered with: texts, each with a NUL */

@@ -240,6 +240,118 @@ describe("festa test", () => {
     assert.doesNotMatch(stdout, /\x1b|path=/);
   });
 
+  it("asks onFetch, and lets crons fall due", async () => {
+    const files = {
+      "festa.lua": 'return { crons = { sweep = "30 * * * *", slow = "0 0 1 1 *", fails = "0 0 31 12 *" } }\n',
+      "parties/main.lua": lua`
+        local Main = {}
+
+        function Main:onFetch(request)
+          if request.path == "/slow" then sleep(1000) end
+          if request.path == "/raise" then error("bad thing") end
+          if request.path == "/none" then return nil end
+          return Response.json({ method = request.method, path = request.path, q = request.query.q, body = request.body, url = request.url })
+        end
+
+        function Main:onCron(cron)
+          if cron.name == "slow" then sleep(5000) end
+          if cron.name == "fails" then error("oh no") end
+          party.parties.main:get("log"):call("add", cron.name .. " " .. cron.schedule .. " " .. cron.scheduledTime)
+        end
+
+        function Main:add(line)
+          local lines = party.storage.get("lines") or {}
+          lines[#lines + 1] = line
+          party.storage.put("lines", lines)
+        end
+
+        return Main
+      `,
+    };
+    const tests = lua`
+      local START = 1767225600000
+      local lines = function() return harness.room("main", "log").storage:get("lines") end
+
+      test("requests", function()
+        expect(harness.get("/a?q=1"):json()).equals({ method = "GET", path = "/a", q = "1", body = "", url = "http://127.0.0.1:1999/a?q=1" })
+        expect(harness.get():json().path).equals("/")
+        expect(harness.post("/a", { json = { n = 1 }, query = { q = "ü" } }):json().body).equals('{"n":1}')
+        expect(harness.request("put", "/a/b"):json().method).equals("PUT")
+        expect(harness.get("/none").status).equals(404)
+        local raised = harness.get("/raise")
+        expect(raised.status).equals(500)
+        expect(raised.error).contains("bad thing")
+        local begun = harness.begin("GET", "/slow")
+        expect(begun:isAnswered()).equals(false)
+        harness.advance(1000)
+        expect(begun:response().status).equals(200)
+      end)
+
+      test("crons fall due", function()
+        harness.advance(30 * 60000 - 1)
+        expect(lines()).isNil()
+        harness.advance(1)
+        expect(lines()).equals({ "sweep 30 * * * * " .. START + 30 * 60000 })
+        harness.advance(3600000)
+        expect(#lines()).equals(2)
+        harness.restart()
+        harness.advance(3600000)
+        expect(#lines()).equals(3)
+      end)
+
+      test("days are no time", function()
+        harness.advance(10 * 24 * 3600000)
+        expect(#lines()).equals(240)
+        expect(lines()[240]).equals("sweep 30 * * * * " .. START + 10 * 24 * 3600000 - 30 * 60000)
+      end)
+
+      test("crons run at once", function()
+        harness.advance(1000)
+        harness.cron("sweep")
+        expect(lines()).equals({ "sweep 30 * * * * " .. START + 1000 })
+        harness.cron("slow")
+        harness.cron("slow")
+        harness.advance(5000)
+        expect(#lines()).equals(2)
+        harness.cron("fails")
+        expect(harness.errors()[1]).matches("^onCron of the party main: parties/main.lua:%d+: oh no")
+      end)
+
+      test("a cron that is left behind", function() harness.cron("slow") end)
+
+      test("wrong ones", function()
+        for text, fn in pairs({
+          ["is a room's: harness.room(party, id)"] = function() harness.get("/parties/main/a") end,
+          ["a path begins with"] = function() harness.get("a") end,
+          ["has no answer"] = function() harness.get("/slow") end,
+          ["no cron swep: did you mean sweep?"] = function() harness.cron("swep") end,
+          ["takes a cron's name"] = function() harness.cron() end,
+        }) do
+          expect(fn).raises((text:gsub("%p", "%%%0")))
+        end
+      end)
+    `;
+    const stdout = await passes(tests, [], files);
+    assert.match(stdout, /# 6 passed, 0 failed/);
+    const { stdout: bare } = await run('test("none", function() expect(harness.get("/").status).equals(404) end)\n', [], { "parties/main.lua": "return {}\n" });
+    assert.match(bare, /# 1 passed, 0 failed/);
+    const { stdout: wrong } = await run(lua`
+      test("elsewhere", function()
+        harness.get("/parties/main/a")
+      end)
+      test("begun", function()
+        harness.begin(1)
+      end)
+      test("room", function()
+        harness.room():begin(1)
+      end)
+      test("slow", function()
+        harness.room():get("/slow")
+      end)
+    `);
+    assert.deepEqual([...wrong.matchAll(/^ {2}at: (.*)$/gm)].map(([, at]) => at), [2, 5, 8, 11].map((line) => `tests/a_test.lua:${line}`));
+  });
+
   it("says what was expected, what was seen, and where", async () => {
     const { code, stdout, results } = await run(lua`
       local room = harness.room()

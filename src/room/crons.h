@@ -12,8 +12,9 @@
 struct crons {
     struct rooms *rooms; /* NULL: this thread runs none */
     struct timer timer;
-    int64_t (*clock)(void); /* ms since 1970 */
-    int64_t seen;           /* what it said last */
+    int64_t (*clock)(const struct loop *loop); /* ms since 1970 */
+    int64_t seen;                              /* what it said last */
+    int64_t look;                              /* ms: the longest sleep, after which it is asked again */
     struct cron_entry {
         char *name, *schedule; /* owned */
         struct cron_schedule times;
@@ -23,10 +24,14 @@ struct crons {
     struct list runs; /* of struct cron_run, under way */
 };
 
-void crons_init(struct crons *crons, struct rooms *rooms, int64_t (*clock)(void));
+/* The clock (loop_wall_ms) may be set at any time. One that never is needs no looks in between: `look` can be made larger. */
+void crons_init(struct crons *crons, struct rooms *rooms, int64_t (*clock)(const struct loop *loop));
 
 /* The configuration's crons count from here on; runs that are under way go on. */
 void crons_adopt(struct crons *crons, const struct config *config);
+
+/* Runs one now, whenever it is due, unless its run before is not over. false: there is none of this name. */
+bool crons_run(struct crons *crons, struct span name);
 
 /* Nothing more is due. */
 void crons_stop(struct crons *crons);

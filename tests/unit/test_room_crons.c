@@ -1,12 +1,13 @@
-/* app: crons, with a party in C and a clock that the test sets. */
+/* room: crons, with a party in C and a clock that the test sets. */
 #include "fake_room.h"
 
-#include "app/crons.h"
+#include "room/crons.h"
 
 static int64_t wall; /* ms since 1970 */
 
-static int64_t the_clock(void)
+static int64_t the_clock(const struct loop *loop)
 {
+    (void)loop;
     return wall;
 }
 

@@ -1,4 +1,4 @@
-#include "app/crons.h"
+#include "room/crons.h"
 
 #include "base/check.h"
 #include "base/log.h"
@@ -9,9 +9,6 @@
 
 #define MINUTE_MS 60000
 
-/* The longest sleep, after which the clock is looked at: it may have been set. */
-#define LOOK_MS MINUTE_MS
-
 /* A clock that goes back by no more than this is only waited for. */
 #define SET_BACK_MS (60 * MINUTE_MS)
 
@@ -21,6 +18,11 @@ struct cron_run {
     struct list link;      /* in crons->runs */
     char *name, *schedule; /* owned; of cron */
 };
+
+static int64_t now_of(const struct crons *crons)
+{
+    return crons->clock(crons->rooms->loop);
+}
 
 /* ---- one run ---- */
 
@@ -49,7 +51,7 @@ static bool is_running(const struct crons *crons, const char *name)
     return false;
 }
 
-static void start(struct crons *crons, const struct cron_entry *entry)
+static void start(struct crons *crons, const struct cron_entry *entry, int64_t time)
 {
     struct rooms *rooms = crons->rooms;
     struct party *main = rooms->script->party_find(rooms->script_user, SPAN("main"));
@@ -63,11 +65,22 @@ static void start(struct crons *crons, const struct cron_entry *entry)
     struct cron_run *run = xcalloc(sizeof *run);
     run->name = xstrdup(entry->name);
     run->schedule = xstrdup(entry->schedule);
-    run->cron = (struct hook_cron){.name = run->name, .schedule = run->schedule, .time = entry->due};
+    run->cron = (struct hook_cron){.name = run->name, .schedule = run->schedule, .time = time};
     run->call = (struct hook_call){.exchange = {.respond = on_done}, .kind = HOOK_CRON, .cron = &run->cron};
     list_push(&crons->runs, &run->link);
     log_event(LOG_DEBUG, "a cron runs", log_str("cron", entry->name));
     room_hook(rooms, main, &run->call, NULL);
+}
+
+bool crons_run(struct crons *crons, struct span name)
+{
+    for (size_t i = 0; i < crons->n; i++) {
+        if (span_equal(span_of(crons->entries[i].name), name)) {
+            start(crons, &crons->entries[i], now_of(crons));
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- time ---- */
@@ -75,7 +88,7 @@ static void start(struct crons *crons, const struct cron_entry *entry)
 /* Sleeps until the next is due, or the clock is to be looked at. */
 static void sleep_until_due(struct crons *crons, int64_t now)
 {
-    int64_t ms = LOOK_MS;
+    int64_t ms = crons->look;
 
     for (size_t i = 0; i < crons->n; i++) {
         if (crons->entries[i].due - now < ms)
@@ -89,7 +102,7 @@ static void sleep_until_due(struct crons *crons, int64_t now)
 static void on_timer(struct timer *timer)
 {
     struct crons *crons = container_of(timer, struct crons, timer);
-    int64_t now = crons->clock();
+    int64_t now = now_of(crons);
     bool set_back = now < crons->seen - SET_BACK_MS;
 
     if (set_back || now > crons->seen)
@@ -100,7 +113,7 @@ static void on_timer(struct timer *timer)
             entry->due = cron_next(&entry->times, now);
         } else if (now >= entry->due) {
             if (now - entry->due < MINUTE_MS)
-                start(crons, entry);
+                start(crons, entry, entry->due);
             else
                 log_event(LOG_WARN, "a cron was missed: its time has passed", log_str("cron", entry->name));
             entry->due = cron_next(&entry->times, now);
@@ -122,9 +135,12 @@ static void drop_entries(struct crons *crons)
     crons->n = 0;
 }
 
-void crons_init(struct crons *crons, struct rooms *rooms, int64_t (*clock)(void))
+void crons_init(struct crons *crons, struct rooms *rooms, int64_t (*clock)(const struct loop *loop))
 {
-    *crons = (struct crons){.rooms = rooms, .clock = clock, .timer = {.fn = on_timer, .loop = rooms->loop}};
+    *crons = (struct crons){.rooms = rooms,
+                            .clock = clock,
+                            .look = MINUTE_MS,
+                            .timer = {.fn = on_timer, .loop = rooms->loop}};
     list_init(&crons->runs);
 }
 
@@ -141,7 +157,7 @@ static int64_t next_due(const struct crons *crons, const struct config_cron *cro
 
 void crons_adopt(struct crons *crons, const struct config *config)
 {
-    int64_t now = crons->clock();
+    int64_t now = now_of(crons);
     struct cron_entry *entries = config->n_crons ? xcalloc(config->n_crons * sizeof *entries) : NULL;
 
     for (size_t i = 0; i < config->n_crons; i++) {
