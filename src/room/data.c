@@ -204,6 +204,7 @@ void data_submit(struct room_data *data)
 
     data->batch = NULL;
     batch->number = ++data->room->written;
+    list_splice(&data->known.dirty, &data->known.turn);
     batch->sets_alarm = data->alarm.written;
     batch->alarm = data->alarm.time;
     data->alarm.written = false;

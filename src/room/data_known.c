@@ -71,14 +71,15 @@ char *known_copy(struct span value)
 void known_init(struct data_known *known)
 {
     *known = (struct data_known){0};
+    list_init(&known->turn);
     list_init(&known->dirty);
     list_init(&known->clean);
 }
 
 void known_fini(struct data_known *known)
 {
-    struct list *const lists[] = {&known->dirty, &known->clean};
-    for (size_t i = 0; i < 2; i++) {
+    struct list *const lists[] = {&known->turn, &known->dirty, &known->clean};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         while (!list_empty(lists[i]))
             known_drop(known, container_of(lists[i]->next, struct data_entry, link));
     }
@@ -89,8 +90,10 @@ void known_move(struct data_known *to, struct data_known *from)
 {
     to->by_key = from->by_key;
     to->size = from->size;
+    list_init(&to->turn);
     list_init(&to->dirty);
     list_init(&to->clean);
+    list_splice(&to->turn, &from->turn);
     list_splice(&to->dirty, &from->dirty);
     list_splice(&to->clean, &from->clean);
     known_init(from);

@@ -8,8 +8,9 @@
 /* What is known of a key. */
 struct data_entry {
     struct map_node by_key;
-    struct list link; /* in data->dirty, or in data->clean, the longest unused first */
-    uint64_t gate;    /* number of the batch that wrote it last; 0: as it was read */
+    struct list link; /* in one of data->known's lists */
+    uint64_t
+        gate; /* it is not durable before this batch is: the last that wrote it, or a later one; 0: as it was read */
     bool present;
     uint32_t key_len;
     size_t len;
@@ -57,9 +58,10 @@ struct data_read {
 /* Entries, and where they lie. */
 struct data_known {
     struct map by_key; /* of struct data_entry */
-    struct list dirty; /* those that are not durable yet, by gate */
-    struct list clean;
-    size_t size; /* bytes */
+    struct list turn;  /* those that the turn that runs has written */
+    struct list dirty; /* that turns before it have written and that are not durable yet, by gate */
+    struct list clean; /* the others, the longest unused first */
+    size_t size;       /* bytes */
 };
 
 struct room_data {

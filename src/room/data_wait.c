@@ -207,35 +207,57 @@ static int by_key_reverse(const void *a, const void *b)
     return by_key(b, a);
 }
 
+/* Entries, in an owned array. */
+struct found {
+    struct data_entry **entries;
+    size_t n, cap;
+};
+
+static int add_found(struct found *found, struct data_entry *entry)
+{
+    if (found->n == found->cap) {
+        size_t cap = found->cap ? found->cap * 2 : 16;
+        struct data_entry **grown = reallocarray(found->entries, cap, sizeof(struct data_entry *));
+        if (!grown)
+            return -ENOMEM;
+        found->entries = grown;
+        found->cap = cap;
+    }
+    found->entries[found->n++] = entry;
+    return 0;
+}
+
+static int add_those_in(struct found *found, const struct list *entries, const struct store_read *range)
+{
+    int rc = 0;
+
+    list_each(link, entries) {
+        struct data_entry *entry = container_of(link, struct data_entry, link);
+        bool in = span_compare(known_key(entry), range->start) >= 0 &&
+                  (!range->finish.ptr || span_compare(known_key(entry), range->finish) < 0);
+        if (in && rc == 0)
+            rc = add_found(found, entry);
+    }
+    return rc;
+}
+
 /* The entries in the range that were written, in its order. An owned array; NULL: there are none, or *rc. */
 static struct data_entry **written_in(struct room_data *data, const struct store_read *range, size_t *n,
                                       int *rc)
 {
-    struct data_entry **found = NULL;
-    size_t cap = 0;
+    struct found found = {0};
 
-    *n = 0;
-    *rc = 0;
-    list_each(link, &data->known.dirty) {
-        struct data_entry *entry = container_of(link, struct data_entry, link);
-        if (span_compare(known_key(entry), range->start) < 0 ||
-            (range->finish.ptr && span_compare(known_key(entry), range->finish) >= 0))
-            continue;
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 16;
-            struct data_entry **grown = reallocarray(found, cap, sizeof *grown);
-            if (!grown) {
-                free(found);
-                *rc = -ENOMEM;
-                return NULL;
-            }
-            found = grown;
-        }
-        found[(*n)++] = entry;
+    *rc = add_those_in(&found, &data->known.dirty, range);
+    if (*rc == 0)
+        *rc = add_those_in(&found, &data->known.turn, range);
+    if (*rc != 0) {
+        free(found.entries);
+        return NULL;
     }
-    if (*n > 0)
-        qsort(found, *n, sizeof *found, range->reverse ? by_key_reverse : by_key);
-    return found;
+    *n = found.n;
+    if (found.n > 0)
+        qsort(found.entries, found.n, sizeof *found.entries, range->reverse ? by_key_reverse : by_key);
+    return found.entries;
 }
 
 static int append(struct buf *out, struct span key, struct span value)

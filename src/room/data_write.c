@@ -93,7 +93,7 @@ static int write_key(struct room *room, struct span key, struct span value)
     known_set(&data->known, entry, value.ptr != NULL, copy, value.len);
     entry->gate = room->written + 1;
     list_remove(&entry->link);
-    list_push(&data->known.dirty, &entry->link);
+    list_push(&data->known.turn, &entry->link);
     return 0;
 }
 
@@ -274,7 +274,8 @@ uint64_t data_transaction(const struct room *room)
     return room->data ? room->data->transaction : 0;
 }
 
-/* Among those that are not durable, by its gate; or among the others. */
+/* Where it was. One of an earlier turn may wait for a later batch than its own: which place it had among the others is
+ * not worth a search, with so many of them as a transaction may have. */
 static void put_back(struct room_data *data, struct data_entry *entry)
 {
     list_remove(&entry->link);
@@ -283,10 +284,12 @@ static void put_back(struct room_data *data, struct data_entry *entry)
         list_push(&data->known.clean, &entry->link);
         return;
     }
-    struct list *behind = data->known.dirty.prev;
-    while (behind != &data->known.dirty && container_of(behind, struct data_entry, link)->gate > entry->gate)
-        behind = behind->prev;
-    list_push(behind->next, &entry->link);
+    if (entry->gate > data->room->written) {
+        list_push(&data->known.turn, &entry->link);
+        return;
+    }
+    entry->gate = data->room->written;
+    list_push(&data->known.dirty, &entry->link);
 }
 
 static void undo_one(struct room_data *data, struct data_undo *undo)
