@@ -192,7 +192,7 @@ local ways = {}
 function ways.table() local t = {} while true do t[#t + 1] = { #t } end end
 function ways.string() local s = "x" while true do s = s .. s end end
 function ways.rep() return ("x"):rep(1 << 30) end
-function ways.concat() local t = {} while true do t[#t + 1] = ("x"):rep(1000) table.concat(t) end end
+function ways.concat() local t = {} while true do t[#t + 1] = ("x"):rep(50000) table.concat(t) end end
 function ways.closures() local f = function() end while true do local g = f f = function() return g() end end end
 function ways.coroutines() local t = {} while true do t[#t + 1] = coroutine.create(function() end) end end
 function ways.pcalled()
