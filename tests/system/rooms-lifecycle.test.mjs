@@ -303,7 +303,7 @@ describe("memory", () => {
       "parties/main.lua": lua`
 local Big = {}
 function Big:onRequest()
-  self.data = self.data or ("x"):rep(1000000)
+  self.data = self.data or ("x"):rep(1000):rep(1000)
   return "ok"
 end
 function Big:onStop()

@@ -40,7 +40,7 @@ describe("a client that closes before it has read all", () => {
 local Main = {}
 
 function Main:onMessage(message, connection)
-  for _ = 1, 3 do connection:send(("x"):rep(1000000)) end
+  for _ = 1, 3 do connection:send(("x"):rep(1000):rep(1000)) end
   print(party.id .. " has sent all")
 end
 
