@@ -62,24 +62,35 @@ async function killed(server) {
 
 const isPast = (time) => poll(async () => Date.now() > time || undefined, "the alarm's time");
 
+// Sets an alarm in each of the rooms and ends the server before any of them rings. Where the machine was too slow for
+// that it is tried again, with more time. The latest of the alarms.
+async function endBefore(t, project, party, rooms, end) {
+  for (let ms = 1000; ; ms *= 2) {
+    const server = await startServer(FILES, { project });
+    t.after(() => server.kill());
+    const all = await Promise.all(rooms.map((room) => server.json(`/parties/${party}/${room}?in=${ms}&mode=plain`)));
+    await end(server);
+    if (!server.lines.some((line) => line.msg === "rang")) return Math.max(...all.map(({ alarm }) => alarm));
+  }
+}
+
 describe("an alarm", () => {
   it("rings after a restart that it has slept through", async (t) => {
     const project = await kept(t);
-    for (const end of [(server) => server.stop(), killed]) {
-      const first = await startServer(FILES, { project });
-      t.after(() => first.kill());
-      const { alarm } = await first.json("/party/a?in=1500&mode=plain");
-      await end(first);
-      await isPast(alarm);
+    for (const [room, end] of [["a", (server) => server.stop()], ["b", killed]]) {
+      await isPast(await endBefore(t, project, "main", [room], end));
       const second = await startServer(FILES, { project });
       t.after(() => second.kill());
-      const line = await second.waitForLog(says("rang", "a"), "the alarm");
+      const line = await second.waitForLog(says("rang", room), "the alarm");
       assert.equal(line.alarm, "nil", "it is taken for gone while its handler runs");
-      assert.equal((await second.json("/party/a")).alarm, undefined);
+      const { alarm, rang } = await second.json(`/party/${room}`);
+      assert.equal(alarm, undefined);
       await second.stop();
+      const last = await startServer(FILES, { project });
+      t.after(() => last.kill());
+      assert.deepEqual(await last.json(`/party/${room}`), { rang }, "it has not rung twice");
+      await last.stop();
     }
-    const last = await serverFor(t, FILES, { project });
-    assert.deepEqual(await last.json("/party/a"), { rang: 2 }, "none of them has rung twice");
   });
 
   it("rings again when the server was killed in its handler", async (t) => {
@@ -96,12 +107,8 @@ describe("an alarm", () => {
 
   it("of a party that is away waits, which is said once, and rings when a reload brings it back", async (t) => {
     const project = await kept(t, { ...FILES, "parties/other.lua": CLOCK });
-    const first = await startServer(FILES, { project });
-    t.after(() => first.kill());
     const rooms = Array.from({ length: 8 }, (_, i) => `r${i}`);
-    const all = await Promise.all(rooms.map((room) => first.json(`/parties/other/${room}?in=800&mode=plain`)));
-    await first.stop();
-    await isPast(Math.max(...all.map(({ alarm }) => alarm)));
+    await isPast(await endBefore(t, project, "other", rooms, (server) => server.stop()));
     const script = join(project.directory, "parties/other.lua");
     await rename(script, `${script}.away`);
     const second = await serverFor(t, FILES, { project });
@@ -118,11 +125,17 @@ describe("an alarm", () => {
 
   it("wakes a room that has left memory", async (t) => {
     const server = await serverFor(t, { ...FILES, "festa.lua": config({ limits: { idleRoom: 50 } }) });
-    await server.json("/party/a?in=1500&mode=plain");
-    await server.waitForLog(says("stopped", "a"), "the eviction");
-    const from = server.lines.length;
-    await server.waitForLog(says("rang", "a"), "the alarm", { from });
-    assert.ok(server.lines.slice(from).some(says("started", "a")));
+    // on a machine that is too busy it rings before the room has left: then once more, with more time
+    for (let ms = 1000; ; ms *= 2) {
+      const from = server.lines.length;
+      await server.json(`/party/a?in=${ms}&mode=plain`);
+      const rang = await server.waitForLog(says("rang", "a"), "the alarm", { from });
+      const lines = server.lines.slice(from, server.lines.indexOf(rang));
+      const stopped = lines.findLastIndex(says("stopped", "a"));
+      if (stopped < 0) continue;
+      assert.ok(lines.slice(stopped).some(says("started", "a")));
+      break;
+    }
   });
 
   it("rings once in each of many rooms, on all threads", async (t) => {
@@ -137,8 +150,8 @@ describe("an alarm", () => {
     const server = await serverFor(t, FILES);
     await server.json("/party/a?in=1&mode=fail");
     await server.waitForLog((line) => line.level === "error" && line.handler === "onAlarm", "the error");
-    const { alarm } = await server.json("/party/a");
-    assert.ok(alarm > Date.now() - 60000, "it is set again");
+    const { alarm, rang } = await server.json("/party/a");
+    assert.ok(alarm > Date.now() - 60000 || rang === 2, "it is set again");
     await poll(async () => (await server.json("/party/a")).rang === 2 || undefined, "the second try");
     assert.equal((await server.json("/party/a")).alarm, undefined);
   });

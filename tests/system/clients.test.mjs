@@ -10,7 +10,7 @@ import WebSocket from "ws";
 
 import { ECHO, MESSAGE_SERVER, MIRROR } from "./lib/parties.mjs";
 import { config } from "./lib/project.mjs";
-import { serverFor, serverForSuite } from "./lib/server.mjs";
+import { freePort, serverFor, serverForSuite } from "./lib/server.mjs";
 import { Changes, within } from "./lib/wait.mjs";
 
 // What comes out of an emitter or an event target, to be waited for one after the other.
@@ -162,7 +162,7 @@ describe("partysocket", () => {
   });
 
   it("comes back when the server restarts on the same port", async (t) => {
-    const first = await serverFor(t, files);
+    const first = await serverFor(t, files, { port: await freePort() });
     const { socket, next } = partyClient(first.host, { room: "r", id: "me" });
     t.after(() => socket.close());
     assert.equal(await next("open"), "open");
@@ -183,7 +183,7 @@ describe("partysocket", () => {
   });
 
   it("comes back after the server has been killed", async (t) => {
-    const first = await serverFor(t, files);
+    const first = await serverFor(t, files, { port: await freePort() });
     const { socket, next } = partyClient(first.host, { room: "r", id: "me" });
     t.after(() => socket.close());
     assert.equal(await next("open"), "open");

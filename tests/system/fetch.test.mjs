@@ -281,13 +281,11 @@ describe("fetch", () => {
   });
 
   it("says how it failed", async () => {
-    const closed = await new Origin({}).start();
-    closed.stop();
     const to = (path) => `/to/${encodeURIComponent(path)}`;
     const cases = [
       ['fetch(O .. "/early")', "network", /./],
       ['fetch(O .. "/never", { timeout = 50 })', "timeout", /no answer within 50 ms/],
-      [`fetch("${closed.url}")`, "connect", /./],
+      ['fetch("http://127.0.0.1:1/")', "connect", /./], // which nobody has
       [`fetch("${origin.url.replace("http", "https")}")`, "tls", /./],
       [`fetch(O .. "${to("/hello")}", { redirect = "error" })`, "redirect", /the server redirects/],
       ['fetch(O .. "/loop")', "redirect", /too many redirects/],
@@ -425,11 +423,11 @@ describe("a response that streams", () => {
       local r = assert(fetch(O .. "/", { stream = true }))
       r:chunks()()
       r:close()
-      self.kept = assert(fetch(O .. "/", { stream = true, timeout = 200 }))
+      repeat self.kept = fetch(O .. "/", { stream = true, timeout = 200 }) until self.kept -- a machine may be too slow for that
       return pcall(function() for _ in r:chunks() do end end)`, room);
     assert.equal(got[0], false);
     assert.match(got[1], /the response was closed/);
-    await origin.until(() => origin.requests === 2 && origin.open === 0, "the end of both connections");
+    await origin.until(() => origin.requests >= 2 && origin.open === 0, "the end of both connections");
     const after = await run(server, origin, "for _ in self.kept:chunks() do end", room).catch((error) => error.message);
     assert.match(String(after), /500/);
   });
@@ -518,10 +516,14 @@ describe("what is configured", () => {
     const limits = { fetches: 2, fetchTimeout: 300, fetchBody: 4_000_000, roomMemory: 2_000_000 };
     const server = await serverFor(t, { "parties/main.lua": RUNNER, "festa.lua": config({ limits }) });
     const room = server.room();
-    const waiting = [1, 2].map(() => run(server, origin, 'return fetch(O .. "/never")', room));
-    await origin.until(() => origin.requests === 2, "two requests");
+    const held = [];
+    const gate = await originFor(t, { "/": (request, response) => held.push(response) });
+    const waiting = [1, 2].map(() => run(server, gate, 'return fetch(O .. "/", { timeout = 600000 }).status', room));
+    await gate.until(() => held.length === 2, "two requests");
     assert.deepEqual(await run(server, origin, 'return fetch(O .. "/hello")', room), [null, "too many fetches at once: 2 (fetches)", "too_many"]);
-    for (const answer of waiting) assert.deepEqual(await answer, [null, "no answer within 300 ms", "timeout"]);
+    for (const response of held) response.end();
+    for (const answer of waiting) assert.deepEqual(await answer, [200]);
+    assert.deepEqual(await run(server, origin, 'return fetch(O .. "/never")', room), [null, "no answer within 300 ms", "timeout"]);
     const again = await run(server, origin, 'local t = { timeout = 20000 } return fetch(O .. "/hello", t).status, fetch(O .. "/large/4000001", t)', room);
     assert.deepEqual(again, [200, null, "the body is too large", "too_large"]);
     const memory = await run(server, origin, 'return fetch(O .. "/large/3999999", { timeout = 20000 })', room);

@@ -30,7 +30,7 @@ describe("cors = true", () => {
   const server = serverForSuite({
     "parties/main.lua": PARTY,
     "parties/empty.lua": "return {}",
-    "festa.lua": config({ cors: true, limits: { url: 200, headers: 1000, body: 1000, headerTimeout: 300 } }),
+    "festa.lua": config({ cors: true, limits: { url: 200, headers: 1000, body: 1000, headerTimeout: 2000 } }),
   });
 
   it("answers preflights itself", async () => {

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 
 import { config, lua } from "./lib/project.mjs";
 import { serverFor, serverForSuite } from "./lib/server.mjs";
+import { poll } from "./lib/wait.mjs";
 
 // A request's body is run as a function's, and what it returns is the answer, as JSON.
 const RUNS = lua`
@@ -377,8 +378,8 @@ for (const threads of [1, 2]) {
       const room = server.room("doomed");
       const socket = await server.socket(`/parties/main/${room}`);
       await run(`party.storage.put("k", 1) party.storage.setAlarm(now() + 1000000) self.log[1] = "old"`, room);
-      const waiting = server.request(`/parties/main/${room}?run=1`, { method: "POST", body: "sleep(100000) return 1" });
-      await server.json(`/parties/main/${room}`);
+      const waiting = server.request(`/parties/main/${room}?run=1`, { method: "POST", body: "self.waits = true sleep(100000) return 1" });
+      await poll(async () => (await run(`return self.waits`, room))[0] || undefined, "the request that waits");
       const [answer, known, late] = await run(
         `party.broadcast("last words") party.destroy() party.storage.put("after", 1)
          return "done", party.storage.get("k") == nil, select(2, pcall(sleep, 1))`,
@@ -573,12 +574,15 @@ describe("bounds of calls", () => {
       "festa.lua": config({ limits: { idleRoom: 20 } }),
     });
     assert.deepEqual(await server.json("/parties/main/p"), [1, false]);
-    let answer;
-    do {
-      await new Promise((done) => setTimeout(done, 40));
-      answer = await server.json("/parties/main/p");
-    } while (!answer[1]);
-    assert.ok(answer[0] > 1);
+    const [n] = await poll(
+      async () => {
+        const answer = await server.json("/parties/main/p");
+        return answer[1] ? answer : undefined;
+      },
+      "a room that was made again",
+      { pause: 40 },
+    );
+    assert.ok(n > 1);
     assert.equal(await server.text("/parties/main/p/destroy"), "bye");
     assert.deepEqual(await server.json("/parties/main/p"), [1, false]);
   });

@@ -110,14 +110,14 @@ describe("bytesPerSecond", () => {
     const room = server.room();
     const other = await open(server, `/party/${room}?_pk=other`);
     const whole = await open(server, `/party/${room}?_pk=whole`);
-    whole.send("x".repeat(400_000)); // in several reads, between which some of the second's worth comes back
+    whole.send("x".repeat(1_000_000)); // in several reads, between which some of the second's worth comes back
     const end = await closed(whole);
     assert.equal(end.code, 1008);
     assert.match(end.reason, /^Too many bytes: \d+ > 100000 \(bytesPerSecond\)$/);
 
     const pieces = await server.socket(`/party/${room}?_pk=pieces`);
     pieces.send({ fin: false, opcode: TEXT, payload: "x".repeat(50_000) });
-    pieces.send({ fin: false, opcode: CONTINUATION, payload: "x".repeat(150_000) });
+    pieces.send({ fin: false, opcode: CONTINUATION, payload: "x".repeat(950_000) });
     const { reason } = await pieces.fails(1008);
     assert.match(reason, /^Too many bytes: \d+ > 100000 \(bytesPerSecond\)$/);
 

@@ -416,7 +416,7 @@ describe("SIGHUP", () => {
       "parties/main.lua": lua`
         local P = {}
         function P:onRequest(r)
-          if r.subpath == "/go" then self.go = true return "gone" end
+          print("waits")
           while not self.go do sleep(1) end
           return "old"
         end
@@ -424,7 +424,7 @@ describe("SIGHUP", () => {
       `,
     });
     const waiting = server.text("/party/a");
-    await server.text("/party/mark/go");
+    await server.waitForText("waits");
     await write(server, "parties/main.lua", `return { onRequest = function(self) self.go = true return "new" end }`);
     await reload(server, () => server.signal("SIGHUP"));
     assert.equal(await server.text("/party/a"), "new");

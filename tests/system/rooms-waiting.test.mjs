@@ -5,6 +5,8 @@ import { describe, it } from "node:test";
 
 import { config, lua } from "./lib/project.mjs";
 import { serverForSuite } from "./lib/server.mjs";
+import { poll } from "./lib/wait.mjs";
+import { frame } from "./lib/websocket.mjs";
 
 const WAITER = lua`
 local Waiter = {}
@@ -95,10 +97,12 @@ function Waiter:onRequest(request)
   if name == "raise" then sleep(5) error("late") end
   if name == "order" then
     self.order = (self.order or "") .. "<" .. request.query.n
-    sleep(tonumber(request.query.ms))
+    while request.query.behind and not self.order:find(request.query.behind, 1, true) do sleep(1) end
+    sleep(1)
     self.order = self.order .. request.query.n .. ">"
     return self.order
   end
+  if name == "begun" then return self.order or "nothing" end
   if name == "time" then
     local before = now()
     sleep(50)
@@ -224,21 +228,18 @@ describe("a handler that waits", () => {
   it("lets other events of the room run", async () => {
     const room = `/party/${server.room()}`;
     const connection = await server.connect();
-    connection.send({ path: `${room}/order?n=1&ms=300` });
-    await connection.flushed();
-    const witness = await server.socket(room); // the first request has begun when this is open
-    const second = await server.text(`${room}/order?n=2&ms=1`);
+    connection.send({ path: `${room}/order?n=1&behind=2%3E` }); // waits until the second is over
+    await poll(async () => (await server.text(`${room}/begun`)) === "<1" || undefined, "the first request");
+    const second = await server.text(`${room}/order?n=2`);
     assert.equal(second, "<1<22>");
     assert.equal((await connection.response()).text, "<1<22>1>");
-    witness.destroy();
     connection.destroy();
   });
 
   it("lets the next message of the same connection run", async () => {
     const socket = await server.socket(`/party/${server.room()}`);
-    socket.text("slow 150");
-    socket.text("fast");
-    socket.text("middle 40");
+    // in one packet, so that all are there before the first one's time is over
+    socket.write(Buffer.concat(["slow 150", "fast", "middle 40"].map((payload) => frame({ payload }))));
     assert.deepEqual([await socket.message(), await socket.message(), await socket.message()], ["fast", "middle", "slow"]);
     socket.destroy();
   });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import { config, lua } from "./lib/project.mjs";
-import { serverFor } from "./lib/server.mjs";
+import { freePort, serverFor } from "./lib/server.mjs";
 
 const PARTY = lua`
 local Party = {}
@@ -115,10 +115,10 @@ describe("SIGTERM", () => {
   it("lets handlers finish, and their answers go out", async (t) => {
     const server = await serverFor(t, FILES);
     const connection = await server.connect();
-    connection.send({ path: "/party/r?sleep=600" });
-    await server.waitForText("waiting r");
     const socket = await server.socket("/party/s");
-    socket.text("sleep 600");
+    connection.send({ path: "/party/r?sleep=2000" });
+    socket.text("sleep 2000");
+    await server.waitForText("waiting r");
     await server.waitForText("message s");
     server.signal("SIGTERM");
     const response = await connection.response();
@@ -128,7 +128,7 @@ describe("SIGTERM", () => {
     await server.waitForText("r stopped at 1");
     let next = await socket.frame();
     if (next.opcode === 1) {
-      assert.equal(next.payload.toString(), "back sleep 600");
+      assert.equal(next.payload.toString(), "back sleep 2000");
       next = await socket.frame();
     }
     assert.equal(next.opcode, 8);
@@ -202,7 +202,7 @@ describe("SIGINT", () => {
 
 describe("a restart", () => {
   it("on the same port works at once, though connections were open", async (t) => {
-    const first = await serverFor(t, FILES);
+    const first = await serverFor(t, FILES, { port: await freePort() });
     const socket = await first.socket("/party/r");
     const connection = await first.connect();
     connection.send({ path: "/party/r" });

@@ -261,7 +261,7 @@ describe("stopping with several threads", () => {
       connection.send({ method: "POST", path: `/party/${room}?sleep=300`, body: "x" });
       return connection;
     }));
-    for (const room of ROOMS) while ((await server.text(`/party/${room}`)) !== "x");
+    for (const room of ROOMS) await poll(async () => (await server.text(`/party/${room}`)) === "x" || undefined, "a request that waits");
     server.signal("SIGTERM");
     for (const connection of waiting) {
       assert.equal((await connection.response()).text, "x");

@@ -98,7 +98,8 @@ async function told(socket, n) {
 const names = (socket) => socket.getPeerCertificate().subjectaltname;
 
 describe("TLS", () => {
-  const server = serverForSuite(files({ limits: { handlerTime: 5000 } }), { args: ["--threads", "2"] }); // a sanitizer takes long to make a flood
+  // a sanitizer takes long to make a flood, and a client as long to read it and to come to the close behind it
+  const server = serverForSuite(files({ limits: { handlerTime: 5000, closeTimeout: 60000 } }), { args: ["--threads", "2"] });
 
   it("says so where it listens", () => {
     assert.match(server.url, /^https:\/\/127\.0\.0\.1:\d+$/);

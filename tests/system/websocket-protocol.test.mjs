@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { ECHO } from "./lib/parties.mjs";
 import { config, lua } from "./lib/project.mjs";
 import { RawConnection } from "./lib/raw.mjs";
-import { serverForSuite } from "./lib/server.mjs";
+import { serverFor, serverForSuite } from "./lib/server.mjs";
 import {
   acceptKey,
   BINARY,
@@ -40,28 +40,38 @@ describe("a client that closes before it has read all", () => {
 local Main = {}
 
 function Main:onMessage(message, connection)
-  for _ = 1, 3 do connection:send(("x"):rep(1000000)) end
+  for _ = 1, 3 do connection:send(("x"):rep(1000):rep(1000)) end
+  print(party.id .. " has sent all")
 end
 
 return Main
 `,
-    "festa.lua": config({ limits: { queue: 16 * MIB } }),
+    "festa.lua": config({ limits: { queue: 16 * MIB, handlerTime: 60000 } }), // a sanitizer takes long for so much text
   });
 
   it("gets the rest, though it sends a Pong behind its Close", async () => {
-    const sockets = await Promise.all(Array.from({ length: 8 }, () => server.socket(`/parties/main/${server.room()}`)));
-    await Promise.all(sockets.map(async (socket) => {
+    // A while after the Close the server leaves who has not read all, and a Pong is answered with a reset then: where
+    // this machine was too slow to send it before, it is tried again.
+    for (let good = 0; good < 4; ) {
+      const room = server.room();
+      const socket = await server.socket(`/parties/main/${room}`);
       socket.text("much");
       assert.equal((await socket.message()).length, 1000000);
-      socket.connection.pause();
+      socket.connection.pause(); // it has so much to read that the server is left with some of it
+      await server.waitForText(`${room} has sent all`); // it may be interrupted, and what it sends behind the Close is lost
+      const from = performance.now();
       socket.send({ opcode: CLOSE, payload: closePayload(1000, "enough") });
       await new Promise((done) => setTimeout(done, 100));
       socket.send({ opcode: PONG });
-      await socket.connection.flushed();
+      if (performance.now() - from > 500) {
+        socket.destroy();
+        continue;
+      }
       socket.connection.resume();
       for (let i = 0; i < 2; i++) assert.equal((await socket.message()).length, 1000000);
       assert.deepEqual(await socket.closing(), { code: 1000, reason: "enough" });
-    }));
+      good++;
+    }
   });
 });
 
@@ -565,14 +575,15 @@ function Closer:onClose(connection, code, reason, clean)
 end
 return Closer
 `;
+  // The client's answer has all the time that a busy machine may need.
   const server = serverForSuite({
     "parties/main.lua": CLOSER,
-    "festa.lua": config({ limits: { closeTimeout: 300 } }),
+    "festa.lua": config({ limits: { closeTimeout: 60000 } }),
   });
 
-  async function pair() {
-    const path = `/parties/main/${server.room()}`;
-    return { witness: await server.socket(path), socket: await server.socket(path) };
+  async function pair(where = server) {
+    const path = `/parties/main/${where.room()}`;
+    return { witness: await where.socket(path), socket: await where.socket(path) };
   }
 
   it("is a close frame, which the client answers, and then the end", async () => {
@@ -634,8 +645,9 @@ return Closer
     witness.destroy();
   });
 
-  it("that is never answered ends the connection all the same: not clean, with the code that was sent", async () => {
-    const { witness, socket } = await pair();
+  it("that is never answered ends the connection all the same: not clean, with the code that was sent", async (t) => {
+    const files = { "parties/main.lua": CLOSER, "festa.lua": config({ limits: { closeTimeout: 300 } }) };
+    const { witness, socket } = await pair(await serverFor(t, files));
     socket.text("close");
     assert.equal((await socket.closing()).code, 4001);
     await socket.gone();
@@ -659,12 +671,12 @@ return Closer
 describe("the server's pings", () => {
   const server = serverForSuite({
     "parties/main.lua": ECHO,
-    "festa.lua": config({ limits: { pingInterval: 150 } }),
+    "festa.lua": config({ limits: { pingInterval: 1000 } }), // the answer to a ping has twice as long
   });
 
   it("come again and again, and a client that answers stays", async () => {
     const socket = await server.socket(`/parties/main/${server.room()}`);
-    for (let n = 0; n < 6; n++) {
+    for (let n = 0; n < 3; n++) {
       const ping = await socket.frame();
       assert.equal(ping.opcode, PING);
       socket.pong(ping.payload);

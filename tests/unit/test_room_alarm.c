@@ -190,14 +190,16 @@ static void they_are_found_in_pages(void **state)
         stored(fake, id, wall - i / 300); /* many at the same time */
     }
     alarms_begin(&fake->rooms.alarms);
-    for (size_t n = 1; n <= 3; n++) {
+    while (fake->rooms.n_rooms < 600) {
         fake_wait(fake, a_search);
         assert_true(fake_store_find(&fake->store, STORE_OK));
-        let_ring(fake);
-        assert_in_range(fake->store.n_searches, n,
-                        n < 3 ? n + 1 : 3); /* the next one may be asked for already */
-        assert_int_equal(fake->rooms.n_rooms, n < 3 ? n * 256 : 600);
+        do
+            let_ring(fake); /* where that takes long, what the next searches find too */
+        while (!no_timers(fake));
+        assert_in_range(fake->rooms.n_rooms, 256, fake->store.n_searches * 256);
     }
+    assert_int_equal(fake->rooms.n_rooms, 600);
+    assert_int_equal(fake->store.n_searches, 3);
     assert_true(timer_running(&fake->rooms.alarms.scan));
     list_each(link, &fake->store.heads)
         assert_int_equal(container_of(link, struct fake_head, link)->alarm, 0);

@@ -76,10 +76,11 @@ static void an_event_waits_behind_those_in_the_inbox(void **state)
     fake_end(fake);
 }
 
+/* So long of the CPU, which is what counts. */
 static void keep_busy(uint64_t ms)
 {
-    uint64_t until = clock_monotonic_ns() + ms * NS_PER_MS;
-    while (clock_monotonic_ns() < until)
+    uint64_t until = clock_thread_ns() + ms * NS_PER_MS;
+    while (clock_thread_ns() < until)
         ;
 }
 

@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import WebSocket from "ws";
 
 import { exampleServer } from "../lib/examples.mjs";
+import { within } from "../lib/wait.mjs";
 
 describe("guestbook", () => {
   const server = exampleServer();
@@ -20,12 +21,12 @@ describe("guestbook", () => {
     const socket = new WebSocket(`ws://${server.host}${path}`);
     t.after(() => socket.terminate());
     const message = new Promise((done) => socket.once("message", (data) => done(data.toString())));
-    await new Promise((done) => socket.once("open", done));
+    await within(new Promise((done, failed) => socket.once("open", done).once("error", failed)), "a socket");
 
     const signed = await sign(room, { name: " Anna <i>", text: `It was "lovely" & 100 %1 {entries} <script>alert('x')</script>` });
     assert.deepEqual([signed.status, signed.header("location")], [303, path]);
     assert.equal((await sign(room, { name: "Ben", text: "Second" })).status, 303);
-    const html = await message;
+    const html = await within(message, "what was signed");
     assert.match(html, /^<li class="card"><p>It was &quot;lovely&quot; &amp; 100 %1 \{entries\} &lt;script&gt;/);
 
     const page = await server.request(path);

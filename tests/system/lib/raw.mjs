@@ -144,7 +144,8 @@ export function chunked(...chunks) {
 
 export class RawConnection {
   buffer = Buffer.alloc(0); // received, not yet read by the test
-  ended = undefined; // "end" after the server's FIN, "reset" after an error
+  // "end" after the server's FIN, "reset" after an error. libuv tells a RST that it finds together with data as an end.
+  ended = undefined;
   changes = new Changes();
 
   #socket;

@@ -134,6 +134,12 @@ export class Server {
     );
   }
 
+  // Where the log goes on behind a line: what waits for the next one counts from here, for the log comes in pieces, and
+  // the next one may be in the same.
+  behind(line) {
+    return this.lines.indexOf(line) + 1;
+  }
+
   // A line that says what a script printed.
   waitForText(text, options) {
     return this.waitForLog((line) => line.msg.includes(text), `"${text}" in the log`, options);
@@ -252,15 +258,17 @@ export class Server {
   }
 }
 
-// A port that was free a moment ago.
-export function freePort() {
-  return new Promise((done, failed) => {
-    const server = net.createServer().on("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
+let nextPort = 10000 + ((process.pid * 10) % 20000);
+
+// A port that nobody takes before its server does, or between two servers of a test: it is none of those that the
+// kernel gives to who asks for any, and other processes of tests look for theirs elsewhere.
+export async function freePort() {
+  for (;;) {
+    const port = nextPort++;
+    const server = net.createServer();
+    const free = await new Promise((done) => server.on("error", () => done(false)).listen(port, "127.0.0.1", () => done(true)));
+    if (free) return new Promise((done) => server.close(() => done(port)));
+  }
 }
 
 // Starts `festa run`. Options: mode ("dev" for `festa dev`), args (more of them), env, port, level (without

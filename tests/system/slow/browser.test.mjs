@@ -175,7 +175,10 @@ describe("a browser", () => {
     await page.goto(`http://127.0.0.1:${foreign.address().port}/`);
     const path = `/parties/main/${server.room()}`;
     assert.deepEqual(await run(page, { url: `ws://${server.host}${path}` }), ["close 1006 false"]);
-    const fetched = await page.evaluate((url) => fetch(url).then((r) => r.text(), () => "refused"), `${server.url}${path}`);
+    const fetched = await within(
+      page.evaluate((url) => fetch(url).then((r) => r.text(), () => "refused"), `${server.url}${path}`),
+      "the page's fetch",
+    );
     assert.equal(fetched, "refused");
     await page.close();
   });
@@ -189,13 +192,16 @@ describe("a browser", () => {
       post: { url: `${open.url}${path}`, body: JSON.stringify({ message: "from afar" }) },
     });
     assert.deepEqual(events.sort(), ["200 OK", "close 4000 true", "message from afar", "open"].sort());
-    const put = await page.evaluate(
-      (url) =>
-        fetch(url, { method: "PUT", headers: { "X-Own": "1", "Content-Type": "application/json" }, body: "{}" }).then(
-          async (r) => `${r.status} ${await r.text()}`,
-          () => "refused",
-        ),
-      `${open.url}${path}`,
+    const put = await within(
+      page.evaluate(
+        (url) =>
+          fetch(url, { method: "PUT", headers: { "X-Own": "1", "Content-Type": "application/json" }, body: "{}" }).then(
+            async (r) => `${r.status} ${await r.text()}`,
+            () => "refused",
+          ),
+        `${open.url}${path}`,
+      ),
+      "the page's fetch",
     );
     assert.equal(put, "405 Method not allowed", "a request that needs a preflight");
     await page.close();

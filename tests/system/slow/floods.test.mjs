@@ -207,7 +207,7 @@ describe("floods", () => {
   });
 
   it("heads and bodies that come byte by byte", { timeout: LONG }, async (t) => {
-    const limits = { headerTimeout: 2000, bodyTimeout: 2000, idleTimeout: 2000 };
+    const limits = { headerTimeout: 5000, bodyTimeout: 5000, idleTimeout: 5000 };
     const n = Math.min(2000, DESCRIPTORS - 500);
     await flood(t, "slow heads and bodies", 64, { limits }, async (server) => {
       const starts = [
@@ -216,8 +216,13 @@ describe("floods", () => {
         "POST /party/slow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff;",
         "",
       ];
-      const clients = await Promise.all(Array.from({ length: n }, () => server.connect()));
-      clients.forEach((client, i) => client.write(starts[i % starts.length]));
+      const clients = await Promise.all(
+        Array.from({ length: n }, async (_, i) => {
+          const client = await server.connect();
+          client.write(starts[i % starts.length]); // while its time lasts, which it may not until all are connected
+          return client;
+        }),
+      );
       const drip = setInterval(() => {
         clients.forEach((client, i) => {
           if (!client.ended && i % starts.length < 3) client.write("x");

@@ -8,7 +8,7 @@ import WebSocket from "ws";
 
 import { ECHO, MESSAGE_SERVER, MIRROR } from "../lib/parties.mjs";
 import { config, lua } from "../lib/project.mjs";
-import { serverFor } from "../lib/server.mjs";
+import { freePort, serverFor } from "../lib/server.mjs";
 import { Changes, poll } from "../lib/wait.mjs";
 
 const LONG = 180_000;
@@ -98,7 +98,7 @@ return Flood
 describe("partysocket, at its own pace", () => {
   it("comes back after a restart", async (t) => {
     const files = { "parties/main.lua": MESSAGE_SERVER };
-    const first = await serverFor(t, files);
+    const first = await serverFor(t, files, { port: await freePort() });
     const changes = new Changes();
     let opened = 0;
     const messages = [];
