@@ -392,6 +392,15 @@ static void hear(struct fake_peer *peer, struct bytes *bytes)
     seen.heard++;
 }
 
+/* Does the room take a message of it? If not, it hears when. */
+static bool may_send(struct fake_peer *peer)
+{
+    if (!peer->peer.room || peer->closed || peer->blocked)
+        return false;
+    peer->blocked = !room_peer_ready(&peer->peer);
+    return !peer->blocked;
+}
+
 /* Some ask on, while others still wait in the queue. */
 static void hear_send(struct peer *base, struct bytes *bytes, bool binary)
 {
@@ -400,7 +409,7 @@ static void hear_send(struct peer *base, struct bytes *bytes, bool binary)
 
     hear(peer, bytes);
     fake_send_to(base, bytes, binary);
-    if (once_in(3) && base->room && !peer->closed && !peer->blocked && room_peer_ready(base)) {
+    if (once_in(3) && may_send(peer)) {
         snprintf(text, sizeof text, "send %d", (int)++history.n_sent);
         fake_message(peer, text);
     }
@@ -502,10 +511,7 @@ static void send_program(void)
 {
     static char text[6 * 250200];
     struct fake_peer *peer = some_peer();
-    if (!peer || !peer->accepted || peer->closed || peer->blocked)
-        return;
-    peer->blocked = !room_peer_ready(&peer->peer);
-    if (peer->blocked)
+    if (!peer || !peer->accepted || !may_send(peer))
         return;
     write_program(text, true);
     fake_message(peer, text);
