@@ -109,12 +109,61 @@ void bind_skip_self(lua_State *L)
         lua_remove(L, 1);
 }
 
+int skipped_error(lua_State *L, int arg, const char *message)
+{
+    lua_Debug ar = {0};
+
+    if (lua_getstack(L, 0, &ar))
+        lua_getinfo(L, "n", &ar);
+    return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, ar.name ? ar.name : "?", message);
+}
+
+static void skipped_mismatch(lua_State *L, int arg, const char *expected)
+{
+    const char *type = bind_type_name(L, arg);
+    const char *got = lua_isnone(L, arg) ? "no value" : type ? type : luaL_typename(L, arg);
+    skipped_error(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
+}
+
+lua_Number skipped_number(lua_State *L, int arg)
+{
+    int is_number;
+    lua_Number number = lua_tonumberx(L, arg, &is_number);
+
+    if (!is_number)
+        skipped_mismatch(L, arg, "number");
+    return number;
+}
+
+struct span skipped_string(lua_State *L, int arg)
+{
+    struct span text = {0};
+
+    text.ptr = lua_tolstring(L, arg, &text.len);
+    if (!text.ptr)
+        skipped_mismatch(L, arg, "string");
+    return text;
+}
+
+void skipped_type(lua_State *L, int arg, int type)
+{
+    if (lua_type(L, arg) != type)
+        skipped_mismatch(L, arg, lua_typename(L, type));
+}
+
 uint64_t duration_check(lua_State *L, int arg)
 {
     static const double longest = 100.0 * 365 * 24 * 3600 * 1000;
-    double ms = luaL_checknumber(L, arg);
-    luaL_argcheck(L, ms >= 0 && ms <= longest, arg, "a duration in ms from 0 to a hundred years expected");
+    double ms = skipped_number(L, arg);
+    if (!(ms >= 0 && ms <= longest))
+        skipped_error(L, arg, "a duration in ms from 0 to a hundred years expected");
     return (uint64_t)ceil(ms);
+}
+
+/* The message is the first argument, of broadcast, whatever that was called on; or the one behind the connection. */
+static int message_error(lua_State *L, int arg, const char *message)
+{
+    return arg == 1 ? skipped_error(L, arg, message) : luaL_argerror(L, arg, message);
 }
 
 const char *message_check(lua_State *L, int arg, bool binary, size_t *len)
@@ -128,13 +177,13 @@ const char *message_check(lua_State *L, int arg, bool binary, size_t *len)
         binary = true; /* an encoder's text is valid */
         break;
     default:
-        luaL_argerror(L, arg,
+        message_error(L, arg,
                       lua_pushfstring(L, "a message is a string, a number or a table, not %s",
                                       luaL_typename(L, arg)));
     }
     const char *text = lua_tolstring(L, arg, len);
     if (!binary && !utf8_valid(text, *len))
-        luaL_argerror(L, arg, "the text is not valid UTF-8; send it with { binary = true }");
+        message_error(L, arg, "the text is not valid UTF-8; send it with { binary = true }");
     return text;
 }
 

@@ -47,6 +47,13 @@ int bind_read_only(lua_State *L);
  * first argument. */
 void bind_skip_self(lua_State *L);
 
+/* For arguments behind one that was taken away so: Lua's own luaL_argerror would count that one too, and call the first of
+ * the others "self". What is expected of the argument and what it is, or that it is wrong. */
+int skipped_error(lua_State *L, int arg, const char *message);
+lua_Number skipped_number(lua_State *L, int arg);
+struct span skipped_string(lua_State *L, int arg); /* its bytes are the stack's */
+void skipped_type(lua_State *L, int arg, int type);
+
 /* The room of the handler that runs; raises in the file scope and in lobbies. */
 struct room *room_check(lua_State *L);
 

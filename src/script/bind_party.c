@@ -142,7 +142,8 @@ static int party_broadcast(lua_State *L)
     size_t len;
 
     bind_skip_self(L);
-    luaL_checkany(L, 1);
+    if (lua_isnone(L, 1))
+        skipped_error(L, 1, "value expected");
     lua_settop(L, 3); /* message, options, holder */
     /* Encoding may run a metamethod that closes or even waits: the peers are looked up after it. */
     bool binary = false;
@@ -169,9 +170,7 @@ static int party_broadcast(lua_State *L)
 static struct span optional_tag(lua_State *L, int arg)
 {
     struct span tag = {0};
-    if (!lua_isnoneornil(L, arg))
-        tag.ptr = luaL_checklstring(L, arg, &tag.len);
-    return tag;
+    return lua_isnoneornil(L, arg) ? tag : skipped_string(L, arg);
 }
 
 static bool matches(const struct peer *peer, struct span tag)
@@ -183,11 +182,9 @@ static bool matches(const struct peer *peer, struct span tag)
 static int party_get_connection(lua_State *L)
 {
     struct room *room = room_check(L);
-    struct span id;
 
     bind_skip_self(L);
-    id.ptr = luaL_checklstring(L, 1, &id.len);
-    struct peer *peer = room_find_peer(room, id);
+    struct peer *peer = room_find_peer(room, skipped_string(L, 1));
     if (peer)
         connection_push(L, peer);
     else

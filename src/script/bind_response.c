@@ -102,7 +102,7 @@ static int response_new(lua_State *L, int body, int init, int status, const char
     int kind = lua_type(L, body);
 
     if (kind != LUA_TSTRING && kind != LUA_TNUMBER && kind != LUA_TNIL && kind != LUA_TNONE)
-        return luaL_argerror(L, body,
+        return skipped_error(L, 1,
                              lua_pushfstring(L, "a body is a string, not %s (Response.json sends tables)",
                                              luaL_typename(L, body)));
     struct response_box *box = lua_newuserdatauv(L, sizeof *box, VALUES);

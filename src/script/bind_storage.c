@@ -427,7 +427,7 @@ static int storage_transaction(lua_State *L)
 {
     struct room *room = storage_room(L);
 
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    skipped_type(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
     if (data_transaction(room))
         return luaL_error(L, "a transaction runs already");
@@ -453,13 +453,22 @@ static int storage_sync(lua_State *L)
     return data_sync(room, vm_of(L)->running) ? wait_begin(L, synced) : 0;
 }
 
+/* As ms these are in 1970 to 1973; as seconds from 2001 on. */
+#define SECONDS_FROM 1e9
+#define SECONDS_TO 1e11
+
 /* storage:setAlarm(time): onAlarm is called then, in place of the time before. */
 static int storage_set_alarm(lua_State *L)
 {
     struct room *room = storage_room(L);
-    lua_Number time = luaL_checknumber(L, 1);
+    lua_Number time = skipped_number(L, 1);
 
-    luaL_argcheck(L, time >= 1 && time < 0x1p53, 1, "a time in ms since 1970 expected");
+    if (!(time >= 1 && time < 0x1p53))
+        skipped_error(L, 1, "a time in ms since 1970 expected");
+    if (time >= SECONDS_FROM && time < SECONDS_TO)
+        skipped_error(
+            L, 1,
+            "a time in ms since 1970 expected; this looks like seconds, as os.time() has them: use now()");
     vm_demand(L, data_cost(0));
     storage_result(L, data_set_alarm(room, (int64_t)time));
     return written(L);

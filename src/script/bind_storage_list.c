@@ -238,7 +238,7 @@ int storage_list(lua_State *L)
     struct listing *list = held_push(L, 0, sizeof *list, release);
     list->left = -1;
     if (!lua_isnil(L, 1)) {
-        luaL_checktype(L, 1, LUA_TTABLE);
+        skipped_type(L, 1, LUA_TTABLE);
         read_options(L, 1, list);
     }
     account(vm_of(L), list);

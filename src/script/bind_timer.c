@@ -118,10 +118,11 @@ static int timer_new(lua_State *L, bool repeat)
     bind_skip_self(L);
     struct vm *vm = vm_of(L);
     lua_settop(L, 2);
-    double ms = luaL_checknumber(L, 1);
+    double ms = skipped_number(L, 1);
     (void)duration_check(L, 1);
-    luaL_argcheck(L, !repeat || ms >= 1, 1, "an interval of 1 ms at least expected");
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (repeat && ms < 1)
+        skipped_error(L, 1, "an interval of 1 ms at least expected");
+    skipped_type(L, 2, LUA_TFUNCTION);
     if (!vm->room || vm->room->lobby || !vm->loaded)
         return luaL_error(L, "timers belong to rooms: start them in onStart or later");
 
