@@ -78,7 +78,8 @@ function Assistant:onRequest(request)
   if self.busy then return Response("one question at a time", { status = 409 }) end
   return Response.stream(function(stream) -- runs when the client wants the first byte, which may be never
     if self.busy then return stream:write("one question at a time") end
-    self:ask(text, function(piece) pcall(stream.write, stream, piece) end) -- the room hears it to its end
+    local heard = function(piece) pcall(stream.write, stream, piece) end -- who leaves does not end it for the room
+    if not self:ask(text, heard) then error("the model has not answered to its end") end
   end)
 end
 

@@ -33,12 +33,14 @@ const char cli_help[] =
     "  version       the version\n"
     "\n"
     "options of run, dev, check and test\n"
+    "  --config FILE      configuration to read in place of DIR/festa.lua\n"
+    "  --var NAME=VALUE   a variable for party.env; may be repeated\n"
+    "\n"
+    "options of run, dev and check\n"
     "  --port N           port to listen on (1999; 0: any free one)\n"
     "  --host ADDRESS     address to listen on (127.0.0.1)\n"
     "  --threads N        loop threads (as many as there are cores)\n"
     "  --data DIR         folder for what rooms store (DIR/.festa)\n"
-    "  --config FILE      configuration to read in place of DIR/festa.lua\n"
-    "  --var NAME=VALUE   a variable for party.env; may be repeated\n"
     "  --log-level LEVEL  debug, info, warn, error or off (info)\n"
     "  --log-format WHAT  text, json or auto: text on a terminal, JSON lines otherwise (auto)\n"
     "\n"
@@ -218,6 +220,17 @@ static bool option_fits(enum command command, int option)
     }
 }
 
+static const char *const command_names[] = {"run",  "dev",   "check", "help",    "version", "test",
+                                            "init", "types", "rooms", "storage", NULL};
+
+/* `festa NAME --help` is `festa help NAME`. */
+static void ask_for_help(struct cli *cli)
+{
+    if (cli->command != COMMAND_HELP && cli->command != COMMAND_VERSION)
+        cli->topic = cli->command < COMMAND_GET ? command_names[cli->command] : "storage";
+    cli->command = COMMAND_HELP;
+}
+
 static int parse_option(struct cli *cli, int option, const char *value)
 {
     if (cli->command != COMMAND_HELP && cli->command != COMMAND_VERSION && !option_fits(cli->command, option))
@@ -251,7 +264,7 @@ static int parse_option(struct cli *cli, int option, const char *value)
     case OPTION_TEMPLATE: cli->template = value; return *value ? 0 : wrong("--template takes a name");
     case OPTION_FORCE: cli->force = true; return 0;
     case OPTION_NAMES: cli->names = true; return 0;
-    case OPTION_HELP: cli->command = COMMAND_HELP; return 0;
+    case OPTION_HELP: ask_for_help(cli); return 0;
     case OPTION_VERSION: cli->command = COMMAND_VERSION; return 0;
     default: return 0;
     }
@@ -271,14 +284,12 @@ static int parse_storage(struct cli *cli, const char *name)
         }
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        cli->topic = "storage";
         cli->command = COMMAND_HELP;
         return 0;
     }
     return wrong_name("command of storage", name, storage_names);
 }
-
-static const char *const command_names[] = {"run",  "dev",   "check", "help",    "version", "test",
-                                            "init", "types", "rooms", "storage", NULL};
 
 static int parse_command(struct cli *cli, const char *name)
 {
@@ -350,13 +361,15 @@ static int place_arguments(struct cli *cli, char **args, int n)
         return wrong("usage: festa %s", shapes[cli->command].usage);
     if (n == most)
         cli->directory = *args++;
-    if (cli->command == COMMAND_BACKUP)
-        cli->target = args[0];
-    if (cli->command == COMMAND_BACKUP || plain)
+    if (plain)
         return 0;
     if (n < most && is_project(args[0]))
         return wrong("usage: festa %s (%s is a project's folder, so one is missing behind it)",
                      shapes[cli->command].usage, args[0]);
+    if (cli->command == COMMAND_BACKUP) {
+        cli->target = args[0];
+        return 0;
+    }
     cli->party = args[0];
     cli->room = args[1];
     cli->key = args[2];

@@ -64,7 +64,11 @@ describe("commands", () => {
     };
     const test = await about("test");
     assert.match(test, /^ {2}test \[DIR\] [^]*\noptions of run, dev, check and test\n[^]*--var [^]*\noptions of test\n {2}--filter [^]*\nexamples\n {2}festa test my-app [^\n]*\n$/);
-    assert.doesNotMatch(test, /--template|storage|festa run/);
+    assert.doesNotMatch(test, /--template|storage|festa run|--port|--threads/);
+    for (const args of [["test", "--help"], ["init", "--help"], ["storage", "--help"], ["storage", "get", "--help"]]) {
+      const { code, stdout } = await runFesta(args);
+      assert.deepEqual([code, stdout], [0, await about(args[0])]);
+    }
     assert.match(await about("init"), /^ {2}init DIR [^\n]*\n\noptions of init and types\n[^]*\nexamples\n {2}festa init [^\n]*\n$/);
     assert.equal((await about("storage")).match(/^ {4}storage /gm).length, 6);
     assert.match(await about("version"), /^ {2}version [^\n]*\n$/);
