@@ -12,6 +12,14 @@ local function fail(text, level)
   error(text, level + 1)
 end
 
+local loaded = false -- the file has run: what tests there are is known
+
+-- For methods: they are called on what they belong to, and while a test runs.
+local function check_call(self, meta, call)
+  if type(self) ~= "table" or getmetatable(self) ~= meta then fail("methods are called with a colon: " .. call, 3) end
+  if not loaded then fail(call .. " is for tests: what a file does outside of them is over before there is a room", 3) end
+end
+
 local function keys_of(t)
   local keys = {}
   for key in pairs(t) do
@@ -416,7 +424,7 @@ end
 
 -- ---- clients ----
 
-local client = {}
+local client, client_meta = {}, {}
 
 local function describe_end(self)
   local state, _, code, reason, status = host.client(self.number)
@@ -432,6 +440,7 @@ end
 
 -- Sends a string or a number as text, a table as JSON.
 function client:send(message, options)
+  check_call(self, client_meta, "client:send(…)")
   options = check_options(options, { binary = true }, 2)
   if type(message) == "table" then
     message = json.encode(message)
@@ -444,6 +453,7 @@ end
 
 -- The oldest message that was not read, and whether it is binary.
 function client:receive()
+  check_call(self, client_meta, "client:receive()")
   local message, binary = host.receive(self.number)
   if message == nil then fail("no message waits for " .. self.id .. describe_end(self), 2) end
   return message, binary
@@ -451,6 +461,7 @@ end
 
 -- The same, read as JSON.
 function client:receiveJson()
+  check_call(self, client_meta, "client:receiveJson()")
   local message = host.receive(self.number)
   if message == nil then fail("no message waits for " .. self.id .. describe_end(self), 2) end
   local ok, value = pcall(json.decode, message)
@@ -460,6 +471,7 @@ end
 
 -- All that was not read.
 function client:receiveAll()
+  check_call(self, client_meta, "client:receiveAll()")
   local messages = {}
   while true do
     local message = host.receive(self.number)
@@ -470,11 +482,16 @@ end
 
 -- Closes the connection, as a client does.
 function client:close(code, reason)
-  host.close(self.number, code or 0, reason)
+  check_call(self, client_meta, "client:close(…)")
+  if code ~= nil and math.type(code) ~= "integer" then fail("a close code is an integer, not " .. show(code, ""), 2) end
+  if reason ~= nil and type(reason) ~= "string" then fail("a reason is a string, not " .. type(reason), 2) end
+  local ok, why = host.close(self.number, code or 0, reason)
+  if not ok then fail(why, 2) end
 end
 
 -- The connection is lost: 1006 for the room.
 function client:drop()
+  check_call(self, client_meta, "client:drop()")
   host.close(self.number, 1006)
 end
 
@@ -490,31 +507,34 @@ local client_fields = {
   end,
 }
 
-local client_meta = {
-  __index = function(self, key)
-    if client[key] then return client[key] end
-    if client_fields[key] then return client_fields[key](self) end
-    local known = { id = true }
-    for name in pairs(client) do known[name] = true end
-    for name in pairs(client_fields) do known[name] = true end
-    fail(no_such("a client", known, key), 2)
-  end,
-  __tostring = function(self) return "client " .. self.id end,
-}
+function client_meta.__index(self, key)
+  if client[key] then return client[key] end
+  if client_fields[key] then return client_fields[key](self) end
+  local known = { id = true }
+  for name in pairs(client) do known[name] = true end
+  for name in pairs(client_fields) do known[name] = true end
+  fail(no_such("a client", known, key), 2)
+end
+
+function client_meta.__tostring(self)
+  return "client " .. self.id
+end
 
 -- ---- rooms ----
 
-local room = {}
+local room, room_meta = {}, {}
 
 local CONNECT_OPTIONS = { id = true, query = true, headers = true, path = true }
 
 -- A WebSocket client that connects; it is let in, refused or closed when this returns, unless onConnect waits.
 function room:connect(options)
+  check_call(self, room_meta, "room:connect(…)")
   options = check_options(options, CONNECT_OPTIONS, 2)
   local query = {}
   for name, value in pairs(options.query or {}) do query[name] = value end
   if options.id ~= nil then query._pk = options.id end
   local id = query._pk or crypto.randomUUID()
+  if #tostring(id) > 256 or not utf8.len(tostring(id)) then fail("a client's id is 1 to 256 bytes of UTF-8", 2) end
   local path = with_query(options.path or "", query_of(query, 2))
   local number, why = host.connect(self.party, self.id, path, headers_of(options.headers, 2), tostring(id))
   if not number then fail(why, 2) end
@@ -529,50 +549,60 @@ end
 
 -- Sends a request and returns its answer.
 function room:request(method, path, options)
+  check_call(self, room_meta, "room:request(…)")
   return (answer_of(begin_request(sender_to(self), method, path, options, 2), 2))
 end
 
 function room:get(path, options)
+  check_call(self, room_meta, "room:get(…)")
   return (answer_of(begin_request(sender_to(self), "GET", path, options, 2), 2))
 end
 
 function room:post(path, options)
+  check_call(self, room_meta, "room:post(…)")
   return (answer_of(begin_request(sender_to(self), "POST", path, options, 2), 2))
 end
 
 -- Sends a request without waiting for its answer, for handlers that wait.
 function room:begin(method, path, options)
+  check_call(self, room_meta, "room:begin(…)")
   return (begin_request(sender_to(self), method, path, options, 2))
 end
 
 -- The room leaves memory, as it does when it has been idle; the next event makes it anew.
 function room:evict()
+  check_call(self, room_meta, "room:evict()")
   local ok, why = host.evict(self.party, self.id)
   if not ok then fail("the room " .. self.id .. " stays: " .. why, 2) end
 end
 
 -- Has it a VM?
 function room:isInMemory()
+  check_call(self, room_meta, "room:isInMemory()")
   return host.inMemory(self.party, self.id)
 end
 
-local storage = {}
+local storage, storage_meta = {}, {}
 
 function storage:get(key)
+  check_call(self, storage_meta, "room.storage:get(…)")
+  if type(key) ~= "string" then fail("a key is a string, not " .. type(key), 2) end
   return host.stored(self.room.party, self.room.id, key)
 end
 
 function storage:all()
+  check_call(self, storage_meta, "room.storage:all()")
   return host.storedAll(self.room.party, self.room.id)
 end
 
 function storage:getAlarm()
+  check_call(self, storage_meta, "room.storage:getAlarm()")
   return host.alarm(self.room.party, self.room.id)
 end
 
-local storage_meta = { __index = strict("room.storage", storage) }
+storage_meta.__index = strict("room.storage", storage)
 
-local room_meta = { __index = strict("a room", room) }
+room_meta.__index = strict("a room", room)
 
 -- ---- harness ----
 
@@ -693,8 +723,6 @@ _G.harness = strict("harness", harness)
 -- ---- tests ----
 
 local tests, names, scope = {}, {}, { path = "", before = {}, after = {} }
-local loaded = false -- the file has run: what tests there are is known
-
 -- Nobody would ever run what a test that runs adds.
 local function refuse_late(what, level)
   if loaded then fail(what .. " inside of a test is never run: tests are named while their file loads; write it beside the test", level + 1) end

@@ -10,6 +10,19 @@ static char *copy_span(struct span text)
     return text.len > 0 ? strndup(text.ptr, text.len) : NULL;
 }
 
+/* Is the place in a file of Festa's own (lua/), which the author does not have? Then it is forgotten. */
+static bool drop_own_place(struct http_problem *problem)
+{
+    static const char own[] = "festa/";
+
+    if (!problem->file || strncmp(problem->file, own, sizeof own - 1) != 0)
+        return false;
+    free(problem->file);
+    problem->file = NULL;
+    problem->line = 0;
+    return true;
+}
+
 /* Does a line begin with "FILE:LINE: "? Then that is the place, and rest what stands behind it. */
 static bool take_place(struct http_problem *problem, const char *text, const char **rest)
 {
@@ -31,7 +44,7 @@ static void find_place(struct http_problem *problem)
 {
     const char *at = problem->traceback, *rest;
 
-    while (at && !take_place(problem, at, &rest)) {
+    while (at && (!take_place(problem, at, &rest) || drop_own_place(problem))) {
         at = strchr(at, '\n');
         at += at != NULL;
     }
@@ -61,7 +74,7 @@ struct http_problem *problem_raised(const struct project *project, const char *t
     problem->traceback = copy_span(traceback);
     if (problem->message && take_place(problem, problem->message, &rest))
         memmove(problem->message, rest, strlen(rest) + 1);
-    else
+    if (!problem->file || drop_own_place(problem))
         find_place(problem);
     read_source(problem, project);
     return problem;

@@ -284,9 +284,13 @@ static int host_close(lua_State *L)
     lua_settop(L, 3);
     struct span reason = optional_span(L, 3);
     lua_Integer code = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, code == 0 || code == 1006 || peer_close_code_valid(code), 2,
-                  "a client closes with 1000 to 1014 or 3000 to 4999");
-    luaL_argcheck(L, reason.len <= 123, 3, "a reason has up to 123 bytes");
+    bool known = code == 0 || code == 1006 || peer_close_code_valid(code);
+    if (!known || reason.len > 123) {
+        lua_pushnil(L);
+        lua_pushstring(L, known ? "a reason has up to 123 bytes"
+                                : "a client closes with 1000, 1001, 1003, 1007 to 1014 or 3000 to 4999");
+        return 2;
+    }
     struct command *command = new_command(L, run_close);
     command->number = (uint64_t)luaL_checkinteger(L, 1);
     command->code = (uint16_t)code;

@@ -348,8 +348,32 @@ describe("festa test", () => {
       test("slow", function()
         harness.room():get("/slow")
       end)
+      test("a function as JSON", function()
+        harness.room():post("/", { json = print })
+      end)
+      test("a dot", function()
+        harness.room().get("/")
+      end)
+      test("a code", function()
+        harness.room():connect():close(5)
+      end)
+      test("a word", function()
+        harness.room():connect():close("x")
+      end)
+      test("no key", function()
+        harness.room().storage:get()
+      end)
+      test("a long id", function()
+        harness.room():connect({ id = ("x"):rep(300) })
+      end)
+      test("within", function()
+        local waits = function() harness.advance(1) end
+        table.sort({ 1, 2 }, waits)
+      end)
     `);
-    assert.deepEqual([...wrong.matchAll(/^ {2}at: (.*)$/gm)].map(([, at]) => at), [2, 5, 8, 11].map((line) => `tests/a_test.lua:${line}`));
+    assert.deepEqual([...wrong.matchAll(/^ {2}at: (.*)$/gm)].map(([, at]) => at), [2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 32].map((line) => `tests/a_test.lua:${line}`), wrong);
+    const outside = await run('harness.room():get("/")\n');
+    assert.match(outside.stdout, /room:get\(…\) is for tests: [^]*at: tests\/a_test\.lua:1$/m);
   });
 
   it("says what was expected, what was seen, and where", async () => {
