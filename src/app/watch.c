@@ -70,7 +70,7 @@ struct watch {
 /* Of the project's root and the configuration's folder: names that mean something to us. */
 static bool matters(const struct watch *watch, const char *name)
 {
-    static const char *const names[] = {"festa.lua", ".env", "parties", "lib", "tests"};
+    static const char *const names[] = {"festa.lua", ".env", "parties", "lib", "public", "tests"};
     size_t n = sizeof names / sizeof *names - (watch->tests ? 0 : 1);
 
     for (size_t i = 0; i < n; i++) {
@@ -209,6 +209,19 @@ static void add_file(struct siphash *hash, const char *path)
     close(fd);
 }
 
+/* Which folder it is, not what it holds: by its birth too, since one that is made anew may get the number of the one before. */
+static void add_identity(struct siphash *hash, const char *path)
+{
+    struct statx info;
+
+    siphash_update(hash, path, strlen(path) + 1);
+    if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_INO | STATX_BTIME, &info) != 0 || !S_ISDIR(info.stx_mode))
+        return;
+    const uint64_t identity[] = {info.stx_dev_major, info.stx_dev_minor, info.stx_ino,
+                                 (uint64_t)info.stx_btime.tv_sec, info.stx_btime.tv_nsec};
+    siphash_update(hash, identity, sizeof identity);
+}
+
 static int compare_names(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -269,6 +282,8 @@ static void look(struct watch *watch)
     add_scripts(watch, &hash, path, 0);
     snprintf(path, sizeof path, "%s/lib", watch->root);
     add_scripts(watch, &hash, path, 0);
+    snprintf(path, sizeof path, "%s/public", watch->root);
+    add_identity(&hash, path);
     if (watch->tests) {
         snprintf(path, sizeof path, "%s/tests", watch->root);
         add_scripts(watch, &hash, path, 0);

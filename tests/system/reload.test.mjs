@@ -107,6 +107,20 @@ describe("festa dev", () => {
     await socket.leave();
   });
 
+  it("serves a folder public/ that comes, and comes again", async (t) => {
+    const server = await dev(t, { "parties/main.lua": versioned(1) });
+
+    assert.equal((await server.request("/")).status, 404);
+    for (const text of ["one", "two"]) {
+      await reload(server, async () => {
+        await rm(join(server.project.directory, "public"), { recursive: true, force: true });
+        await mkdir(join(server.project.directory, "public"));
+        await write(server, "public/index.html", text);
+      });
+      assert.equal(await server.text("/"), text);
+    }
+  });
+
   it("finds new parties, and forgets those that are gone", async (t) => {
     const server = await dev(t, { "parties/main.lua": versioned(1), "parties/old.lua": versioned("old") });
     const socket = await server.socket("/parties/old/a");

@@ -185,6 +185,32 @@ static void folders_that_come_and_go(void **state)
     end(world);
 }
 
+/* What is served lies in the folder that was there at the last change. */
+static void the_folder_of_static_files(void **state)
+{
+    (void)state;
+    struct world *world = begin(NULL);
+
+    for (int i = 0; i < 3; i++) {
+        move(world, "public", "before");
+        expect_change(world);
+        project_files_write(&world->files, "public/index.html", "2");
+        expect_change(world);
+        struct project_files before;
+        strcpy(before.root, project_files_path(&world->files, "before"));
+        project_files_fini(&before);
+    }
+    for (int i = 0; i < 3; i++) {
+        struct project_files now;
+        strcpy(now.root, project_files_path(&world->files, "public"));
+        project_files_fini(&now);
+        project_files_write(&world->files, "public/index.html",
+                            "3"); /* often with the number of the one before */
+        expect_change(world);
+    }
+    end(world);
+}
+
 /* Links are followed, inside of the project or not; a circle ends. */
 static void links_to_folders(void **state)
 {
@@ -271,6 +297,7 @@ int main(void)
         cmocka_unit_test(what_is_no_change),
         cmocka_unit_test(ways_to_save),
         cmocka_unit_test(folders_that_come_and_go),
+        cmocka_unit_test(the_folder_of_static_files),
         cmocka_unit_test(links_to_folders),
         cmocka_unit_test(another_configuration),
         cmocka_unit_test(a_configuration_elsewhere),
