@@ -35,7 +35,6 @@ struct edge {
     struct list http_conns; /* of struct http_conn */
     struct list sockets;    /* of struct ws_socket */
     struct list inflating;  /* of struct peer (waiting): their compressed messages wait for the next turn */
-    size_t inflated;        /* bytes of messages that were inflated in this turn */
     struct loop_hook late;
     struct list leaving; /* connections that move to another thread once what waits has left (relay.c) */
     struct map intakes;  /* of struct intake: bodies that are being read (intake.c) */

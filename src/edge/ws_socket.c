@@ -388,41 +388,45 @@ static const struct peer_kind ws_kind = {
 
 /* ---- what the client sends (struct ws_ops) ---- */
 
-/* What clients can have inflated in one turn of a loop: a few ms of work, for very few bytes of theirs. */
-#define INFLATE_TURN ((size_t)4 * 1024 * 1024)
-
 bool ws_resume_inflating(struct edge *edge)
 {
-    struct list waiting, *link;
+    ws_deflate_turn();
+    list_each_safe(link, &edge->inflating) {
+        struct ws_socket *socket = of_peer(container_of(link, struct peer, waiting));
+        if (is_open(socket))
+            conn_resume(socket->conn);
+        else
+            list_remove(link);
+    }
+    return !list_empty(&edge->inflating);
+}
 
-    edge->inflated = 0;
-    if (list_empty(&edge->inflating))
-        return false;
-    list_init(&waiting);
-    list_splice(&waiting, &edge->inflating);
-    while ((link = list_pop(&waiting)) != NULL)
-        ws_resume(container_of(link, struct peer, waiting));
-    return true;
+/* Has a compressed message of the socket to wait for another turn? Those that wait already come first. */
+static bool has_to_wait(const struct ws_socket *socket)
+{
+    const struct ws_session *session = &socket->session;
+    bool behind = !list_linked(&socket->peer.waiting) && !list_empty(&socket->edge->inflating);
+
+    return !socket->closing && session->opcode && session->compressed && (behind || !ws_inflate_ready());
 }
 
 static void session_on_message(struct ws_session *session, const uint8_t *data, size_t len, bool binary)
 {
-    if (session->compressed)
-        ws_socket_of(session)->edge->inflated += len;
     room_message(&ws_socket_of(session)->peer, data, len, binary);
 }
 
 static bool session_ready(struct ws_session *session)
 {
     struct ws_socket *socket = ws_socket_of(session);
-    struct edge *edge = socket->edge;
-    if (socket->closing)
-        return true;
-    if (room_peer_ready(&socket->peer)) {
-        if (!socket->deflate || edge->inflated < INFLATE_TURN)
+    struct list *link = &socket->peer.waiting;
+
+    if (has_to_wait(socket)) {
+        if (!list_linked(link)) /* else it keeps its place */
+            list_push(&socket->edge->inflating, link);
+    } else {
+        list_remove(link);
+        if (socket->closing || room_peer_ready(&socket->peer))
             return true;
-        if (!list_linked(&socket->peer.waiting))
-            list_push(&edge->inflating, &socket->peer.waiting);
     }
     if (!socket->held_since)
         socket->held_since = loop_now(socket->edge->net->loop);

@@ -7,7 +7,8 @@
 #define WINDOW_BITS 15
 #define GZIP_HEADER 16                   /* beside the window's bits: that of gzip, not of zlib */
 #define INFLATE_COST ((size_t)44 * 1024) /* bytes that zlib takes for a stream: the window and its tables */
-#define STEP ((size_t)16 * 1024)         /* of output: room for so much before each call of zlib */
+#define STEP_OUT ((size_t)16 * 1024)     /* of output: room for so much before each call of zlib */
+#define STEP_IN ((size_t)4 * 1024)       /* of input: under a ms of work, whatever it is */
 
 struct decoder {
     z_stream zlib;
@@ -98,31 +99,29 @@ static int make_ready(struct decoder *decoder)
 int decoder_take(struct decoder *decoder, struct buf *out, size_t most)
 {
     z_stream *zlib = &decoder->zlib;
+    size_t room = most < STEP_OUT ? most : STEP_OUT;
+    size_t piece = decoder->given.len < STEP_IN ? decoder->given.len : STEP_IN;
 
-    while (decoder_pending(decoder) && most > 0) {
-        size_t room = most < STEP ? most : STEP;
-        int rc = make_ready(decoder);
-        if (rc < 0 || buf_reserve(out, room) != 0)
-            return -ENOMEM;
-        if (rc == 0) {
-            decoder->given.len = 0;
-            return 0;
-        }
-        zlib->next_in = decoder->given.data;
-        zlib->avail_in = (uInt)decoder->given.len;
-        zlib->next_out = out->data + out->len;
-        zlib->avail_out = (uInt)room;
-        rc = inflate(zlib, Z_SYNC_FLUSH);
-        out->len += room - zlib->avail_out;
-        most -= room - zlib->avail_out;
-        buf_consume(&decoder->given, decoder->given.len - zlib->avail_in);
-        decoder->ended = rc == Z_STREAM_END;
-        decoder->full = rc == Z_OK && zlib->avail_out == 0;
-        bool stands = rc == Z_BUF_ERROR && decoder->given.len > 0;
-        if (rc < 0 && (rc != Z_BUF_ERROR || stands))
-            return rc == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
-        if (rc == Z_NEED_DICT)
-            return -EBADMSG;
+    if (!decoder_pending(decoder) || room == 0)
+        return 0;
+    int rc = make_ready(decoder);
+    if (rc < 0 || buf_reserve(out, room) != 0)
+        return -ENOMEM;
+    if (rc == 0) {
+        decoder->given.len = 0;
+        return 0;
     }
-    return 0;
+    zlib->next_in = decoder->given.data;
+    zlib->avail_in = (uInt)piece;
+    zlib->next_out = out->data + out->len;
+    zlib->avail_out = (uInt)room;
+    rc = inflate(zlib, Z_SYNC_FLUSH);
+    out->len += room - zlib->avail_out;
+    buf_consume(&decoder->given, piece - zlib->avail_in);
+    decoder->ended = rc == Z_STREAM_END;
+    decoder->full = rc == Z_OK && zlib->avail_out == 0;
+    bool stands = rc == Z_BUF_ERROR && decoder->given.len > 0;
+    if (rc < 0 && (rc != Z_BUF_ERROR || stands))
+        return rc == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
+    return rc == Z_NEED_DICT ? -EBADMSG : 0;
 }

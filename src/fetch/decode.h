@@ -33,7 +33,8 @@ int decoder_give(struct decoder *decoder, const void *data, size_t len) __attrib
 /* May decoder_take bring more of what was given? */
 bool decoder_pending(const struct decoder *decoder);
 
-/* Appends what comes next of the body to out, at most so many bytes. 0, -ENOMEM, or -EBADMSG: it is not so coded. */
+/* Appends what comes next of the body to out, at most so many bytes, and no more than takes a moment: of what was given
+ * it looks at 4 KiB at most, which may hold nothing of the body. 0, -ENOMEM, or -EBADMSG: it is not so coded. */
 int decoder_take(struct decoder *decoder, struct buf *out, size_t most) __attribute__((warn_unused_result));
 
 /* Could what was given be all of the body? Nothing at all could: it is the answer to a HEAD. */

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/span.h"
 #include "loop/timer.h"
 
@@ -44,8 +45,7 @@ const char *fetch_error_code(enum fetch_error error);
 #define FETCH_WINDOW                                                                                         \
     ((size_t)64 * 1024)       /* bytes of a body that may wait for the owner, unless it allows more */
 #define FETCH_CONNECTIONS 256 /* of a fetcher; more fetches than that wait for their turn */
-#define FETCH_INFLATE_TURN                                                                                   \
-    ((size_t)512 * 1024)               /* bytes that a fetcher inflates in a turn: two ms of work, about */
+#define FETCH_INFLATE_TURN (2u * NS_PER_MS) /* ns that a fetcher may inflate in a turn */
 #define FETCH_COST ((size_t)32 * 1024) /* bytes that one takes in C while it runs, about, besides its body */
 
 /* How many fetches somebody has under way, those too that were closed while a name was being looked up, which

@@ -176,14 +176,13 @@ static void tell(struct soon *soon)
 
 /* ---- what is inflated in one turn ---- */
 
-size_t fetcher_inflates(struct fetcher *fetcher)
+bool fetcher_may_inflate(struct fetcher *fetcher)
 {
     if (fetcher->turn != fetcher->loop->turn) {
         fetcher->turn = fetcher->loop->turn;
-        fetcher->inflated = 0;
+        fetcher->inflating = 0;
     }
-    return FETCH_INFLATE_TURN -
-           (fetcher->inflated < FETCH_INFLATE_TURN ? fetcher->inflated : FETCH_INFLATE_TURN);
+    return fetcher->inflating < FETCH_INFLATE_TURN;
 }
 
 void fetcher_put_off(struct transfer *transfer)

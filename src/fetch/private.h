@@ -19,7 +19,7 @@ struct fetcher {
     struct list put_off;   /* of struct transfer: to be decoded in the next turn */
     struct timer decode;   /* when it comes */
     uint64_t turn;         /* of the loop's */
-    size_t inflated;       /* bytes in that turn */
+    uint64_t inflating;    /* ns that were spent on it in that turn */
     bool ca_folder;        /* the system's authorities lie in a folder where each is found by its hash */
 };
 
@@ -53,8 +53,8 @@ struct transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-/* How many bytes may be inflated in what is left of this turn? */
-size_t fetcher_inflates(struct fetcher *fetcher);
+/* Is there time left in this turn to inflate something? */
+bool fetcher_may_inflate(struct fetcher *fetcher);
 
 /* transfer_go_on is called in the next turn. */
 void fetcher_put_off(struct transfer *transfer);

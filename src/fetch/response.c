@@ -2,6 +2,8 @@
  * transfer.c when there is room for more of the body; never calls an owner. */
 #include "fetch/private.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,18 +135,18 @@ bool response_decode(struct transfer *transfer)
 
     while (decoder_pending(transfer->decoder)) {
         size_t room = fetch->allowed > fetch->body.len ? fetch->allowed - fetch->body.len : 0;
-        size_t left = fetcher_inflates(transfer->fetcher), len = fetch->body.len;
         if (room == 0) {
             fetch->starved = true;
             fetch_touch(fetch);
             return true;
         }
-        if (left == 0) {
+        if (!fetcher_may_inflate(transfer->fetcher)) {
             fetcher_put_off(transfer);
             return true;
         }
-        int rc = decoder_take(transfer->decoder, &fetch->body, room < left ? room : left);
-        transfer->fetcher->inflated += fetch->body.len - len;
+        uint64_t began = clock_monotonic_ns();
+        int rc = decoder_take(transfer->decoder, &fetch->body, room);
+        transfer->fetcher->inflating += clock_monotonic_ns() - began;
         if (rc == -EBADMSG)
             return transfer_fails(transfer, FETCH_NETWORK, "the body is damaged: it can't be decompressed");
         if (rc != 0)

@@ -3,6 +3,7 @@
 #include "ws/deflate.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,8 +15,19 @@
 #define LOOKAHEAD 262u /* of its window zlib's compressor leaves so much to what is to come */
 
 #define STEP (16u * 1024)     /* of output: room for so much before each call of zlib */
+#define PIECE (16u * 1024)    /* of input: so much at once, then it is asked how long it takes */
 #define KEEP_MAX (64u * 1024) /* of a buffer that the thread keeps */
-#define PIECE_MAX (1u << 30)  /* zlib counts in unsigned int */
+#define ROOM_MAX (1u << 30)   /* zlib counts in unsigned int */
+
+/* What a turn of the loop has time for: bytes to compress, at up to 25 ns each; ns in which to inflate. */
+#define DEFLATE_TURN ((size_t)2 * 1024 * 1024)
+#define INFLATE_TURN (4u * NS_PER_MS)
+#define MESSAGE_COST 256u /* bytes that a message counts besides its own */
+
+/* ns of the CPU that one message may take, and more for each byte that it becomes. Text takes 2 ns a byte, and 8 where the
+ * compressor was flushed behind every 20 bytes. */
+#define INFLATE_MAX (50u * NS_PER_MS)
+#define INFLATE_MAX_BYTE 25u
 
 /* What a flush ends with and a message leaves out (RFC 7692 §7.2.1) */
 static const uint8_t tail[4] = {0x00, 0x00, 0xff, 0xff};
@@ -25,6 +37,8 @@ static _Thread_local struct {
     z_stream inflate;                              /* likewise */
     struct buf frame;                              /* the last of ws_deflate_frame */
     struct buf message;                            /* of ws_inflate_take */
+    size_t deflated;                               /* in this turn, as may_deflate counts */
+    uint64_t inflating;                            /* ns spent in this turn */
 } thread;
 
 /* Empties it, and keeps no more than is worth it. */
@@ -46,14 +60,14 @@ static bool make_room(z_stream *stream, struct buf *out, uint64_t most)
     if (room > left)
         room = (size_t)left;
     stream->next_out = out->data + out->len;
-    stream->avail_out = room < PIECE_MAX ? (uInt)room : PIECE_MAX;
+    stream->avail_out = room < ROOM_MAX ? (uInt)room : ROOM_MAX;
     return true;
 }
 
 /* Gives the stream its next input; *rest moves behind it. */
 static void give_input(z_stream *stream, const uint8_t **rest, size_t *len)
 {
-    size_t piece = *len < PIECE_MAX ? *len : PIECE_MAX;
+    size_t piece = *len < PIECE ? *len : PIECE;
 
     if (stream->avail_in > 0)
         return;
@@ -66,6 +80,12 @@ static void give_input(z_stream *stream, const uint8_t **rest, size_t *len)
 static void take_output(const z_stream *stream, struct buf *out)
 {
     out->len = (size_t)(stream->next_out - out->data);
+}
+
+void ws_deflate_turn(void)
+{
+    thread.deflated = 0;
+    thread.inflating = 0;
 }
 
 /* ---- compressing ---- */
@@ -101,6 +121,18 @@ static bool compress_into(struct buf *out, z_stream *stream, const uint8_t *data
     return true;
 }
 
+/* Has the turn time left for it? Then that is taken. A small window takes up to three times as long as a large one, since
+ * it moves more often. */
+static bool may_deflate(unsigned window, size_t len)
+{
+    size_t cost = (len + MESSAGE_COST) * (1 + (WINDOW_MAX - window) / 3);
+
+    if (cost > DEFLATE_TURN - thread.deflated)
+        return false;
+    thread.deflated += cost;
+    return true;
+}
+
 const uint8_t *ws_deflate_frame(enum ws_opcode opcode, unsigned window, const void *data, size_t len,
                                 size_t *frame_len)
 {
@@ -108,7 +140,7 @@ const uint8_t *ws_deflate_frame(enum ws_opcode opcode, unsigned window, const vo
     uint8_t head[WS_HEAD_MAX];
     z_stream *stream;
 
-    if (len < WS_DEFLATE_MIN || !(stream = deflate_stream(window, len)))
+    if (len < WS_DEFLATE_MIN || !may_deflate(window, len) || !(stream = deflate_stream(window, len)))
         return NULL;
     recycle(out);
     if (buf_reserve(out, STEP) != 0)
@@ -144,11 +176,18 @@ static z_stream *inflate_stream(void)
     return rc == Z_OK ? stream : NULL;
 }
 
+/* What began then has become so much. It is the time of the CPU that counts, since other programs may have had it. */
+static bool takes_too_long(uint64_t began, size_t inflated)
+{
+    return clock_thread_ns() - began > INFLATE_MAX + (uint64_t)inflated * INFLATE_MAX_BYTE;
+}
+
 /* A block that says of itself to be the last may be followed by others (RFC 7692 §7.2.3.4). Returns
  * 1 if the data ended with one, 0 if it did not, or as ws_inflate. */
 static int inflate_into(struct buf *out, z_stream *stream, const uint8_t *data, size_t len, uint64_t max)
 {
     uint64_t most = max < UINT64_MAX ? max + 1 : max;
+    uint64_t began = len > PIECE ? clock_thread_ns() : 0; /* a system call: not for what is one piece */
 
     stream->avail_in = 0;
     do {
@@ -166,6 +205,8 @@ static int inflate_into(struct buf *out, z_stream *stream, const uint8_t *data, 
         } else if (rc != Z_OK && rc != Z_BUF_ERROR) {
             return rc == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
         }
+        if (len > 0 && takes_too_long(began, out->len))
+            return -ETIME;
     } while (len > 0 || stream->avail_in > 0 || stream->avail_out == 0);
     return 0;
 }
@@ -177,7 +218,7 @@ static bool between_blocks(const z_stream *stream)
     return (stream->data_type & 0xff) == 128;
 }
 
-int ws_inflate(struct buf *out, const uint8_t *data, size_t len, uint64_t max)
+static int inflate_message(struct buf *out, const uint8_t *data, size_t len, uint64_t max)
 {
     z_stream *stream = inflate_stream();
 
@@ -190,6 +231,20 @@ int ws_inflate(struct buf *out, const uint8_t *data, size_t len, uint64_t max)
     if (rc >= 0)
         rc = rc == 0 && between_blocks(stream) ? 0 : -EBADMSG;
     return rc;
+}
+
+int ws_inflate(struct buf *out, const uint8_t *data, size_t len, uint64_t max)
+{
+    uint64_t began = clock_monotonic_ns();
+    int rc = inflate_message(out, data, len, max);
+
+    thread.inflating += clock_monotonic_ns() - began;
+    return rc;
+}
+
+bool ws_inflate_ready(void)
+{
+    return thread.inflating < INFLATE_TURN;
 }
 
 struct buf ws_inflate_take(void)

@@ -232,6 +232,8 @@ static void hand_up_inflated(struct ws_session *session, const uint8_t *data, si
     if (rc == -EMSGSIZE)
         ws_session_fail(session, CLOSE_TOO_LARGE, "Message is too large: %zu > %" PRIu64, message.len,
                         session->max_message);
+    else if (rc == -ETIME)
+        ws_session_fail(session, CLOSE_TOO_LARGE, "Compressed message takes too long to inflate");
     else if (rc == -EBADMSG)
         ws_session_fail(session, CLOSE_BAD_TEXT, "Compressed message is not valid");
     else if (rc)
@@ -307,6 +309,8 @@ static size_t take_frame(struct ws_session *session, uint8_t *data, size_t len)
     if (!ws_is_control(head.opcode)) {
         if (!begin_data(session, &head))
             return 0;
+        if (session->compressed && head.payload_len > 0)
+            return head_len; /* whether there is time to inflate it is asked first */
         return head_len + take_payload(session, data + head_len, len - head_len); /* an empty one ends here */
     }
     size_t frame_len = head_len + (size_t)head.payload_len;

@@ -1,5 +1,6 @@
 /* edge: the opening handshake over real connections, and messages, there and back. */
 #include "edge_ws_driver.h"
+#include "hollow_deflate.h"
 
 /* ---- the handshake ---- */
 
@@ -430,6 +431,90 @@ static void messages_there_and_back(void **state)
     world_close(world);
 }
 
+/* ---- compression ---- */
+
+static struct client compressing_open(struct world *world)
+{
+    struct client client = client_open(world, false);
+
+    client_send(world, &client, UPGRADE("/party/r", "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
+    assert_false(head_says(next_head(world, &client), "Sec-WebSocket-Extensions", NULL));
+    return client;
+}
+
+/* Each in its turn: who comes last with little to inflate waits for one message of each, not for all that they have. */
+static void inflating_takes_turns(void **state)
+{
+    (void)state;
+    enum { N = 30, HOLLOW = 30000 };
+    struct world *world = world_new();
+    struct buf hollow = {0}, two = {0};
+    struct client others[N];
+    size_t answers = 0;
+
+    world->config.deflate = true;
+    world->handler = relay;
+    world->quiet = true;
+    world_open(world);
+    put_hollow_blocks(&hollow, HOLLOW);
+    assert_int_equal(buf_append(&hollow, "", 1), 0);
+    put_frame(&two, 0xc1, hollow.data, hollow.len);
+    put_frame(&two, 0xc1, hollow.data, hollow.len);
+    for (int i = 0; i < N; i++)
+        others[i] = compressing_open(world);
+    struct client client = compressing_open(world);
+    for (int i = 0; i < N; i++)
+        client_send_bytes(world, &others[i], two.data, two.len);
+    client_frame(world, &client, 0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+    expect_frame(world, &client, "text Hello");
+    for (int i = 0; i < N; i++) {
+        client_read(&others[i], SIZE_MAX);
+        answers += others[i].in.len / 2; /* empty messages */
+    }
+    assert_in_range(answers, 1, 2 * N - N / 3);
+    for (int i = 0; i < N; i++) {
+        client_await(world, &others[i], 4);
+        client_close(&others[i]);
+    }
+    client_close(&client);
+    buf_fini(&hollow);
+    buf_fini(&two);
+    world_close(world);
+}
+
+/* What there is no time for goes out as it is, and the next turn has time again. */
+static void compressing_has_a_bound(void **state)
+{
+    (void)state;
+    enum { LARGE = 3000000, SMALL = 1000 };
+    struct world *world = world_new();
+    char *data = malloc(LARGE);
+
+    assert_non_null(data);
+    memset(data, 'x', LARGE);
+    world->config.deflate = true;
+    world->config.limits.message = LARGE;
+    world->handler = relay;
+    world->quiet = true;
+    world_open(world);
+    struct client client = compressing_open(world);
+    client_frame(world, &client, 0x81, data, LARGE);
+    client_await(world, &client, 10 + LARGE);
+    assert_int_equal(client.in.len, 10 + LARGE);
+    assert_int_equal(client.in.data[0], 0x81);
+    buf_consume(&client.in, client.in.len);
+    for (int i = 0; i < 3000; i++) { /* more than one turn compresses */
+        client_frame(world, &client, 0x81, data, SMALL);
+        client_await(world, &client, 2);
+        assert_int_equal(client.in.data[0], 0xc1);
+        client_await(world, &client, 2 + (size_t)client.in.data[1]);
+        buf_consume(&client.in, 2 + (size_t)client.in.data[1]);
+    }
+    client_close(&client);
+    free(data);
+    world_close(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +529,8 @@ int main(void)
         cmocka_unit_test(on_connect_fails),
         cmocka_unit_test(duplicate_ids),
         cmocka_unit_test(messages_there_and_back),
+        cmocka_unit_test(inflating_takes_turns),
+        cmocka_unit_test(compressing_has_a_bound),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -1,5 +1,6 @@
 /* Bodies that come compressed: decoded as far as there is room for them, and no faster than a turn allows. */
 #include "fetch_driver.h"
+#include "hollow_deflate.h"
 
 #include "fetch/decode.h"
 
@@ -8,6 +9,9 @@
 
 #define MIB ((size_t)1024 * 1024)
 #define BOMB (16 * MIB) /* bytes that "/bomb" becomes */
+
+#define HOLLOW (128 * 1024)        /* bytes of "/hollow", which become nothing */
+#define STEP_NS (200u * NS_PER_MS) /* that a turn may take here */
 
 #define GZIP 31
 #define ZLIB 15
@@ -44,10 +48,26 @@ static bool say_coded(int fd, const char *coding, const uint8_t *body, size_t le
     return say(fd, (const char *)body + len / 2, len - len / 2);
 }
 
+/* gzip's header, and then blocks that hold nothing, or files that do. */
+static size_t make_hollow(uint8_t *out, bool files)
+{
+    static const uint8_t file[20] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3};
+    struct buf body = {0};
+
+    assert_int_equal(buf_append(&body, file, files ? sizeof file : 10), 0);
+    while (files && body.len < HOLLOW)
+        assert_int_equal(buf_append(&body, file, sizeof file), 0);
+    if (!files)
+        put_hollow_blocks(&body, HOLLOW - body.len);
+    memcpy(out, body.data, HOLLOW);
+    buf_fini(&body);
+    return HOLLOW;
+}
+
 static bool serve(int fd, const char *path, const char *request)
 {
     static const char text[] = "some text, some text";
-    uint8_t body[128 * 1024] = {0};
+    uint8_t body[HOLLOW] = {0};
     char echo[4096];
 
     if (strncmp(path, "/gzip/", 6) == 0) /* /gzip/CODING: so it is called */
@@ -58,6 +78,8 @@ static bool serve(int fd, const char *path, const char *request)
         return say_coded(fd, "deflate", body, compress_text(body, sizeof body, BARE, text, sizeof text - 1));
     if (strcmp(path, "/bomb") == 0)
         return say_coded(fd, "gzip", body, compress_text(body, sizeof body, GZIP, NULL, BOMB));
+    if (strcmp(path, "/hollow") == 0)
+        return say_coded(fd, "gzip", body, make_hollow(body, false));
     if (strcmp(path, "/cut") == 0)
         return say_coded(fd, "gzip", body, compress_text(body, sizeof body, GZIP, text, sizeof text - 1) - 9);
     if (strcmp(path, "/damaged") == 0)
@@ -188,6 +210,32 @@ static void no_more_than_it_may_have(void **state)
     world_end(world);
 }
 
+/* All at once, the second halves too, until they are over: no turn takes long for them. */
+static void get_in_turns(struct world *world, struct get **gets, int n, const char *path)
+{
+    bool over = false;
+
+    gate_set(&answers, true);
+    for (int i = 0; i < n; i++) {
+        gets[i] = get_of(world, path);
+        gets[i]->options.most = 2 * BOMB;
+        get_start(world, gets[i]);
+        allow_all(gets[i]);
+    }
+    WAIT(world, gate_waiting(&answers) == n);
+    gate_set(&answers, false);
+    while (gate_waiting(&answers) > 0)
+        usleep(1000);
+    while (!over) {
+        uint64_t began = clock_thread_ns();
+        loop_step(&world->loop);
+        assert_in_range(clock_thread_ns() - began, 0, STEP_NS);
+        over = true;
+        for (int i = 0; i < n; i++)
+            over = over && is_over(gets[i]);
+    }
+}
+
 /* Several at once share what a turn may inflate, and all come to their ends. */
 static void no_faster_than_a_turn_allows(void **state)
 {
@@ -195,30 +243,28 @@ static void no_faster_than_a_turn_allows(void **state)
     enum { N = 4 };
     struct world *world = world_begin();
     struct get *gets[N];
-    size_t len = 0, before;
-    bool over = false;
 
-    for (int i = 0; i < N; i++) {
-        gets[i] = get_of(world, "/bomb");
-        gets[i]->options.most = 2 * BOMB;
-        get_start(world, gets[i]);
-        allow_all(gets[i]);
-    }
-    while (!over) {
-        loop_step(&world->loop);
-        before = len;
-        len = 0;
-        over = true;
-        for (int i = 0; i < N; i++) {
-            len += gets[i]->fetch.body.len;
-            over = over && is_over(gets[i]);
-        }
-        assert_in_range(len - before, 0,
-                        2 * FETCH_INFLATE_TURN); /* loop_step ends one turn and begins another */
-    }
+    get_in_turns(world, gets, N, "/bomb");
     for (int i = 0; i < N; i++) {
         assert_int_equal(gets[i]->fetch.state, FETCH_COMPLETE);
         assert_int_equal(gets[i]->fetch.body.len, BOMB);
+        get_end(gets[i]);
+    }
+    world_end(world);
+}
+
+/* Those that become nothing take as long as others. */
+static void nothing_is_not_for_nothing(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    struct world *world = world_begin();
+    struct get *gets[N];
+
+    get_in_turns(world, gets, N, "/hollow");
+    for (int i = 0; i < N; i++) {
+        assert_string_equal(gets[i]->fetch.message,
+                            "the body breaks off: it can't be decompressed to its end");
         get_end(gets[i]);
     }
     world_end(world);
@@ -277,6 +323,28 @@ static void in_any_pieces(void **state)
     }
 }
 
+/* However little comes of it: no step takes longer than a moment. */
+static void in_small_steps(void **state)
+{
+    (void)state;
+    for (int files = 0; files < 2; files++) {
+        struct decoder *decoder = decoder_new(CODING_GZIP);
+        struct buf out = {0};
+        uint8_t *body = malloc(HOLLOW);
+        size_t steps = 0;
+
+        assert_non_null(body);
+        assert_int_equal(decoder_give(decoder, body, make_hollow(body, files)), 0);
+        for (; decoder_pending(decoder); steps++)
+            assert_int_equal(decoder_take(decoder, &out, SIZE_MAX), 0);
+        assert_true(steps >= HOLLOW / 4096);
+        assert_int_equal(out.len, 0);
+        free(body);
+        buf_fini(&out);
+        decoder_free(decoder);
+    }
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -299,8 +367,10 @@ int main(void)
         cmocka_unit_test(no_more_than_there_is_room_for),
         cmocka_unit_test(no_more_than_it_may_have),
         cmocka_unit_test(no_faster_than_a_turn_allows),
+        cmocka_unit_test(nothing_is_not_for_nothing),
         cmocka_unit_test(closed_while_it_waits),
         cmocka_unit_test(in_any_pieces),
+        cmocka_unit_test(in_small_steps),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

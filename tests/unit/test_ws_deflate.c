@@ -1,5 +1,7 @@
 /* ws: compressed messages both ways, against zlib used in other ways than ours does; what is wrong
- * with them; and what a bomb costs. */
+ * with them; and what bombs cost, and what takes its time. */
+#include "base/clock.h"
+#include "hollow_deflate.h"
 #include "ws/deflate.h"
 #include "ws_driver.h"
 
@@ -9,6 +11,7 @@
 
 #define LIMIT (256u * 1024)
 #define ROUNDS 1000
+#define HOLLOW (8u << 20)
 
 static const uint8_t tail[4] = {0x00, 0x00, 0xff, 0xff};
 
@@ -129,6 +132,7 @@ static void check_sending(enum content content, size_t len, unsigned window)
     size_t frame_len = 0, payload_len = 0;
 
     make_content(&message, content, len);
+    ws_deflate_turn();
     const uint8_t *frame = ws_deflate_frame(WS_TEXT, window, message.data, len, &frame_len);
     if (!frame) {
         bool near = content == DISTANT && (len < 3600 || window < 12);
@@ -173,6 +177,7 @@ static void test_hardly_smaller(void **state)
 
             make_content(&message, NOISE, noise);
             make_content(&message, ZEROS, noise + zeros);
+            ws_deflate_turn();
             const uint8_t *frame = ws_deflate_frame(WS_BINARY, 15, message.data, message.len, &frame_len);
             if (frame) {
                 compressed++;
@@ -490,6 +495,96 @@ static void test_bomb(void **state)
     buf_fini(&stream);
 }
 
+/* Blocks that hold nothing, or a little each: that takes a hundred times as long as other messages of their length. */
+static void test_hollow(void **state)
+{
+    static const uint8_t little[] = {0, 200, 0, 55, 255}; /* a block of 200 bytes, as they are */
+    struct buf messages[2] = {0}, out = {0}, stream = {0};
+    struct driver driver;
+    (void)state;
+
+    put_hollow_blocks(&messages[0], HOLLOW);
+    while (messages[1].len < HOLLOW) {
+        put_hollow_blocks(&messages[1], 400);
+        assert_int_equal(buf_append(&messages[1], little, sizeof little), 0);
+        make_content(&messages[1], NOISE, messages[1].len + 200);
+    }
+    for (int i = 0; i < 2; i++) {
+        put_byte(&messages[i], 0);
+        ws_deflate_turn();
+        assert_true(ws_inflate_ready());
+        uint64_t began = clock_thread_ns();
+        assert_int_equal(ws_inflate(&out, messages[i].data, messages[i].len, HOLLOW), -ETIME);
+        assert_in_range(clock_thread_ns() - began, 0, 150 * NS_PER_MS);
+        assert_false(ws_inflate_ready());
+        buf_fini(&out);
+    }
+
+    put_frame(&stream, 0xc2, messages[0].data, messages[0].len);
+    driver_init(&driver, HOLLOW);
+    driver.session.deflate = true;
+    driver_feed(&driver, stream.data, stream.len);
+    assert_string_equal(driver_text(&driver), FAILS("1009", "Compressed message takes too long to inflate"));
+    driver_fini(&driver);
+    buf_fini(&messages[0]);
+    buf_fini(&messages[1]);
+    buf_fini(&stream);
+}
+
+/* The smallest blocks that compressors make, and a flush behind each few bytes: none of them takes too long. */
+static void test_small_blocks(void **state)
+{
+    static const size_t flushes[] = {20, 100, 1 << 20};
+    struct buf text = {0};
+    (void)state;
+
+    make_content(&text, WORDS, 1 << 20);
+    for (size_t i = 0; i < 3; i++) {
+        struct buf payload = {0}, out = {0};
+        z_stream zlib = {0};
+        assert_int_equal(deflateInit2(&zlib, 9, Z_DEFLATED, -15, 1, Z_DEFAULT_STRATEGY), Z_OK);
+        assert_int_equal(buf_reserve(&payload, 3 * text.len), 0);
+        zlib.next_in = text.data;
+        zlib.next_out = payload.data;
+        zlib.avail_out = (uInt)payload.cap;
+        for (size_t at = 0; at < text.len; at += flushes[i]) {
+            zlib.avail_in = (uInt)(text.len - at < flushes[i] ? text.len - at : flushes[i]);
+            assert_int_equal(deflate(&zlib, Z_SYNC_FLUSH), Z_OK);
+        }
+        payload.len = payload.cap - zlib.avail_out - sizeof tail;
+        assert_int_equal(ws_inflate(&out, payload.data, payload.len, 1 << 20), 0);
+        assert_int_equal(out.len, text.len);
+        deflateEnd(&zlib);
+        buf_fini(&payload);
+        buf_fini(&out);
+    }
+    buf_fini(&text);
+}
+
+/* What a turn has no time to compress goes out as it is; the next one has time again. */
+static void test_a_turn(void **state)
+{
+    struct buf digits = {0};
+    size_t len;
+    (void)state;
+
+    for (int i = 0; i < 1000000; i++)
+        put_byte(&digits, (uint8_t) "0123456789abcdef"[chance(16)]);
+    ws_deflate_turn();
+    assert_non_null(ws_deflate_frame(WS_TEXT, 15, digits.data, 1000, &len));
+    uint64_t began = clock_thread_ns();
+    for (int i = 0; i < 4; i++) {
+        for (unsigned window = 9; window <= 15; window++)
+            (void)ws_deflate_frame(WS_TEXT, window, digits.data, digits.len, &len);
+    }
+    assert_in_range(clock_thread_ns() - began, 0, 100 * NS_PER_MS);
+    for (size_t n = 0; ws_deflate_frame(WS_TEXT, 15, digits.data, 1000, &len); n++)
+        assert_in_range(n, 0, 2000);
+    ws_deflate_turn();
+    assert_non_null(ws_deflate_frame(WS_TEXT, 15, digits.data, 1000, &len));
+    buf_fini(&digits);
+}
+
 /* The thread keeps one buffer, and not a large one. */
 static void test_buffers(void **state)
 {
@@ -541,7 +636,9 @@ int main(void)
         cmocka_unit_test(test_sending),   cmocka_unit_test(test_hardly_smaller),
         cmocka_unit_test(test_receiving), cmocka_unit_test(test_cases),
         cmocka_unit_test(test_mutations), cmocka_unit_test(test_bomb),
-        cmocka_unit_test(test_buffers),   cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_hollow),    cmocka_unit_test(test_small_blocks),
+        cmocka_unit_test(test_a_turn),    cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_bound),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ws_thread_fini();
