@@ -53,29 +53,6 @@ void module_cache_free(struct module_cache *cache)
     free(cache);
 }
 
-bool modules_same(const struct party *party, const struct party *other)
-{
-    struct module_cache *cache = party->project->modules;
-    bool same;
-
-    pthread_mutex_lock(&cache->mutex);
-    same = !cache->full;
-    for (size_t i = 0; i < cache->modules.n_buckets && same; i++) {
-        for (struct map_node *node = cache->modules.buckets[i]; node && same; node = node->next) {
-            const struct module *module = container_of(node, struct module, node);
-            struct buf unsaid = {0};
-            if (module->party == party) {
-                struct code *code = project_module(other, span_of(module->name), NULL, &unsaid);
-                same = code_same(module->code, code);
-                code_unref(code);
-            }
-            buf_fini(&unsaid);
-        }
-    }
-    pthread_mutex_unlock(&cache->mutex);
-    return same;
-}
-
 char *project_file(const char *root, const char *name)
 {
     struct buf path = {0};
@@ -201,11 +178,18 @@ done:
     return code;
 }
 
-/* Under the mutex. NULL: it is not kept. */
-static struct code *find_kept(const struct module_cache *cache, const struct party *party, struct span name,
-                              uint64_t hash)
+static uint64_t hash_of(const struct party *party, struct span name)
 {
-    for (struct map_node *node = map_find(&cache->modules, hash); node; node = map_next(node)) {
+    return map_hash2(party->name, strlen(party->name), name.ptr, name.len);
+}
+
+/* Under the mutex. NULL: it is not kept. */
+static struct code *find_kept(const struct party *party, struct span name)
+{
+    const struct module_cache *cache = party->project->modules;
+
+    for (struct map_node *node = map_find(&cache->modules, hash_of(party, name)); node;
+         node = map_next(node)) {
         const struct module *module = container_of(node, struct module, node);
         if (module->party == party && span_equal(span_of(module->name), name))
             return module->code;
@@ -213,20 +197,32 @@ static struct code *find_kept(const struct module_cache *cache, const struct par
     return NULL;
 }
 
+/* A reference, or NULL. */
+static struct code *get_kept(const struct party *party, struct span name)
+{
+    pthread_mutex_t *mutex = &party->project->modules->mutex;
+
+    pthread_mutex_lock(mutex);
+    struct code *code = code_ref(find_kept(party, name));
+    pthread_mutex_unlock(mutex);
+    return code;
+}
+
 /* Keeps code that was just compiled, if there is room for it. Takes the reference, and returns one: to what another
  * thread has compiled and kept meanwhile, or the same. */
-static struct code *keep(struct module_cache *cache, const struct party *party, struct span name,
-                         uint64_t hash, struct code *code)
+static struct code *keep(const struct party *party, struct span name, struct code *code)
 {
+    struct module_cache *cache = party->project->modules;
+
     pthread_mutex_lock(&cache->mutex);
-    struct code *kept = code_ref(find_kept(cache, party, name, hash));
+    struct code *kept = code_ref(find_kept(party, name));
     if (!kept && code->len <= KEPT_MAX - cache->size) {
         struct module *module = xcalloc(sizeof *module);
         module->party = party;
         module->name = strndup(name.ptr, name.len);
         CHECK(module->name != NULL);
         module->code = code_ref(code);
-        map_add(&cache->modules, &module->node, hash);
+        map_add(&cache->modules, &module->node, hash_of(party, name));
         cache->size += code->len;
     } else if (!kept) {
         cache->full = true;
@@ -240,8 +236,6 @@ static struct code *keep(struct module_cache *cache, const struct party *party, 
 
 struct code *project_module(const struct party *party, struct span name, lua_State *L, struct buf *error)
 {
-    struct module_cache *cache = party->project->modules;
-
     if (!name_valid(name)) {
         (void)!buf_printf(error,
                           "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
@@ -249,12 +243,58 @@ struct code *project_module(const struct party *party, struct span name, lua_Sta
                           name.len > MODULE_NAME_MAX ? MODULE_NAME_MAX : (int)name.len, name.ptr);
         return NULL;
     }
-    uint64_t hash = map_hash2(party->name, strlen(party->name), name.ptr, name.len);
-    pthread_mutex_lock(&cache->mutex);
-    struct code *code = code_ref(find_kept(cache, party, name, hash));
-    pthread_mutex_unlock(&cache->mutex);
+    struct code *code = get_kept(party, name);
     if (code)
         return code;
     code = find_and_compile(party, name, L, error); /* without the mutex: other threads go on */
-    return code ? keep(cache, party, name, hash, code) : NULL;
+    return code ? keep(party, name, code) : NULL;
+}
+
+/* ---- another version ---- */
+
+/* The names of the party's modules that are kept. False: there are others that are not. */
+static bool list_kept(const struct party *party, struct string_list *names)
+{
+    struct module_cache *cache = party->project->modules;
+
+    pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < cache->modules.n_buckets; i++) {
+        for (const struct map_node *node = cache->modules.buckets[i]; node; node = node->next) {
+            const struct module *module = container_of(node, struct module, node);
+            if (module->party == party)
+                string_list_add(names, module->name);
+        }
+    }
+    bool all = !cache->full;
+    pthread_mutex_unlock(&cache->mutex);
+    return all;
+}
+
+void modules_prepare(const struct party *party, const struct party *other)
+{
+    struct string_list names = {0};
+
+    (void)list_kept(party, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        struct buf unsaid = {0};
+        code_unref(project_module(other, span_of(names.items[i]), NULL, &unsaid));
+        buf_fini(&unsaid);
+    }
+    string_list_fini(&names);
+}
+
+bool modules_same(const struct party *party, const struct party *other)
+{
+    struct string_list names = {0};
+
+    bool same = list_kept(party, &names);
+    for (size_t i = 0; i < names.count && same; i++) {
+        struct code *code = get_kept(party, span_of(names.items[i]));
+        struct code *others = get_kept(other, span_of(names.items[i]));
+        same = code_same(code, others);
+        code_unref(code);
+        code_unref(others);
+    }
+    string_list_fini(&names);
+    return same;
 }

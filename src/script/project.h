@@ -65,8 +65,12 @@ const char *party_name_problem(struct span name);
 /* NULL when there is none. */
 struct party *project_party(const struct project *project, struct span name);
 
-/* Would a room notice that its party is another version: its script, the modules that it has required so
- * far, its variables? */
+/* Before a version takes the place of another: compiles the modules that the one before has, so that it needs no time
+ * to see whether they are the same (party_same). */
+void project_prepare(const struct project *project, const struct project *before);
+
+/* Would a room notice that its party is another version: its script, the modules that it has required so far, its
+ * variables? A version that was not prepared, or by which a module is not kept, counts as another. */
 bool party_same(const struct party *party, const struct party *other);
 
 /* The code of a module that a party requires by this name: lib/NAME.lua, or NAME.lua in the
