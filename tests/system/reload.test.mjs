@@ -451,8 +451,9 @@ describe("SIGHUP", () => {
     Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`parties/slow${i}.lua`, slow(version)]));
   const isReload = (line) => RELOADED.includes(line.msg);
 
-  it("is no rooms' business until the project is loaded", async (t) => {
-    const server = await serverFor(t, { "parties/main.lua": versioned(1), ...slowParties(1) });
+  it("is no room's business until the project is loaded", async (t) => {
+    const files = { "parties/main.lua": versioned(1), ...slowParties(1) };
+    const server = await serverFor(t, files, { args: ["--threads", "1"] });
     const socket = await server.socket("/party/a");
     await write(server, "parties/main.lua", versioned(2));
     const from = server.lines.length;
