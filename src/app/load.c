@@ -183,11 +183,12 @@ struct project *load_project(const struct cli *cli, struct buf *error)
     return project;
 }
 
-struct project *load_again(const struct cli *cli, const struct config *running, struct buf *error)
+struct project *load_again(const struct cli *cli, const struct project *before, struct buf *error)
 {
     struct project *project = load_project(cli, error);
     if (!project)
         return NULL;
+    const struct config *running = &before->config;
     struct config *config = &project->config;
     struct buf changed = {0};
     const struct {
@@ -217,6 +218,7 @@ struct project *load_again(const struct cli *cli, const struct config *running, 
         config->limits.connections = running->limits.connections;
     }
     buf_fini(&changed);
+    project_prepare(project, before);
     return project;
 }
 

@@ -9,9 +9,10 @@
  * wrong with it. */
 struct project *load_project(const struct cli *cli, struct buf *error) __attribute__((warn_unused_result));
 
-/* The same for a server that runs already. What can't change without a restart (host, port, threads,
+/* The same for a server that runs already and serves the version before, ready to be taken over (project_prepare);
+ * called by any thread. What can't change without a restart (host, port, threads,
  * connections) keeps the value that it has in the configuration that runs; the log says so. */
-struct project *load_again(const struct cli *cli, const struct config *running, struct buf *error)
+struct project *load_again(const struct cli *cli, const struct project *before, struct buf *error)
     __attribute__((warn_unused_result));
 
 /* One without parties, with the configuration if that can be read: for `festa dev`, which waits until the

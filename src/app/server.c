@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/job.h"
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -18,7 +19,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* All of this is of the first thread. */
+/* Reading the project again: it is done by a thread of libuv's pool, since compiling and checking parties takes as long
+ * as they like to (up to bounds for each), and rooms go on. */
+struct reload {
+    struct job job;
+    bool running;           /* the job is */
+    bool again;             /* something may have changed since it began: once more behind it */
+    uint64_t began;         /* ns */
+    struct project *before; /* a reference: what was served when it began */
+    struct project *loaded; /* the job's; a reference, or NULL, and */
+    struct buf error;       /* what is wrong with what is on disk */
+};
+
+/* All of this is of the first thread, but what a job is given. */
 struct server {
     const struct cli *cli;
     struct project *project; /* a reference: the version that is served */
@@ -28,6 +41,7 @@ struct server {
     struct control_server *control; /* NULL: operators' commands do not reach it */
     struct watch *watch;            /* of festa dev, as is the next */
     struct terminal *terminal;
+    struct reload reload;
     bool failed;   /* what is on disk did not load */
     bool stopping; /* a signal came */
 };
@@ -147,35 +161,65 @@ static void reload_failed(struct server *server, const struct buf *error)
     project_unref(nothing);
 }
 
-/* Reads the project again. */
+/* On the pool. */
+static void load(struct job *job)
+{
+    struct server *server = container_of(job, struct server, reload.job);
+    struct reload *reload = &server->reload;
+    reload->loaded = load_again(server->cli, reload->before, &reload->error);
+}
+
+static void take_over(struct server *server, struct project *project)
+{
+    int64_t us = (int64_t)((clock_monotonic_ns() - server->reload.began) / 1000);
+
+    workers_counters(&server->workers)->reloads++;
+    adopt(server, project);
+    log_event(LOG_INFO, server->failed ? "mended and reloaded" : "reloaded",
+              log_int("parties", (int64_t)project->n_parties), log_real("ms", (double)us / 1000.0));
+    say_new_parties(server, server->reload.before);
+    server->failed = false;
+}
+
+static void reload(void *user);
+
+static void loaded(struct job *job)
+{
+    struct server *server = container_of(job, struct server, reload.job);
+    struct reload *done = &server->reload;
+    bool again = done->again;
+
+    if (server->stopping)
+        again = false; /* and what was loaded is dropped: the other threads may have ended */
+    else if (done->loaded && load_certificates(server, done->loaded, true, &done->error) == 0)
+        take_over(server, done->loaded);
+    else
+        reload_failed(server, &done->error);
+    project_unref(done->loaded);
+    project_unref(done->before);
+    buf_fini(&done->error);
+    *done = (struct reload){0};
+    if (again)
+        reload(server);
+}
+
+/* Reads the project again, and takes it over when it is read. */
 static void reload(void *user)
 {
     struct server *server = user;
-    uint64_t began = clock_monotonic_ns();
-    struct buf error = {0};
+    struct reload *reload = &server->reload;
 
     if (server->stopping)
         return;
-    struct project *before = project_ref(server->project);
-    struct project *project = load_again(server->cli, &before->config, &error);
-    if (project && load_certificates(server, project, true, &error) != 0) {
-        project_unref(project);
-        project = NULL;
+    if (reload->running) {
+        reload->again = true;
+        return;
     }
-    if (project) {
-        int64_t us = (int64_t)((clock_monotonic_ns() - began) / 1000);
-        workers_counters(&server->workers)->reloads++;
-        adopt(server, project);
-        log_event(LOG_INFO, server->failed ? "mended and reloaded" : "reloaded",
-                  log_int("parties", (int64_t)project->n_parties), log_real("ms", (double)us / 1000.0));
-        say_new_parties(server, before);
-        server->failed = false;
-    } else {
-        reload_failed(server, &error);
-    }
-    project_unref(project);
-    project_unref(before);
-    buf_fini(&error);
+    *reload = (struct reload){.job = {.run = load, .done = loaded},
+                              .running = true,
+                              .began = clock_monotonic_ns(),
+                              .before = project_ref(server->project)};
+    job_start(loop_of(server), &reload->job);
 }
 
 /* ---- signals ---- */

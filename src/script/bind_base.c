@@ -136,22 +136,6 @@ static void push_pieces(lua_State *L)
     luaL_pushresult(&source);
 }
 
-/* Source is given to Lua's compiler in pieces, between which it can be stopped. */
-#define LOAD_PIECE ((size_t)512)
-
-static const char *next_piece(lua_State *L, void *user, size_t *len)
-{
-    struct span *source = user;
-    const char *piece = source->ptr;
-
-    (void)L;
-    quota_poll();
-    *len = source->len < LOAD_PIECE ? source->len : LOAD_PIECE;
-    source->ptr += *len;
-    source->len -= *len;
-    return piece;
-}
-
 /* The name of a chunk, at index; errors begin with it. One with control characters in it could pass for
  * several lines of the log, or for a terminal's commands. */
 static const char *chunk_name(lua_State *L, int index, const char *fallback)
@@ -184,7 +168,7 @@ static int base_load(lua_State *L)
     }
     const char *name = chunk_name(L, 2, given ? source.ptr : "=(load)");
     /* A mode without "t" is refused by Lua itself. */
-    if (lua_load(L, next_piece, &source, name, strchr(mode, 't') ? "t" : "") != LUA_OK) {
+    if (code_load_text(L, source, name, strchr(mode, 't') ? "t" : "") != LUA_OK) {
         quota_check(L);
         luaL_pushfail(L);
         lua_insert(L, -2);

@@ -3,17 +3,24 @@
 #include "script/code.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/utf8.h"
+#include "script/bounded.h"
+#include "script/quota.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <lua.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOURCE_MAX ((size_t)16 * 1024 * 1024) /* bytes of a file */
+#define SOURCE_MAX ((size_t)1024 * 1024)      /* bytes of a file */
+#define MEMORY_MAX ((size_t)32 * 1024 * 1024) /* bytes that compiling outside of a room may use */
+#define TIME_MAX_MS 1000u                     /* of the CPU, for the same */
+#define PIECE ((size_t)512)                   /* bytes of source between two looks at the time */
 #define EXCERPT_BEFORE 2                      /* lines shown before and behind the one that is wrong */
 #define EXCERPT_WIDTH 100                     /* bytes shown of a line */
 
@@ -105,32 +112,71 @@ static void complain_of_syntax(const char *path, const char *name, const char *t
     code_complain(error, path, name, line, "%s", message);
 }
 
-/* The bytecode of a source, or an error. */
-static int compile(const char *path, const char *name, struct span source, struct buf *bytecode,
-                   struct buf *error)
-{
-    int rc = -ENOMEM;
-    lua_State *L = luaL_newstate();
-    size_t size = strlen(name) + 1;
-    char *chunk_name = malloc(size + 1);
+/* Source is given to Lua's compiler in pieces, between which it can be stopped: some of what it does for a token
+ * takes time that grows with what came before. */
+struct pieces {
+    struct span rest;
+    uint64_t until; /* ns of the thread's CPU time; 0: as long as the handler has (quota.h) */
+};
 
-    if (!L || !chunk_name)
-        goto done;
+static const char *next_piece(lua_State *L, void *user, size_t *len)
+{
+    struct pieces *pieces = user;
+    const char *piece = pieces->rest.ptr;
+
+    if (pieces->until == 0)
+        quota_poll();
+    else if (clock_thread_ns() > pieces->until)
+        luaL_error(L, "takes more than %d ms to compile", (int)TIME_MAX_MS);
+    *len = pieces->rest.len < PIECE ? pieces->rest.len : PIECE;
+    pieces->rest.ptr += *len;
+    pieces->rest.len -= *len;
+    return piece;
+}
+
+int code_load_text(lua_State *L, struct span source, const char *chunk_name, const char *mode)
+{
+    struct pieces pieces = {.rest = source};
+    return lua_load(L, next_piece, &pieces, chunk_name, mode);
+}
+
+/* The bytecode of a source, or an error. Leaves L's stack as it was. */
+static int compile_on(lua_State *L, struct pieces source, const char *path, const char *name,
+                      struct buf *bytecode, struct buf *error)
+{
+    size_t size = strlen(name) + 1;
+    char *chunk_name = xcalloc(size + 1);
+
     chunk_name[0] = '@';
     memcpy(chunk_name + 1, name, size);
-    int status = luaL_loadbufferx(L, source.ptr, source.len, chunk_name, "t");
-    if (status == LUA_OK) {
-        rc = lua_dump(L, add_bytecode, bytecode, 0) == 0 ? 0 : -ENOMEM;
-    } else if (status == LUA_ERRSYNTAX) {
-        complain_of_syntax(path, name, lua_tostring(L, -1), error);
-        rc = -EINVAL;
-    }
-done:
-    if (rc == -ENOMEM)
-        code_complain(error, path, name, 0, "not enough memory");
+    int status = lua_load(L, next_piece, &source, chunk_name, "t");
     free(chunk_name);
-    if (L)
+    if (status == LUA_OK && lua_dump(L, add_bytecode, bytecode, 0) != 0)
+        status = LUA_ERRMEM;
+    if (status == LUA_ERRSYNTAX)
+        complain_of_syntax(path, name, lua_tostring(L, -1), error);
+    else if (status != LUA_OK)
+        code_complain(error, path, name, 0, "%s",
+                      status == LUA_ERRMEM ? "not enough memory to compile it" : lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return status == LUA_OK ? 0 : -EINVAL;
+}
+
+/* On a state of its own, with bounds of its own. */
+static int compile_alone(struct span source, const char *path, const char *name, struct buf *bytecode,
+                         struct buf *error)
+{
+    struct bounded_memory memory = {.limit = MEMORY_MAX};
+    struct pieces pieces = {.rest = source, .until = clock_thread_ns() + TIME_MAX_MS * NS_PER_MS};
+    int rc = -ENOMEM;
+
+    lua_State *L = lua_newstate(bounded_alloc, &memory);
+    if (L) {
+        rc = compile_on(L, pieces, path, name, bytecode, error);
         lua_close(L);
+    } else {
+        code_complain(error, path, name, 0, "not enough memory");
+    }
     return rc;
 }
 
@@ -142,13 +188,16 @@ static int count_lines(struct span source)
     return lines > 0 ? lines : 1;
 }
 
-/* path: "" when there is no file. */
-static struct code *make(const char *path, const char *name, struct span source, int lines, struct buf *error)
+/* path: "" when there is no file. L: NULL for a state of its own. */
+static struct code *make(lua_State *L, const char *path, const char *name, struct span source, int lines,
+                         struct buf *error)
 {
     struct buf bytecode = {0};
     struct code *code = NULL;
 
-    if (compile(path, name, source, &bytecode, error) == 0) {
+    int rc = L ? compile_on(L, (struct pieces){.rest = source}, path, name, &bytecode, error)
+               : compile_alone(source, path, name, &bytecode, error);
+    if (rc == 0) {
         code = xcalloc(sizeof *code);
         *code = (struct code){.refs = 1,
                               .lines = lines,
@@ -162,26 +211,32 @@ static struct code *make(const char *path, const char *name, struct span source,
     return code;
 }
 
-struct code *code_compile(const char *path, const char *name, struct buf *error)
+struct code *code_compile_on(lua_State *L, const char *path, const char *name, struct buf *error)
 {
     struct buf file = {0};
     struct code *code = NULL;
 
     int rc = read_file(path, &file);
     if (rc == -EFBIG)
-        code_complain(error, path, name, 0, "larger than %zu MiB", SOURCE_MAX >> 20);
+        code_complain(error, path, name, 0, "larger than %zu MiB, which a source file can have at most",
+                      SOURCE_MAX >> 20);
     else if (rc != 0)
         code_complain(error, path, name, 0, "can't be read: %s", strerror(-rc));
     else
-        code = make(path, name, source_of(&file),
+        code = make(L, path, name, source_of(&file),
                     count_lines((struct span){(const char *)file.data, file.len}), error);
     buf_fini(&file);
     return code;
 }
 
+struct code *code_compile(const char *path, const char *name, struct buf *error)
+{
+    return code_compile_on(NULL, path, name, error);
+}
+
 struct code *code_compile_text(struct span source, const char *name, struct buf *error)
 {
-    return make("", name, source, count_lines(source), error);
+    return make(NULL, "", name, source, count_lines(source), error);
 }
 
 struct code *code_ref(struct code *code)

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+struct lua_State;
+
 struct code {
     _Atomic uint32_t refs;
     char *name;        /* owned; path inside the project, as tracebacks show it: "parties/main.lua"; for Lua
@@ -19,13 +21,22 @@ struct code {
     size_t len;
 };
 
-/* Compiles a file. On error NULL, and a paragraph in error (code_complain). name is what the code is called
- * in tracebacks. */
+/* Compiles a file, within bounds of memory and of the CPU's time. On error NULL, and a paragraph in error
+ * (code_complain). name is what the code is called in tracebacks. */
 struct code *code_compile(const char *path, const char *name, struct buf *error)
+    __attribute__((warn_unused_result));
+
+/* The same for the handler that runs on L, in its memory and its time: if that is over (quota_check), the error
+ * is of no worth. Raises nothing. L NULL: as code_compile. */
+struct code *code_compile_on(struct lua_State *L, const char *path, const char *name, struct buf *error)
     __attribute__((warn_unused_result));
 
 /* The same for source that is in memory; it is the project's no file. */
 struct code *code_compile_text(struct span source, const char *name, struct buf *error)
+    __attribute__((warn_unused_result));
+
+/* lua_load of a text that a script gives, which its handler's time can end (quota_check). */
+int code_load_text(struct lua_State *L, struct span source, const char *chunk_name, const char *mode)
     __attribute__((warn_unused_result));
 
 struct code *code_ref(struct code *code);

@@ -2,12 +2,12 @@
  * key by key; all that is wrong is said at once. */
 #include "script/config_file.h"
 
+#include "script/bounded.h"
 #include "script/config_read.h"
 
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define MEMORY_MAX ((size_t)16 * 1024 * 1024) /* bytes that the file may use */
@@ -53,31 +53,12 @@ static int run(lua_State *L)
     return 0;
 }
 
-static void *limited_alloc(void *used, void *block, size_t old_size, size_t new_size)
-{
-    size_t *total = used;
-
-    if (!block)
-        old_size = 0;
-    if (new_size > old_size && *total + (new_size - old_size) > MEMORY_MAX)
-        return NULL;
-    if (new_size == 0) {
-        free(block);
-        *total -= old_size;
-        return NULL;
-    }
-    void *result = realloc(block, new_size);
-    if (result)
-        *total = *total - old_size + new_size;
-    return result;
-}
-
 static int run_protected(struct reading *r)
 {
-    size_t used = 0;
+    struct bounded_memory memory = {.limit = MEMORY_MAX};
     const char *message;
 
-    r->L = lua_newstate(limited_alloc, &used);
+    r->L = lua_newstate(bounded_alloc, &memory);
     if (!r->L)
         return -ENOMEM;
     lua_pushcfunction(r->L, run);

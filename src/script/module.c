@@ -1,5 +1,5 @@
 /* Modules: require "a.b" is lib/a/b.lua, or a/b.lua in the folder of the party that asks. Code is compiled
- * once for the process, by whichever thread asks first, and kept as long as the project. */
+ * by whoever asks first, and kept for all threads as long as the project, up to a bound. */
 #include "script/module.h"
 
 #include "base/check.h"
@@ -7,8 +7,11 @@
 #include "base/map.h"
 
 #include <errno.h>
+#include <lua.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+#define KEPT_MAX ((size_t)4 * 1024 * 1024) /* bytes of bytecode; modules beyond are compiled by each room */
 
 /* A module as a party knows it by name: two parties may mean different files by the same name. */
 struct module {
@@ -21,6 +24,8 @@ struct module {
 struct module_cache {
     pthread_mutex_t mutex;
     struct map modules; /* of struct module, owned */
+    size_t size;        /* of their bytecode */
+    bool full;          /* there was one that is not kept */
 };
 
 struct module_cache *module_cache_new(void)
@@ -46,25 +51,6 @@ void module_cache_free(struct module_cache *cache)
     map_fini(&cache->modules);
     pthread_mutex_destroy(&cache->mutex);
     free(cache);
-}
-
-bool modules_same(const struct party *party, const struct party *other)
-{
-    struct module_cache *cache = party->project->modules;
-    bool same = true;
-
-    pthread_mutex_lock(&cache->mutex);
-    for (size_t i = 0; i < cache->modules.n_buckets && same; i++) {
-        for (struct map_node *node = cache->modules.buckets[i]; node && same; node = node->next) {
-            const struct module *module = container_of(node, struct module, node);
-            struct buf unsaid = {0};
-            if (module->party == party)
-                same = code_same(module->code, project_module(other, span_of(module->name), &unsaid));
-            buf_fini(&unsaid);
-        }
-    }
-    pthread_mutex_unlock(&cache->mutex);
-    return same;
 }
 
 char *project_file(const char *root, const char *name)
@@ -151,9 +137,10 @@ static void list_candidates(struct candidates *candidates, const struct party *p
 }
 
 /* Finds the one file that is meant, and compiles it. */
-static struct code *find_and_compile(const struct project *project, const struct party *party,
-                                     struct span name, struct buf *error)
+static struct code *find_and_compile(const struct party *party, struct span name, lua_State *L,
+                                     struct buf *error)
 {
+    const char *root = party->project->root;
     struct candidates candidates;
     struct code *code = NULL;
     char *path = NULL;
@@ -162,7 +149,7 @@ static struct code *find_and_compile(const struct project *project, const struct
     list_candidates(&candidates, party, name);
     for (size_t i = 0; i < candidates.n; i++) {
         const char *candidate = candidates.names[i];
-        char *real = project_file(project->root, candidate);
+        char *real = project_file(root, candidate);
         if (!real && errno == ENOENT)
             continue;
         if (!real) {
@@ -180,7 +167,7 @@ static struct code *find_and_compile(const struct project *project, const struct
         file = candidate;
     }
     if (path) {
-        code = code_compile(path, file, error);
+        code = code_compile_on(L, path, file, error);
     } else {
         (void)!buf_printf(error, "module '%.*s' not found:", (int)name.len, name.ptr);
         for (size_t i = 0; i < candidates.n; i++)
@@ -191,12 +178,64 @@ done:
     return code;
 }
 
-const struct code *project_module(const struct party *party, struct span name, struct buf *error)
+static uint64_t hash_of(const struct party *party, struct span name)
 {
-    const struct project *project = party->project;
-    struct module_cache *cache = project->modules;
-    struct code *code = NULL;
+    return map_hash2(party->name, strlen(party->name), name.ptr, name.len);
+}
 
+/* Under the mutex. NULL: it is not kept. */
+static struct code *find_kept(const struct party *party, struct span name)
+{
+    const struct module_cache *cache = party->project->modules;
+
+    for (struct map_node *node = map_find(&cache->modules, hash_of(party, name)); node;
+         node = map_next(node)) {
+        const struct module *module = container_of(node, struct module, node);
+        if (module->party == party && span_equal(span_of(module->name), name))
+            return module->code;
+    }
+    return NULL;
+}
+
+/* A reference, or NULL. */
+static struct code *get_kept(const struct party *party, struct span name)
+{
+    pthread_mutex_t *mutex = &party->project->modules->mutex;
+
+    pthread_mutex_lock(mutex);
+    struct code *code = code_ref(find_kept(party, name));
+    pthread_mutex_unlock(mutex);
+    return code;
+}
+
+/* Keeps code that was just compiled, if there is room for it. Takes the reference, and returns one: to what another
+ * thread has compiled and kept meanwhile, or the same. */
+static struct code *keep(const struct party *party, struct span name, struct code *code)
+{
+    struct module_cache *cache = party->project->modules;
+
+    pthread_mutex_lock(&cache->mutex);
+    struct code *kept = code_ref(find_kept(party, name));
+    if (!kept && code->len <= KEPT_MAX - cache->size) {
+        struct module *module = xcalloc(sizeof *module);
+        module->party = party;
+        module->name = strndup(name.ptr, name.len);
+        CHECK(module->name != NULL);
+        module->code = code_ref(code);
+        map_add(&cache->modules, &module->node, hash_of(party, name));
+        cache->size += code->len;
+    } else if (!kept) {
+        cache->full = true;
+    }
+    pthread_mutex_unlock(&cache->mutex);
+    if (!kept)
+        return code;
+    code_unref(code);
+    return kept;
+}
+
+struct code *project_module(const struct party *party, struct span name, lua_State *L, struct buf *error)
+{
     if (!name_valid(name)) {
         (void)!buf_printf(error,
                           "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
@@ -204,21 +243,58 @@ const struct code *project_module(const struct party *party, struct span name, s
                           name.len > MODULE_NAME_MAX ? MODULE_NAME_MAX : (int)name.len, name.ptr);
         return NULL;
     }
-    uint64_t hash = map_hash2(party->name, strlen(party->name), name.ptr, name.len);
+    struct code *code = get_kept(party, name);
+    if (code)
+        return code;
+    code = find_and_compile(party, name, L, error); /* without the mutex: other threads go on */
+    return code ? keep(party, name, code) : NULL;
+}
+
+/* ---- another version ---- */
+
+/* The names of the party's modules that are kept. False: there are others that are not. */
+static bool list_kept(const struct party *party, struct string_list *names)
+{
+    struct module_cache *cache = party->project->modules;
+
     pthread_mutex_lock(&cache->mutex);
-    for (struct map_node *node = map_find(&cache->modules, hash); node && !code; node = map_next(node)) {
-        struct module *module = container_of(node, struct module, node);
-        if (module->party == party && span_equal(span_of(module->name), name))
-            code = module->code;
+    for (size_t i = 0; i < cache->modules.n_buckets; i++) {
+        for (const struct map_node *node = cache->modules.buckets[i]; node; node = node->next) {
+            const struct module *module = container_of(node, struct module, node);
+            if (module->party == party)
+                string_list_add(names, module->name);
+        }
     }
-    if (!code && (code = find_and_compile(project, party, name, error))) {
-        struct module *module = xcalloc(sizeof *module);
-        module->party = party;
-        module->name = strndup(name.ptr, name.len);
-        CHECK(module->name != NULL);
-        module->code = code;
-        map_add(&cache->modules, &module->node, hash);
-    }
+    bool all = !cache->full;
     pthread_mutex_unlock(&cache->mutex);
-    return code;
+    return all;
+}
+
+void modules_prepare(const struct party *party, const struct party *other)
+{
+    struct string_list names = {0};
+
+    (void)list_kept(party, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        struct buf unsaid = {0};
+        code_unref(project_module(other, span_of(names.items[i]), NULL, &unsaid));
+        buf_fini(&unsaid);
+    }
+    string_list_fini(&names);
+}
+
+bool modules_same(const struct party *party, const struct party *other)
+{
+    struct string_list names = {0};
+
+    bool same = list_kept(party, &names);
+    for (size_t i = 0; i < names.count && same; i++) {
+        struct code *code = get_kept(party, span_of(names.items[i]));
+        struct code *others = get_kept(other, span_of(names.items[i]));
+        same = code_same(code, others);
+        code_unref(code);
+        code_unref(others);
+    }
+    string_list_fini(&names);
+    return same;
 }

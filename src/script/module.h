@@ -8,7 +8,11 @@ struct module_cache *module_cache_new(void);
 /* Accepts NULL. */
 void module_cache_free(struct module_cache *cache);
 
-/* Do all modules that the party has required so far mean the same code to another version of it? */
+/* Compiles the modules that the party has required so far, for another version of it. */
+void modules_prepare(const struct party *party, const struct party *other);
+
+/* Does another version of the party have all modules that this one has required so far, and are they the same? Compiles
+ * nothing. */
 bool modules_same(const struct party *party, const struct party *other);
 
 #define MODULE_NAME_MAX 200 /* bytes */

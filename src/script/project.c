@@ -274,6 +274,16 @@ static bool same_strings(const struct string_list *list, const struct string_lis
     return same;
 }
 
+void project_prepare(const struct project *project, const struct project *before)
+{
+    for (size_t i = 0; i < before->n_parties; i++) {
+        const struct party *party = before->parties[i];
+        const struct party *other = project_party(project, span_of(party->name));
+        if (other && code_same(party->code, other->code))
+            modules_prepare(party, other);
+    }
+}
+
 bool party_same(const struct party *party, const struct party *other)
 {
     return code_same(party->code, other->code) && same_strings(&party->project->env, &other->project->env) &&

@@ -65,14 +65,18 @@ const char *party_name_problem(struct span name);
 /* NULL when there is none. */
 struct party *project_party(const struct project *project, struct span name);
 
-/* Would a room notice that its party is another version: its script, the modules that it has required so
- * far, its variables? */
+/* Before a version takes the place of another: compiles the modules that the one before has, so that it needs no time
+ * to see whether they are the same (party_same). */
+void project_prepare(const struct project *project, const struct project *before);
+
+/* Would a room notice that its party is another version: its script, the modules that it has required so far, its
+ * variables? A version that was not prepared, or by which a module is not kept, counts as another. */
 bool party_same(const struct party *party, const struct party *other);
 
 /* The code of a module that a party requires by this name: lib/NAME.lua, or NAME.lua in the
  * party's own folder, where "." in the name separates folders; "/" does too. Compiled at first use, in any
- * thread; it is the project's and stays as long. On error NULL, and error says why: no such
- * module (where it was looked for), both are there, a name that leads out of the project (also by a
- * symbolic link), or a file that does not compile. */
-const struct code *project_module(const struct party *party, struct span name, struct buf *error)
-    __attribute__((warn_unused_result));
+ * thread, on L (code_compile_on, whose rules for errors count), and kept with the project unless that has too much
+ * of it already. One reference. On error NULL, and error says why: no such module (where it was looked for), both
+ * are there, a name that leads out of the project (also by a symbolic link), or a file that does not compile. */
+struct code *project_module(const struct party *party, struct span name, struct lua_State *L,
+                            struct buf *error) __attribute__((warn_unused_result));

@@ -2,6 +2,7 @@
 #include "script/bind_base.h"
 #include "script/library.h"
 #include "script/module.h"
+#include "script/quota.h"
 #include "script/script.h"
 
 static const char loading_type[] = "loading module";
@@ -9,23 +10,21 @@ static const char loading_type[] = "loading module";
 /* The stack of a require. */
 enum { NAME = 1, MODULES, MARK };
 
-/* ---- an error text that goes with the stack, whatever raises ---- */
+/* ---- what goes with the stack, whatever raises ---- */
 
-struct text_held {
+struct found {
     struct held base;
-    struct buf text;
+    struct code *code; /* a reference, or NULL: */
+    struct buf error;  /* why there is none */
 };
 
-static void text_release(struct vm *vm, struct held *held)
+static void found_release(struct vm *vm, struct held *held)
 {
-    (void)vm;
-    buf_fini(&container_of(held, struct text_held, base)->text);
-}
+    struct found *found = container_of(held, struct found, base);
 
-static struct buf *push_buf(lua_State *L)
-{
-    struct text_held *held = held_push(L, 0, sizeof *held, text_release);
-    return &held->text;
+    (void)vm;
+    code_unref(found->code);
+    buf_fini(&found->error);
 }
 
 /* ---- a mark in the table of modules: this one is being loaded ---- */
@@ -93,17 +92,21 @@ static void push_chunk(lua_State *L)
     const struct vm *vm = vm_of(L);
     struct span name;
 
-    struct buf *error = push_buf(L);
+    struct found *found = held_push(L, 0, sizeof *found, found_release);
     name.ptr = lua_tolstring(L, NAME, &name.len);
-    const struct code *code = project_module(vm->party, name, error);
+    found->code = project_module(vm->party, name, L, &found->error);
+    const struct code *code = found->code;
     if (!code) {
-        raise_unfound(L, error);
+        quota_check(L);
+        raise_unfound(L, &found->error);
         return; /* not reached */
     }
     if (luaL_loadbufferx(L, (const char *)code->bytecode, code->len, code->name, "b") != LUA_OK)
         lua_error(L);
-    lua_remove(L, -2);
     lua_pushstring(L, code->name);
+    code_unref(found->code); /* now, since it may be of no room's account */
+    found->code = NULL;
+    lua_remove(L, -3);
 }
 
 /* require(name) → what the module returned (true for nothing), and its path when it was loaded by this

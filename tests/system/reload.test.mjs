@@ -7,6 +7,7 @@ import { describe, it } from "node:test";
 
 import { config, link, lua, saveFile } from "./lib/project.mjs";
 import { assertNoSanitizerReport, runFesta, serverFor } from "./lib/server.mjs";
+import { poll } from "./lib/wait.mjs";
 
 const RELOADED = ["reloaded", "mended and reloaded"];
 const FAILED = "the project could not be loaded again; the version before goes on";
@@ -456,5 +457,63 @@ describe("SIGHUP", () => {
     await server.ended();
     assertNoSanitizerReport(server.stderr);
     assert.ok(!server.lines.some((line) => RELOADED.includes(line.msg)));
+  });
+
+  // A file scope that takes some of its time, so that loading the project takes long.
+  const slow = (version) => versioned(version, "local began = os.clock() while os.clock() - began < 0.1 do end");
+  const slowParties = (version) =>
+    Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`parties/slow${i}.lua`, slow(version)]));
+  const isReload = (line) => RELOADED.includes(line.msg);
+
+  it("is no room's business until the project is loaded", async (t) => {
+    const files = { "parties/main.lua": versioned(1), ...slowParties(1) };
+    const server = await serverFor(t, files, { args: ["--threads", "1"] });
+    const socket = await server.socket("/party/a");
+    await write(server, "parties/main.lua", versioned(2));
+    const from = server.lines.length;
+    server.signal("SIGHUP");
+    for (let i = 0; i < 5; i++) {
+      socket.text("?");
+      assert.equal(await socket.message(), "1: ?");
+    }
+    assert.ok(!server.lines.slice(from).some(isReload), "messages waited for the reload");
+    await server.waitForLog(isReload, "the reload", { from });
+    assert.equal(await socket.message(), "now 2");
+    await socket.leave();
+  });
+
+  it("while the project is being loaded has it loaded once more behind that", async (t) => {
+    const server = await serverFor(t, { "parties/main.lua": versioned(1), ...slowParties(1) });
+    const from = server.lines.length;
+    server.signal("SIGHUP");
+    await server.text("/party/a"); // so that it was taken before the next
+    await write(server, "parties/slow0.lua", versioned(3));
+    await write(server, "parties/main.lua", versioned(3));
+    for (let i = 0; i < 5; i++) {
+      server.signal("SIGHUP");
+      await server.text("/party/a");
+    }
+    const reloads = () => server.lines.slice(from).filter(isReload);
+    await poll(() => (reloads().length === 2 ? true : undefined), "the second reload");
+    assert.equal(await server.text("/party/new"), "3 ");
+    const before = server.lines.length;
+    await reload(server, () => server.signal("SIGHUP"));
+    assert.equal(server.lines.slice(from, before).filter(isReload).length, 2);
+  });
+
+  it("is dropped by a stop that comes meanwhile", async (t) => {
+    const server = await serverFor(t, { "parties/main.lua": versioned(1), ...slowParties(1) });
+    server.signal("SIGHUP");
+    await server.text("/party/a");
+    await server.stop();
+    assert.ok(!server.lines.some(isReload), "it was taken over");
+  });
+
+  it("with a party that is too much to compile changes nothing", async (t) => {
+    const server = await serverFor(t, { "parties/main.lua": versioned(1) });
+    await write(server, "parties/long.lua", `return ${"a or ".repeat(100_000)}a`);
+    const line = await reload(server, () => server.signal("SIGHUP"), fails);
+    assert.equal(line.error, "parties/long.lua: takes more than 1000 ms to compile");
+    assert.equal(await server.text("/party/a"), "1 ");
   });
 });

@@ -347,10 +347,11 @@ static void variables_are_there(void **state)
 static const struct code *module(const char *party_name, const char *name)
 {
     error.len = 0;
-    const struct code *code =
-        project_module(project_party(project, span_of(party_name)), span_of(name), &error);
+    struct code *code =
+        project_module(project_party(project, span_of(party_name)), span_of(name), NULL, &error);
     assert_true((code != NULL) == (error.len == 0));
     assert_int_equal(buf_append(&error, "", 1), 0);
+    code_unref(code); /* the project keeps it */
     return code;
 }
 

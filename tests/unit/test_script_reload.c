@@ -17,6 +17,7 @@ static void reload_with(struct world *world, struct string_list *env)
         fail_msg("%.*s", (int)error.len, (char *)error.data);
     buf_fini(&error);
     config_fini(&config);
+    project_prepare(world->project, before);
     world->party = project_party(world->project, SPAN("main"));
     script_adopt(&world->script, world->project);
     rooms_reload(&world->rooms, &limits, script_find_party, &world->script);

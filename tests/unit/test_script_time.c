@@ -317,6 +317,35 @@ static void a_module_that_does_not_end(void **state)
     world_end(world);
 }
 
+/* Nor what its compiler needs; what it was asked for is where the handler was. */
+static void a_module_that_takes_long_to_compile(void **state)
+{
+    (void)state;
+    struct world *world = world_begin();
+    struct buf source = {0};
+
+    world->config.limits.handler_time = TIME_MS;
+    assert_int_equal(buf_printf(&source, "return "), 0);
+    for (int i = 0; i < 200000; i++)
+        assert_int_equal(buf_append(&source, "a or ", 5), 0);
+    assert_int_equal(buf_append(&source, "a", 2), 0);
+    project_files_write(&world->files, "lib/long.lua", (const char *)source.data);
+    project_files_write(&world->files, "parties/main.lua",
+                        "local P = {}\n"
+                        "function P:onRequest(request)\n"
+                        "  pcall(require, 'long')\n"
+                        "  return 'caught'\n"
+                        "end\n"
+                        "return P\n");
+    struct room *room = world_room(world_open(world), "r");
+    assert_int_equal(world_answer(room, "GET /parties/main/r", NULL)->status, 500);
+    world_logged(world, "handlerTime = 30 ms) at parties/main.lua:3");
+    project_files_write(&world->files, "lib/long.lua", "return 1");
+    world_answered(world_answer(room, "GET /parties/main/r", NULL), 200, "caught"); /* nothing was kept */
+    buf_fini(&source);
+    world_end(world);
+}
+
 /* A party whose file scope does not end stops the start. */
 static void a_project_that_does_not_end(void **state)
 {
@@ -361,6 +390,7 @@ int main(void)
         cmocka_unit_test(handlers_of_connections),
         cmocka_unit_test(starts_that_do_not_end),
         cmocka_unit_test(a_module_that_does_not_end),
+        cmocka_unit_test(a_module_that_takes_long_to_compile),
         cmocka_unit_test(a_project_that_does_not_end),
         cmocka_unit_test(the_watchdog_sleeps),
     };

@@ -41,6 +41,25 @@ export async function readScripts() {
   return scripts;
 }
 
+// Modules that are heavy to compile: "heavy.ors" takes long, "heavy.fields" and "heavy.tables" take memory, "heavy.large"
+// is larger than a source file may be, "heavy.text1" to "heavy.text30" are as large compiled.
+export function heavyModules() {
+  const SIZE = 1_000_000;
+  const lines = (make) => {
+    const all = [];
+    for (let n = 0, size = 0; size < SIZE; n++) size += all[all.push(make(n)) - 1].length + 1;
+    return all.join("\n");
+  };
+  const modules = {
+    ors: `return ${"a or ".repeat(SIZE / 5 - 10)}a`,
+    fields: `t = {}\n${lines((n) => `t.x${n}=1`)}`.slice(0, SIZE).replace(/\n.*$/, ""),
+    tables: `return {${"{},".repeat(SIZE / 3 - 10)}}`,
+    large: `--${"-".repeat(1024 * 1024)}`,
+  };
+  for (let n = 1; n <= 30; n++) modules[`text${n}`] = `local text = "${"x".repeat(SIZE)}"`;
+  return Object.fromEntries(Object.entries(modules).map(([name, source]) => [`lib/heavy/${name}.lua`, source]));
+}
+
 // Does an outcome ("500 Internal error", "open", "closed 1011") fit "500 or 200 safe"? Each of the
 // alternatives is a beginning of the outcome.
 export function fits(expect, outcome) {

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
 import { ECHO_PARTY, EchoProbe } from "../lib/echo.mjs";
-import { fits, FOLDER, prepare, readScripts } from "../lib/hostile.mjs";
+import { fits, FOLDER, heavyModules, prepare, readScripts } from "../lib/hostile.mjs";
 import { link, writeProject } from "../lib/project.mjs";
 import { runFesta, SANITIZED, startServer } from "../lib/server.mjs";
 import { poll, within } from "../lib/wait.mjs";
@@ -46,6 +46,7 @@ async function makeProject(script) {
     "parties/echo.lua": ECHO_PARTY,
     "lib/attack.lua": attack,
     "lib/der.lua": der,
+    ...(script.source.includes('"heavy.') ? heavyModules() : {}),
     "lib/link.lua": link("../../secret.lua"),
     "festa.lua": `return { limits = { stopTimeout = 1000, ${script.limits ?? `roomMemory = ${ROOM_MEMORY}`} } }\n`,
   });
