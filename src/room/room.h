@@ -103,6 +103,12 @@ struct party_pace {
 /* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
 const char *room_id_problem(struct span id);
 
+/* What has been spent of one turn of the loop on a kind of work that is no event. */
+struct turn_budget {
+    uint64_t turn; /* of the loop, to which used belongs */
+    uint64_t used; /* ns */
+};
+
 /* The rooms of one loop thread. */
 struct rooms {
     struct loop *loop;
@@ -137,8 +143,9 @@ struct rooms {
     uint64_t marked,
         used;       /* ns: when was the CPU's time that the thread has used last looked at, and what was it */
     uint64_t slice; /* ns for which a room has its turn, if it has so much to do */
-    uint64_t long_turn;     /* loop turn in which an event took long, the last time */
-    uint64_t last_serial;   /* of a peer */
+    uint64_t long_turn;                   /* loop turn in which an event took long, the last time */
+    struct turn_budget evictions, others; /* others: room_may_work */
+    uint64_t last_serial;                 /* of a peer */
     uint64_t broken_said;   /* loop_now: when the log named a room whose data could not be stored; 0: never */
     uint32_t broken_unsaid; /* others since then */
     size_t n_rooms;
@@ -327,7 +334,7 @@ void room_forget_handle(struct room *room, void *handle);
 void room_restart(struct room *room);
 
 /* Work for the room that is no event and may take long, outside of its turns: may it be done now? false: this turn of the
- * loop has had something that took long, others come first. Then room_worked, when it is over. */
+ * loop has had something that took long, or enough of such work; others come first. Then room_worked, when it is over. */
 bool room_may_work(struct room *room);
 void room_worked(struct room *room);
 

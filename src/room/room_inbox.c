@@ -88,19 +88,34 @@ void room_stepped(struct room *room, uint64_t now)
     }
 }
 
-bool room_may_work(struct room *room)
+bool rooms_may_spend(struct rooms *rooms, struct turn_budget *budget)
 {
-    struct rooms *rooms = room->rooms;
+    uint64_t turn = rooms->loop->turn;
 
-    if (rooms->long_turn == rooms->loop->turn)
+    if (budget->turn != turn)
+        *budget = (struct turn_budget){.turn = turn};
+    if (rooms->long_turn == turn || budget->used >= WORK_BUDGET_NS)
         return false;
     rooms_begin(rooms, clock_monotonic_ns());
     return true;
 }
 
+void room_spent(struct room *room, struct turn_budget *budget)
+{
+    uint64_t began = room->rooms->began, now = clock_monotonic_ns();
+
+    budget->used += now - began;
+    room_stepped(room, now);
+}
+
+bool room_may_work(struct room *room)
+{
+    return rooms_may_spend(room->rooms, &room->rooms->others);
+}
+
 void room_worked(struct room *room)
 {
-    room_stepped(room, clock_monotonic_ns());
+    room_spent(room, &room->rooms->others);
 }
 
 /* May one of a room of this pace run before all that are queued? One that may take long waits where others

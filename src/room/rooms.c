@@ -11,9 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Time for queued events of rooms of one pace in one turn of the loop, before sockets are looked at again. */
-#define WORK_BUDGET_NS (5u * NS_PER_MS)
-
 /* Time for which one room runs before the next. */
 #define SLICE_NS (1u * NS_PER_MS)
 
@@ -93,7 +90,7 @@ int rooms_evict(struct room *room)
 /* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
 static void evict(struct rooms *rooms)
 {
-    uint64_t now = loop_now(rooms->loop), until = clock_monotonic_ns() + WORK_BUDGET_NS;
+    uint64_t now = loop_now(rooms->loop);
 
     rooms->evicting = false;
     while (!rooms->stopping && !list_empty(&rooms->idle)) {
@@ -103,13 +100,12 @@ static void evict(struct rooms *rooms)
             timer_start(rooms->loop, &rooms->evict, due - now);
             return;
         }
-        rooms_begin(rooms, clock_monotonic_ns());
-        if (rooms->began >= until) { /* the next turn has time for the others */
+        if (!rooms_may_spend(rooms, &rooms->evictions)) { /* the next turn has time for the others */
             rooms->evicting = true;
             return;
         }
         evict_room(room);
-        room_stepped(room, clock_monotonic_ns());
+        room_spent(room, &rooms->evictions);
     }
 }
 
@@ -123,7 +119,7 @@ static bool rooms_late(struct loop_hook *hook)
     for (int i = 0; i < 2 && rooms->long_turn != rooms->loop->turn; i++)
         served |= serve(rooms, rooms->slow_first == (i == 0) ? PACE_SLOW : PACE_NEW);
     rooms->slow_first = !rooms->slow_first;
-    if (rooms->evicting && rooms->long_turn != rooms->loop->turn) {
+    if (rooms->evicting) {
         evict(rooms);
         served = true;
     }

@@ -206,6 +206,28 @@ static void new_rooms_and_slow_ones_take_turns(void **state)
     fake_end(fake);
 }
 
+/* What scripts save, a little for each of many rooms. */
+static void work_that_is_no_event_has_its_time_in_a_turn(void **state)
+{
+    (void)state;
+    struct fake *fake = begin();
+    struct room *room = open_room(fake, "r", "a")->peer.room;
+
+    for (int turn = 0; turn < 2; turn++) {
+        int n = 0;
+        loop_step(&fake->loop);
+        for (; n < 20 && room_may_work(room); n++) {
+            uint64_t until = clock_thread_ns() + 2u * NS_PER_MS;
+            while (clock_thread_ns() < until)
+                continue;
+            room_worked(room);
+        }
+        assert_in_range(n, 1, 3);
+        assert_false(room_may_work(room));
+    }
+    fake_end(fake);
+}
+
 static void a_slow_room_becomes_quick_again(void **state)
 {
     (void)state;
@@ -256,6 +278,7 @@ int main(void)
         cmocka_unit_test(one_long_event_a_turn),
         cmocka_unit_test(new_rooms_wait_behind_each_other),
         cmocka_unit_test(new_rooms_and_slow_ones_take_turns),
+        cmocka_unit_test(work_that_is_no_event_has_its_time_in_a_turn),
         cmocka_unit_test(a_slow_room_becomes_quick_again),
         cmocka_unit_test(a_turn_is_a_slice_of_time),
     };
