@@ -333,6 +333,9 @@ void room_forget_handle(struct room *room, void *handle);
  * waits in the inbox gets a fresh VM. */
 void room_restart(struct room *room);
 
+/* ns of the CPU that the step that runs has had so far, or 0 while that is little. A few ms too many at most. */
+uint64_t rooms_step_took(const struct rooms *rooms);
+
 /* Work for the room that is no event and may take long, outside of its turns: may it be done now? false: this turn of the
  * loop has had something that took long, or enough of such work; others come first. Then room_worked, when it is over. */
 bool room_may_work(struct room *room);

@@ -71,6 +71,11 @@ bool rooms_took_long(const struct rooms *rooms, uint64_t now)
     return now > rooms->began && now - rooms->began >= LONG_NS && clock_thread_ns() - rooms->used >= LONG_NS;
 }
 
+uint64_t rooms_step_took(const struct rooms *rooms)
+{
+    return rooms_took_long(rooms, clock_coarse_ns()) ? clock_thread_ns() - rooms->used : 0;
+}
+
 void room_stepped(struct room *room, uint64_t now)
 {
     struct rooms *rooms = room->rooms;

@@ -27,6 +27,9 @@ struct keep {
     bool failed; /* the last try, which was said in the log */
 };
 
+/* One part in so many of handlerTime there is for self in any case, when onStop has left less. */
+#define LEAST_PART 5u
+
 /* The buffer in which the thread encodes is let go when it is larger than this. */
 #define BUFFER_MAX ((size_t)1024 * 1024)
 
@@ -76,7 +79,8 @@ void keep_free(struct keep *keep)
 struct encoding {
     struct vm *vm;
     lua_CFunction encode; /* called with a light userdata of this */
-    uint64_t left;        /* ns of the CPU that it still has */
+    uint64_t time;        /* ns of the CPU that it has */
+    uint64_t left;        /* of these */
     struct span self;     /* the thread's (value_encode) */
     char error[256];      /* empty: none */
 };
@@ -164,7 +168,7 @@ static bool encoded(struct encoding *encoding, lua_CFunction encode, const char 
     if (rc == -ETIMEDOUT && encoding->error[0])
         snprintf(encoding->error, sizeof encoding->error,
                  "can't be kept: to go through %s takes longer than %llu ms (handlerTime); less may be in it",
-                 what, (unsigned long long)vm->script->config->limits.handler_time);
+                 what, (unsigned long long)(encoding->time / NS_PER_MS));
     else if (rc != 0 && rc != -ETIMEDOUT)
         snprintf(encoding->error, sizeof encoding->error, "not enough memory");
     return encoding->error[0] == '\0';
@@ -172,7 +176,12 @@ static bool encoded(struct encoding *encoding, lua_CFunction encode, const char 
 
 static void begin(struct encoding *encoding, struct vm *vm)
 {
-    *encoding = (struct encoding){.vm = vm, .left = vm->script->config->limits.handler_time * NS_PER_MS};
+    uint64_t time = call_time(vm);
+    uint64_t least = vm->script->config->limits.handler_time * NS_PER_MS / LEAST_PART;
+
+    if (time < least)
+        time = least;
+    *encoding = (struct encoding){.vm = vm, .time = time, .left = time};
 }
 
 /* The bytes have been used. */
@@ -224,6 +233,18 @@ bool keep_self(struct vm *vm)
     bool saved = save_self(&encoding);
     end(&encoding);
     return saved;
+}
+
+void keep_soon(struct vm *vm)
+{
+    struct keep *keep = keep_of(vm);
+    if (keep)
+        timer_start(vm->script->loop, &keep->timer, 0);
+}
+
+bool keep_due(const struct vm *vm)
+{
+    return vm->keep && timer_running(&vm->keep->timer);
 }
 
 void keep_ran(struct vm *vm)

@@ -271,7 +271,7 @@ static void end_event(struct vm *vm, struct event *event, enum outcome outcome)
     bool last = event->kind == EVENT_STOP;
 
     room_event_done(vm->room, event, outcome);
-    if (last && vm->party->options.persist)
+    if (last && (vm->party->options.persist || keep_due(vm)))
         (void)keep_self(vm);
 }
 
@@ -310,11 +310,10 @@ static bool persists(const struct vm *vm)
  * it is the same or the new one raises. */
 static bool take_over(struct vm *vm)
 {
+    bool persisted = persists(vm);
     struct buf error = {0};
     int line;
 
-    if (persists(vm))
-        (void)keep_self(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
         return false;
@@ -322,6 +321,8 @@ static bool take_over(struct vm *vm)
     int rc = vm_reload(vm, vm->room->party, &error, &line);
     if (rc != 0)
         report_reload(vm->script, vm->room, &error);
+    else if (persisted) /* for the last time, maybe */
+        keep_soon(vm);
     buf_fini(&error);
     return rc == 0;
 }
