@@ -45,7 +45,7 @@ void room_stepped(struct room *room, uint64_t now);
 bool rooms_may_spend(struct rooms *rooms, struct turn_budget *budget);
 void room_spent(struct room *room, struct turn_budget *budget);
 
-/* What was done may have been the last reason to stay in memory: among the idle, or stopped. */
+/* What was done may have been the last reason to stay in memory: among the idle, or out of memory. */
 void room_settle(struct room *room);
 
 /* Begins onStop; the room leaves when it is over. */

@@ -510,7 +510,6 @@ void room_stop(struct room *room)
     }
     data_abandon(room);
     room->state = ROOM_STOPPING;
-    rooms_begin(room->rooms, clock_monotonic_ns());
     room_turn_begin(room);
     run_event(room, event);
     room_turn_end(room);

@@ -126,9 +126,10 @@ struct rooms {
     struct map peers_by_id;        /* of struct peer; the hash covers the room too */
     struct list all;               /* of struct room */
     struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
-    struct list idle;              /* rooms without a reason to stay, the longest idle first */
-    struct list dead;              /* rooms that have left memory, freed at the end of the turn */
-    struct list arrivals;          /* of struct mail, from rooms of this thread */
+    struct list idle; /* rooms without a reason to stay, the longest idle first; when rooms stop, those whose
+                                      turn it is to, at the deadline all */
+    struct list dead; /* rooms that have left memory, freed at the end of the turn */
+    struct list arrivals; /* of struct mail, from rooms of this thread */
     struct soon arrive;
     struct list links;    /* of struct link, those that rooms of this thread have opened */
     struct list listings; /* of struct rooms_listing, which are to be served */
@@ -243,7 +244,8 @@ void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
                   struct party *(*find)(void *user, struct span name), void *user);
 
 /* Ends all rooms: what waits in inboxes runs and handlers that wait may finish, for at most
- * grace_ms; then onStop runs in each; then on_empty is called. Nothing new is let in from
+ * grace_ms; then onStop runs in each, one after the other, as rooms leave at other times; then on_empty is
+ * called. Those whose onStop is not over a second after grace_ms are dropped. Nothing new is let in from
  * here on. Peers stay connected (without a room), those too that were not yet let in: closing
  * them is edge's. */
 void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *user), void *user);

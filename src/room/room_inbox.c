@@ -226,7 +226,8 @@ void room_post(struct room *room, struct event *event)
         return;
     }
     list_push(&room->inbox, &event->link);
-    list_remove(&room->in_idle);
+    if (!room->rooms->stop_forced)
+        list_remove(&room->in_idle);
     count_in(room, event);
     if (now) {
         rooms_begin(room->rooms,

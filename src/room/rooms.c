@@ -72,7 +72,7 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
 
 static void evict_room(struct room *room)
 {
-    if (room->n_peers > 0)
+    if (room->n_peers > 0 && !room->rooms->stopping)
         room_hibernate(room);
     else
         room_stop(room);
@@ -87,15 +87,16 @@ int rooms_evict(struct room *room)
     return 0;
 }
 
-/* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
+/* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. When rooms stop,
+ * no time is long enough. */
 static void evict(struct rooms *rooms)
 {
-    uint64_t now = loop_now(rooms->loop);
+    uint64_t now = loop_now(rooms->loop), idle_ms = rooms->stopping ? 0 : rooms->limits.idle_ms;
 
     rooms->evicting = false;
-    while (!rooms->stopping && !list_empty(&rooms->idle)) {
+    while (!list_empty(&rooms->idle)) {
         struct room *room = container_of(rooms->idle.next, struct room, in_idle);
-        uint64_t due = room->idle_since + rooms->limits.idle_ms;
+        uint64_t due = room->idle_since + idle_ms;
         if (due > now) {
             timer_start(rooms->loop, &rooms->evict, due - now);
             return;
@@ -142,18 +143,17 @@ static bool rooms_work(struct loop_hook *hook)
     return false; /* rooms_late knows */
 }
 
+static void evict_soon(struct rooms *rooms)
+{
+    rooms->evicting = true;
+    loop_keep_turning(rooms->loop);
+}
+
 static void stop_all(struct rooms *rooms)
 {
-    list_each_safe(link, &rooms->all) {
-        struct room *room = container_of(link, struct room, in_all);
-        if (room->state == ROOM_NEW && list_empty(&room->inbox) && !data_busy(room) && room->outq.count == 0)
-            room_remove(room);
-        else if (rooms->stop_forced && room->state != ROOM_STOPPING)
-            room_stop(room);
-        else
-            room_settle(room);
-    }
-    loop_keep_turning(rooms->loop);
+    list_each_safe(link, &rooms->all)
+        room_settle(container_of(link, struct room, in_all));
+    evict_soon(rooms);
 }
 
 /* Rooms that have been idle for long enough leave; or the deadline of rooms_stop has come. */
@@ -171,8 +171,7 @@ static void rooms_on_timer(struct timer *timer)
         }
         return;
     }
-    rooms->evicting = true;
-    loop_keep_turning(rooms->loop);
+    evict_soon(rooms);
 }
 
 void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops *script, void *script_user,
@@ -389,14 +388,12 @@ void room_settle(struct room *room)
         room_leave(room);
         return;
     }
-    if (quiet && rooms->stopping) {
-        room_stop(room);
-        return;
-    }
+    bool forced = rooms->stop_forced && room->state != ROOM_STOPPING && room->state != ROOM_GONE;
     bool needed =
-        room->n_holds > 0 ||
-        (room->n_peers > 0 && (room->state != ROOM_RUNNING || !rooms->script->hibernates(room->party)));
-    if (!quiet || needed) {
+        !rooms->stopping &&
+        (room->n_holds > 0 ||
+         (room->n_peers > 0 && (room->state != ROOM_RUNNING || !rooms->script->hibernates(room->party))));
+    if (!forced && (!quiet || needed)) {
         list_remove(&room->in_idle);
         return;
     }
@@ -404,6 +401,8 @@ void room_settle(struct room *room)
         return;
     room->idle_since = loop_now(rooms->loop);
     list_push(&rooms->idle, &room->in_idle);
-    if (!timer_running(&rooms->evict))
+    if (rooms->stopping)
+        evict_soon(rooms);
+    else if (!timer_running(&rooms->evict))
         timer_start(rooms->loop, &rooms->evict, rooms->limits.idle_ms);
 }
