@@ -103,7 +103,7 @@ struct party_pace {
 /* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
 const char *room_id_problem(struct span id);
 
-/* What has been spent of one turn of the loop on a kind of work that is no event. */
+/* What has been spent of one turn of the loop on work of one kind that is no event. */
 struct turn_budget {
     uint64_t turn; /* of the loop, to which used belongs */
     uint64_t used; /* ns */
@@ -133,6 +133,7 @@ struct rooms {
     struct soon arrive;
     struct list links;    /* of struct link, those that rooms of this thread have opened */
     struct list listings; /* of struct rooms_listing, which are to be served */
+    struct list chores;   /* of struct room_chore */
     struct timer evict;
     struct alarms alarms;
     struct loop_hook work, late;
@@ -144,13 +145,13 @@ struct rooms {
     uint64_t marked,
         used;       /* ns: when was the CPU's time that the thread has used last looked at, and what was it */
     uint64_t slice; /* ns for which a room has its turn, if it has so much to do */
-    uint64_t long_turn;                   /* loop turn in which an event took long, the last time */
-    struct turn_budget evictions, others; /* others: room_may_work */
-    uint64_t last_serial;                 /* of a peer */
+    uint64_t long_turn;                    /* loop turn in which an event took long, the last time */
+    struct turn_budget evictions, working; /* working: chores */
+    uint64_t last_serial;                  /* of a peer */
     uint64_t broken_said;   /* loop_now: when the log named a room whose data could not be stored; 0: never */
     uint32_t broken_unsaid; /* others since then */
     size_t n_rooms;
-    bool slow_first;              /* slow rooms are served before new ones, the next time */
+    unsigned late_first;          /* which of rooms_late comes first, the next time */
     bool evicting;                /* rooms are due that have been idle for long enough */
     bool stopping;                /* nothing new is let in; every room is to leave */
     bool stop_forced;             /* the deadline has passed: handlers that wait are dropped */
@@ -338,10 +339,15 @@ void room_restart(struct room *room);
 /* ns of the CPU that the step that runs has had so far, or 0 while that is little. A few ms too many at most. */
 uint64_t rooms_step_took(const struct rooms *rooms);
 
-/* Work for the room that is no event and may take long, outside of its turns: may it be done now? false: this turn of the
- * loop has had something that took long, or enough of such work; others come first. Then room_worked, when it is over. */
-bool room_may_work(struct room *room);
-void room_worked(struct room *room);
+/* Work for a room that is no event and may take long, outside of its turns. Zeroed but for fn. */
+struct room_chore {
+    struct list link; /* in rooms->chores while it waits; list_remove takes it back */
+    struct room *room;
+    void (*fn)(struct room_chore *chore);
+};
+
+/* fn is called, once, in a turn of the loop that has time for it: in turn with events that may take long. */
+void room_do_later(struct room *room, struct room_chore *chore);
 
 /* The room is forgotten: all that it has stored goes, its alarm too, in the turn's batch, and when the script returns
  * its VM is closed, without onStop. Who is connected is closed with 1000, without onClose; other handlers that wait are

@@ -113,16 +113,6 @@ void room_spent(struct room *room, struct turn_budget *budget)
     room_stepped(room, now);
 }
 
-bool room_may_work(struct room *room)
-{
-    return rooms_may_spend(room->rooms, &room->rooms->others);
-}
-
-void room_worked(struct room *room)
-{
-    room_spent(room, &room->rooms->others);
-}
-
 /* May one of a room of this pace run before all that are queued? One that may take long waits where others
  * of its kind wait. */
 static bool pace_is_free(const struct rooms *rooms, enum room_pace pace)

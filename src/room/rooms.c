@@ -110,22 +110,56 @@ static void evict(struct rooms *rooms)
     }
 }
 
-/* New rooms and slow ones. If a turn has had an event that took long, sockets are looked at before another
- * one may follow. */
+void room_do_later(struct room *room, struct room_chore *chore)
+{
+    chore->room = room;
+    if (!list_linked(&chore->link))
+        list_push(&room->rooms->chores, &chore->link);
+    loop_keep_turning(room->rooms->loop);
+}
+
+static bool do_chores(struct rooms *rooms)
+{
+    bool served = false;
+
+    while (!list_empty(&rooms->chores) && rooms_may_spend(rooms, &rooms->working)) {
+        struct room_chore *chore = container_of(list_pop(&rooms->chores), struct room_chore, link);
+        struct room *room = chore->room;
+        chore->fn(chore);
+        room_spent(room, &rooms->working);
+        served = true;
+    }
+    return served;
+}
+
+static bool serve_new(struct rooms *rooms)
+{
+    return serve(rooms, PACE_NEW);
+}
+
+static bool serve_slow(struct rooms *rooms)
+{
+    return serve(rooms, PACE_SLOW);
+}
+
+/* New rooms, slow ones, and chores. If a turn has had something that took long, sockets are looked at before
+ * more may follow. */
 static bool rooms_late(struct loop_hook *hook)
 {
+    static bool (*const kinds[])(struct rooms * rooms) = {serve_new, serve_slow, do_chores};
+    const unsigned n = sizeof kinds / sizeof kinds[0];
     struct rooms *rooms = container_of(hook, struct rooms, late);
     bool served = false;
 
-    for (int i = 0; i < 2 && rooms->long_turn != rooms->loop->turn; i++)
-        served |= serve(rooms, rooms->slow_first == (i == 0) ? PACE_SLOW : PACE_NEW);
-    rooms->slow_first = !rooms->slow_first;
+    for (unsigned i = 0; i < n && rooms->long_turn != rooms->loop->turn; i++)
+        served |= kinds[(rooms->late_first + i) % n](rooms);
+    rooms->late_first = (rooms->late_first + 1) % n;
     if (rooms->evicting) {
         evict(rooms);
         served = true;
     }
     served |= listing_serve(rooms);
-    return served || rooms->evicting || rooms_busy(rooms);
+    return served || rooms->evicting || !list_empty(&rooms->chores) || rooms_busy(rooms);
 }
 
 static bool rooms_work(struct loop_hook *hook)
@@ -192,6 +226,7 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
     mail_init(rooms);
     list_init(&rooms->links);
     list_init(&rooms->listings);
+    list_init(&rooms->chores);
     alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
     list_init(&rooms->all_paces);
@@ -211,7 +246,7 @@ void rooms_fini(struct rooms *rooms)
     alarms_stop(&rooms->alarms);
     loop_hook_remove(&rooms->work);
     loop_hook_remove(&rooms->late);
-    CHECK(list_empty(&rooms->links) && list_empty(&rooms->listings));
+    CHECK(list_empty(&rooms->links) && list_empty(&rooms->listings) && list_empty(&rooms->chores));
     mail_fini(rooms);
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);

@@ -14,6 +14,10 @@ void keep_ran(struct vm *vm);
 /* self is saved as soon as others have had their turn. */
 void keep_soon(struct vm *vm);
 
+/* Saves self now if that takes little of a handler's time, since the rest is for what follows; else soon. Not while the
+ * VM runs. */
+void keep_first(struct vm *vm);
+
 /* Is it to be saved, later? */
 bool keep_due(const struct vm *vm);
 

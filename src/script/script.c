@@ -310,10 +310,11 @@ static bool persists(const struct vm *vm)
  * it is the same or the new one raises. */
 static bool take_over(struct vm *vm)
 {
-    bool persisted = persists(vm);
     struct buf error = {0};
     int line;
 
+    if (persists(vm))
+        keep_first(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
         return false;
@@ -321,8 +322,6 @@ static bool take_over(struct vm *vm)
     int rc = vm_reload(vm, vm->room->party, &error, &line);
     if (rc != 0)
         report_reload(vm->script, vm->room, &error);
-    else if (persisted) /* for the last time, maybe */
-        keep_soon(vm);
     buf_fini(&error);
     return rc == 0;
 }
