@@ -1,7 +1,7 @@
--- tries: persist of selfs that take a few ms to go through, in a hundred rooms at the same moment
+-- tries: persist of selfs that take a few ms to go through, in two hundred rooms at the same moment
 -- must: others are served between them
 -- trigger: request
--- rooms: 100
+-- rooms: 200
 -- watch: 4000
 -- limits: roomMemory = 1048576
 -- expect: 200
