@@ -2,7 +2,12 @@
  * room_inbox.c what waits for its turn, room_input.c what comes in, room_output.c what goes out. */
 #pragma once
 
+#include "base/clock.h"
 #include "room/room.h"
+
+/* Time for one kind of work (the events of rooms of one pace, evictions) in one turn of the loop, before sockets are
+ * looked at again. */
+#define WORK_BUDGET_NS (5u * NS_PER_MS)
 
 /* May an event be taken out of the inbox now? */
 bool room_inbox_open(const struct room *room);
@@ -35,7 +40,12 @@ bool rooms_took_long(const struct rooms *rooms, uint64_t now);
  * event begins. */
 void room_stepped(struct room *room, uint64_t now);
 
-/* What was done may have been the last reason to stay in memory: among the idle, or stopped. */
+/* May more work of this kind be done in this turn of the loop? Then it begins; and when it was for this room, it is
+ * over. */
+bool rooms_may_spend(struct rooms *rooms, struct turn_budget *budget);
+void room_spent(struct room *room, struct turn_budget *budget);
+
+/* What was done may have been the last reason to stay in memory: among the idle, or out of memory. */
 void room_settle(struct room *room);
 
 /* Begins onStop; the room leaves when it is over. */

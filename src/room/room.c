@@ -171,54 +171,52 @@ static void run_close(struct room *room, struct event *event)
     room->rooms->script->run(room->instance, event);
 }
 
-/* The older connections with the newcomer's id make way, or it is turned away. One whose onClose waits for the store
- * comes first: then the room's input is closed, and this is to be asked again. */
-static bool settle_duplicates(struct room *room, struct peer *peer)
+/* An older connection makes way for one with its id that wants in. */
+static void replace(struct room *room, struct peer *older)
 {
-    enum duplicate_id rule = room->rooms->script->duplicate_id(room->party);
-    struct peer *older;
+    static const char replaced[] = "Replaced by a newer connection";
 
-    if (rule == DUPLICATE_ALLOW)
-        return true;
-    while (!room->input_closed && (older = room_find_peer(room, span_of(peer->id))) != NULL) {
-        static const char replaced[] = "Replaced by a newer connection", taken[] = "This id is connected";
-        if (rule == DUPLICATE_REJECT) {
-            room_close_peer(peer, 4409, taken, sizeof taken - 1);
-            return false;
-        }
-        room_close_peer(older, 4409, replaced, sizeof replaced - 1);
-        older->close_reported = true;
-        if (older->connecting) { /* its onClose follows its onConnect */
-            older->close_code = 4409;
-            older->close_reason = strdup(replaced);
-            continue;
-        }
-        struct event *close = event_new(EVENT_CLOSE);
-        if (!close) {
-            room_part(older);
-            continue;
-        }
-        close->peer = peer_ref(older);
-        close->code = 4409;
-        close->data = (const uint8_t *)replaced;
-        close->len = sizeof replaced - 1;
-        run_close(room, close);
+    room_close_peer(older, 4409, replaced, sizeof replaced - 1);
+    older->close_reported = true;
+    if (older->connecting) { /* its onClose follows its onConnect */
+        older->close_code = 4409;
+        older->close_reason = strdup(replaced);
+        return;
     }
-    return true;
+    struct event *close = event_new(EVENT_CLOSE);
+    if (!close) {
+        room_part(older);
+        return;
+    }
+    close->peer = peer_ref(older);
+    close->code = 4409;
+    close->data = (const uint8_t *)replaced;
+    close->len = sizeof replaced - 1;
+    run_close(room, close);
+}
+
+static void turn_away(struct peer *peer)
+{
+    static const char taken[] = "This id is connected";
+
+    room_close_peer(peer, 4409, taken, sizeof taken - 1);
+    room_part(peer);
 }
 
 static void run_connect(struct room *room, struct event *event)
 {
     struct peer *peer = event->peer;
+    enum duplicate_id rule = room->rooms->script->duplicate_id(room->party);
+    struct peer *older = rule == DUPLICATE_ALLOW ? NULL : room_find_peer(room, span_of(peer->id));
 
-    bool welcome = settle_duplicates(room, peer);
-    if (room->input_closed) { /* it comes again, before all others */
-        room_inbox_put_back(room, event);
+    if (older && rule == DUPLICATE_REPLACE) {
+        replace(room, older);
+        room_inbox_put_back(room, event); /* one onClose in a step: each may take its time */
         return;
     }
     room->rooms->counters->sockets_opened++; /* be it only to be closed */
-    if (!welcome) {
-        room_part(peer);
+    if (older) {
+        turn_away(peer);
         event_free(event);
         return;
     }
@@ -512,7 +510,6 @@ void room_stop(struct room *room)
     }
     data_abandon(room);
     room->state = ROOM_STOPPING;
-    rooms_begin(room->rooms, clock_monotonic_ns());
     room_turn_begin(room);
     run_event(room, event);
     room_turn_end(room);

@@ -103,6 +103,12 @@ struct party_pace {
 /* A room id: valid UTF-8 of 1 to 256 bytes without control characters or "/". NULL, or why not. */
 const char *room_id_problem(struct span id);
 
+/* What has been spent of one turn of the loop on work of one kind that is no event. */
+struct turn_budget {
+    uint64_t turn; /* of the loop, to which used belongs */
+    uint64_t used; /* ns */
+};
+
 /* The rooms of one loop thread. */
 struct rooms {
     struct loop *loop;
@@ -120,12 +126,14 @@ struct rooms {
     struct map peers_by_id;        /* of struct peer; the hash covers the room too */
     struct list all;               /* of struct room */
     struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
-    struct list idle;              /* rooms without a reason to stay, the longest idle first */
-    struct list dead;              /* rooms that have left memory, freed at the end of the turn */
-    struct list arrivals;          /* of struct mail, from rooms of this thread */
+    struct list idle; /* rooms without a reason to stay, the longest idle first; when rooms stop, those whose
+                                      turn it is to, at the deadline all */
+    struct list dead; /* rooms that have left memory, freed at the end of the turn */
+    struct list arrivals; /* of struct mail, from rooms of this thread */
     struct soon arrive;
     struct list links;    /* of struct link, those that rooms of this thread have opened */
     struct list listings; /* of struct rooms_listing, which are to be served */
+    struct list chores;   /* of struct room_chore */
     struct timer evict;
     struct alarms alarms;
     struct loop_hook work, late;
@@ -137,12 +145,13 @@ struct rooms {
     uint64_t marked,
         used;       /* ns: when was the CPU's time that the thread has used last looked at, and what was it */
     uint64_t slice; /* ns for which a room has its turn, if it has so much to do */
-    uint64_t long_turn;     /* loop turn in which an event took long, the last time */
-    uint64_t last_serial;   /* of a peer */
+    uint64_t long_turn;                    /* loop turn in which an event took long, the last time */
+    struct turn_budget evictions, working; /* working: chores */
+    uint64_t last_serial;                  /* of a peer */
     uint64_t broken_said;   /* loop_now: when the log named a room whose data could not be stored; 0: never */
     uint32_t broken_unsaid; /* others since then */
     size_t n_rooms;
-    bool slow_first;              /* slow rooms are served before new ones, the next time */
+    unsigned late_first;          /* which of rooms_late comes first, the next time */
     bool evicting;                /* rooms are due that have been idle for long enough */
     bool stopping;                /* nothing new is let in; every room is to leave */
     bool stop_forced;             /* the deadline has passed: handlers that wait are dropped */
@@ -236,7 +245,8 @@ void rooms_reload(struct rooms *rooms, const struct room_limits *limits,
                   struct party *(*find)(void *user, struct span name), void *user);
 
 /* Ends all rooms: what waits in inboxes runs and handlers that wait may finish, for at most
- * grace_ms; then onStop runs in each; then on_empty is called. Nothing new is let in from
+ * grace_ms; then onStop runs in each, one after the other, as rooms leave at other times; then on_empty is
+ * called. Those whose onStop is not over a second after grace_ms are dropped. Nothing new is let in from
  * here on. Peers stay connected (without a room), those too that were not yet let in: closing
  * them is edge's. */
 void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *user), void *user);
@@ -326,10 +336,18 @@ void room_forget_handle(struct room *room, void *handle);
  * waits in the inbox gets a fresh VM. */
 void room_restart(struct room *room);
 
-/* Work for the room that is no event and may take long, outside of its turns: may it be done now? false: this turn of the
- * loop has had something that took long, others come first. Then room_worked, when it is over. */
-bool room_may_work(struct room *room);
-void room_worked(struct room *room);
+/* ns of the CPU that the step that runs has had so far, or 0 while that is little. A few ms too many at most. */
+uint64_t rooms_step_took(const struct rooms *rooms);
+
+/* Work for a room that is no event and may take long, outside of its turns. Zeroed but for fn. */
+struct room_chore {
+    struct list link; /* in rooms->chores while it waits; list_remove takes it back */
+    struct room *room;
+    void (*fn)(struct room_chore *chore);
+};
+
+/* fn is called, once, in a turn of the loop that has time for it: in turn with events that may take long. */
+void room_do_later(struct room *room, struct room_chore *chore);
 
 /* The room is forgotten: all that it has stored goes, its alarm too, in the turn's batch, and when the script returns
  * its VM is closed, without onStop. Who is connected is closed with 1000, without onClose; other handlers that wait are

@@ -71,6 +71,11 @@ bool rooms_took_long(const struct rooms *rooms, uint64_t now)
     return now > rooms->began && now - rooms->began >= LONG_NS && clock_thread_ns() - rooms->used >= LONG_NS;
 }
 
+uint64_t rooms_step_took(const struct rooms *rooms)
+{
+    return rooms_took_long(rooms, clock_coarse_ns()) ? clock_thread_ns() - rooms->used : 0;
+}
+
 void room_stepped(struct room *room, uint64_t now)
 {
     struct rooms *rooms = room->rooms;
@@ -88,19 +93,24 @@ void room_stepped(struct room *room, uint64_t now)
     }
 }
 
-bool room_may_work(struct room *room)
+bool rooms_may_spend(struct rooms *rooms, struct turn_budget *budget)
 {
-    struct rooms *rooms = room->rooms;
+    uint64_t turn = rooms->loop->turn;
 
-    if (rooms->long_turn == rooms->loop->turn)
+    if (budget->turn != turn)
+        *budget = (struct turn_budget){.turn = turn};
+    if (rooms->long_turn == turn || budget->used >= WORK_BUDGET_NS)
         return false;
     rooms_begin(rooms, clock_monotonic_ns());
     return true;
 }
 
-void room_worked(struct room *room)
+void room_spent(struct room *room, struct turn_budget *budget)
 {
-    room_stepped(room, clock_monotonic_ns());
+    uint64_t began = room->rooms->began, now = clock_monotonic_ns();
+
+    budget->used += now - began;
+    room_stepped(room, now);
 }
 
 /* May one of a room of this pace run before all that are queued? One that may take long waits where others
@@ -206,7 +216,8 @@ void room_post(struct room *room, struct event *event)
         return;
     }
     list_push(&room->inbox, &event->link);
-    list_remove(&room->in_idle);
+    if (!room->rooms->stop_forced)
+        list_remove(&room->in_idle);
     count_in(room, event);
     if (now) {
         rooms_begin(room->rooms,

@@ -300,7 +300,8 @@ void room_forget_handle(struct room *room, void *handle)
 void room_hold(struct room *room)
 {
     room->n_holds++;
-    list_remove(&room->in_idle);
+    if (!room->rooms->stopping)
+        list_remove(&room->in_idle);
 }
 
 void room_release(struct room *room)

@@ -11,9 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Time for queued events of rooms of one pace in one turn of the loop, before sockets are looked at again. */
-#define WORK_BUDGET_NS (5u * NS_PER_MS)
-
 /* Time for which one room runs before the next. */
 #define SLICE_NS (1u * NS_PER_MS)
 
@@ -75,7 +72,7 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
 
 static void evict_room(struct room *room)
 {
-    if (room->n_peers > 0)
+    if (room->n_peers > 0 && !room->rooms->stopping)
         room_hibernate(room);
     else
         room_stop(room);
@@ -90,45 +87,79 @@ int rooms_evict(struct room *room)
     return 0;
 }
 
-/* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. */
+/* Rooms that have been idle for long enough leave, or lose their VM: their handlers may take long too. When rooms stop,
+ * no time is long enough. */
 static void evict(struct rooms *rooms)
 {
-    uint64_t now = loop_now(rooms->loop), until = clock_monotonic_ns() + WORK_BUDGET_NS;
+    uint64_t now = loop_now(rooms->loop), idle_ms = rooms->stopping ? 0 : rooms->limits.idle_ms;
 
     rooms->evicting = false;
-    while (!rooms->stopping && !list_empty(&rooms->idle)) {
+    while (!list_empty(&rooms->idle)) {
         struct room *room = container_of(rooms->idle.next, struct room, in_idle);
-        uint64_t due = room->idle_since + rooms->limits.idle_ms;
+        uint64_t due = room->idle_since + idle_ms;
         if (due > now) {
             timer_start(rooms->loop, &rooms->evict, due - now);
             return;
         }
-        rooms_begin(rooms, clock_monotonic_ns());
-        if (rooms->began >= until) { /* the next turn has time for the others */
+        if (!rooms_may_spend(rooms, &rooms->evictions)) { /* the next turn has time for the others */
             rooms->evicting = true;
             return;
         }
         evict_room(room);
-        room_stepped(room, clock_monotonic_ns());
+        room_spent(room, &rooms->evictions);
     }
 }
 
-/* New rooms and slow ones. If a turn has had an event that took long, sockets are looked at before another
- * one may follow. */
+void room_do_later(struct room *room, struct room_chore *chore)
+{
+    chore->room = room;
+    if (!list_linked(&chore->link))
+        list_push(&room->rooms->chores, &chore->link);
+    loop_keep_turning(room->rooms->loop);
+}
+
+static bool do_chores(struct rooms *rooms)
+{
+    bool served = false;
+
+    while (!list_empty(&rooms->chores) && rooms_may_spend(rooms, &rooms->working)) {
+        struct room_chore *chore = container_of(list_pop(&rooms->chores), struct room_chore, link);
+        struct room *room = chore->room;
+        chore->fn(chore);
+        room_spent(room, &rooms->working);
+        served = true;
+    }
+    return served;
+}
+
+static bool serve_new(struct rooms *rooms)
+{
+    return serve(rooms, PACE_NEW);
+}
+
+static bool serve_slow(struct rooms *rooms)
+{
+    return serve(rooms, PACE_SLOW);
+}
+
+/* New rooms, slow ones, and chores. If a turn has had something that took long, sockets are looked at before
+ * more may follow. */
 static bool rooms_late(struct loop_hook *hook)
 {
+    static bool (*const kinds[])(struct rooms * rooms) = {serve_new, serve_slow, do_chores};
+    const unsigned n = sizeof kinds / sizeof kinds[0];
     struct rooms *rooms = container_of(hook, struct rooms, late);
     bool served = false;
 
-    for (int i = 0; i < 2 && rooms->long_turn != rooms->loop->turn; i++)
-        served |= serve(rooms, rooms->slow_first == (i == 0) ? PACE_SLOW : PACE_NEW);
-    rooms->slow_first = !rooms->slow_first;
-    if (rooms->evicting && rooms->long_turn != rooms->loop->turn) {
+    for (unsigned i = 0; i < n && rooms->long_turn != rooms->loop->turn; i++)
+        served |= kinds[(rooms->late_first + i) % n](rooms);
+    rooms->late_first = (rooms->late_first + 1) % n;
+    if (rooms->evicting) {
         evict(rooms);
         served = true;
     }
     served |= listing_serve(rooms);
-    return served || rooms->evicting || rooms_busy(rooms);
+    return served || rooms->evicting || !list_empty(&rooms->chores) || rooms_busy(rooms);
 }
 
 static bool rooms_work(struct loop_hook *hook)
@@ -146,18 +177,17 @@ static bool rooms_work(struct loop_hook *hook)
     return false; /* rooms_late knows */
 }
 
+static void evict_soon(struct rooms *rooms)
+{
+    rooms->evicting = true;
+    loop_keep_turning(rooms->loop);
+}
+
 static void stop_all(struct rooms *rooms)
 {
-    list_each_safe(link, &rooms->all) {
-        struct room *room = container_of(link, struct room, in_all);
-        if (room->state == ROOM_NEW && list_empty(&room->inbox) && !data_busy(room) && room->outq.count == 0)
-            room_remove(room);
-        else if (rooms->stop_forced && room->state != ROOM_STOPPING)
-            room_stop(room);
-        else
-            room_settle(room);
-    }
-    loop_keep_turning(rooms->loop);
+    list_each_safe(link, &rooms->all)
+        room_settle(container_of(link, struct room, in_all));
+    evict_soon(rooms);
 }
 
 /* Rooms that have been idle for long enough leave; or the deadline of rooms_stop has come. */
@@ -175,8 +205,7 @@ static void rooms_on_timer(struct timer *timer)
         }
         return;
     }
-    rooms->evicting = true;
-    loop_keep_turning(rooms->loop);
+    evict_soon(rooms);
 }
 
 void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops *script, void *script_user,
@@ -197,6 +226,7 @@ void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops 
     mail_init(rooms);
     list_init(&rooms->links);
     list_init(&rooms->listings);
+    list_init(&rooms->chores);
     alarms_init(&rooms->alarms, rooms);
     list_init(&rooms->all);
     list_init(&rooms->all_paces);
@@ -216,7 +246,7 @@ void rooms_fini(struct rooms *rooms)
     alarms_stop(&rooms->alarms);
     loop_hook_remove(&rooms->work);
     loop_hook_remove(&rooms->late);
-    CHECK(list_empty(&rooms->links) && list_empty(&rooms->listings));
+    CHECK(list_empty(&rooms->links) && list_empty(&rooms->listings) && list_empty(&rooms->chores));
     mail_fini(rooms);
     map_fini(&rooms->by_key);
     map_fini(&rooms->peers_by_id);
@@ -393,14 +423,12 @@ void room_settle(struct room *room)
         room_leave(room);
         return;
     }
-    if (quiet && rooms->stopping) {
-        room_stop(room);
-        return;
-    }
+    bool forced = rooms->stop_forced && room->state != ROOM_STOPPING && room->state != ROOM_GONE;
     bool needed =
-        room->n_holds > 0 ||
-        (room->n_peers > 0 && (room->state != ROOM_RUNNING || !rooms->script->hibernates(room->party)));
-    if (!quiet || needed) {
+        !rooms->stopping &&
+        (room->n_holds > 0 ||
+         (room->n_peers > 0 && (room->state != ROOM_RUNNING || !rooms->script->hibernates(room->party))));
+    if (!forced && (!quiet || needed)) {
         list_remove(&room->in_idle);
         return;
     }
@@ -408,6 +436,8 @@ void room_settle(struct room *room)
         return;
     room->idle_since = loop_now(rooms->loop);
     list_push(&rooms->idle, &room->in_idle);
-    if (!timer_running(&rooms->evict))
+    if (rooms->stopping)
+        evict_soon(rooms);
+    else if (!timer_running(&rooms->evict))
         timer_start(rooms->loop, &rooms->evict, rooms->limits.idle_ms);
 }

@@ -24,6 +24,14 @@ void call_own(lua_State *co, bool own)
     *(void **)lua_getextraspace(co) = (void *)(vm | (own ? 1u : 0u));
 }
 
+uint64_t call_time(const struct vm *vm)
+{
+    uint64_t time = vm->script->config->limits.handler_time * NS_PER_MS;
+    uint64_t took = vm->room ? rooms_step_took(vm->room->rooms) : 0;
+
+    return took < time ? time - took : 0;
+}
+
 struct protected_call {
     lua_CFunction function;
     void *data;
@@ -190,9 +198,7 @@ enum call_result call_start(struct vm *vm, const char *handler, lua_CFunction en
     task->event = event;
     task->data = data;
     task->done = done;
-    task->left = vm->script->config->limits.handler_time * NS_PER_MS;
-    task->left -= vm->spent < task->left ? vm->spent : task->left;
-    vm->spent = 0;
+    task->left = call_time(vm);
     lua_pushcfunction(task->co, enter);
     lua_pushlightuserdata(task->co, task);
     return run(task, 1);

@@ -49,6 +49,10 @@ struct failure {
     struct buf close_reason;
 };
 
+/* ns that Lua may run which begins now: handlerTime, less what has run in the same step of the room before, a file scope
+ * before onStart. */
+uint64_t call_time(const struct vm *vm);
+
 /* Starts a handler. enter runs on the coroutine with one argument, a light userdata of the
  * task. NULL and *result CALL_MEMORY when not even that could be made. A task that is over
  * is gone when this returns. */

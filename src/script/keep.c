@@ -20,12 +20,17 @@
 
 struct keep {
     struct vm *vm;
-    struct timer timer;
+    struct timer timer; /* behind it, the chore */
+    struct room_chore chore;
     struct buf restored; /* while it is being decoded */
     uint64_t hash;       /* of what was saved or restored last */
     bool has_hash;
     bool failed; /* the last try, which was said in the log */
 };
+
+/* One part in so many of handlerTime there is for self in any case, when onStop has left less; and no more of it before a
+ * reload. */
+#define LEAST_PART 5u
 
 /* The buffer in which the thread encodes is let go when it is larger than this. */
 #define BUFFER_MAX ((size_t)1024 * 1024)
@@ -34,18 +39,19 @@ struct keep {
  * would be lost. */
 #define SPARE_MAX ((size_t)8 * 1024 * 1024)
 
+static void save(struct room_chore *chore)
+{
+    struct keep *keep = container_of(chore, struct keep, chore);
+
+    if (data_saving(chore->room)) /* the disk is behind: one copy at a time */
+        timer_start(keep->vm->script->loop, &keep->timer, SAVE_MS);
+    else
+        (void)keep_self(keep->vm);
+}
+
 static void on_timer(struct timer *timer)
 {
-    struct vm *vm = container_of(timer, struct keep, timer)->vm;
-
-    if (data_saving(vm->room)) { /* the disk is behind: one copy at a time */
-        timer_start(timer->loop, timer, SAVE_MS);
-    } else if (!room_may_work(vm->room)) {
-        timer_start(timer->loop, timer, 1);
-    } else {
-        (void)keep_self(vm);
-        room_worked(vm->room);
-    }
+    keep_soon(container_of(timer, struct keep, timer)->vm);
 }
 
 /* Made when it is first needed. NULL: no memory. */
@@ -56,16 +62,23 @@ static struct keep *keep_of(struct vm *vm)
         if (vm->keep) {
             vm->keep->vm = vm;
             vm->keep->timer.fn = on_timer;
+            vm->keep->chore.fn = save;
         }
     }
     return vm->keep;
+}
+
+static void stop(struct keep *keep)
+{
+    timer_stop(&keep->timer);
+    list_remove(&keep->chore.link);
 }
 
 void keep_free(struct keep *keep)
 {
     if (!keep)
         return;
-    timer_stop(&keep->timer);
+    stop(keep);
     buf_fini(&keep->restored);
     free(keep);
 }
@@ -76,7 +89,9 @@ void keep_free(struct keep *keep)
 struct encoding {
     struct vm *vm;
     lua_CFunction encode; /* called with a light userdata of this */
-    uint64_t left;        /* ns of the CPU that it still has */
+    uint64_t time;        /* ns of the CPU that it has */
+    uint64_t left;        /* of these */
+    bool brief;           /* it has little time, and failing is no matter */
     struct span self;     /* the thread's (value_encode) */
     char error[256];      /* empty: none */
 };
@@ -164,15 +179,19 @@ static bool encoded(struct encoding *encoding, lua_CFunction encode, const char 
     if (rc == -ETIMEDOUT && encoding->error[0])
         snprintf(encoding->error, sizeof encoding->error,
                  "can't be kept: to go through %s takes longer than %llu ms (handlerTime); less may be in it",
-                 what, (unsigned long long)vm->script->config->limits.handler_time);
+                 what, (unsigned long long)(encoding->time / NS_PER_MS));
     else if (rc != 0 && rc != -ETIMEDOUT)
         snprintf(encoding->error, sizeof encoding->error, "not enough memory");
     return encoding->error[0] == '\0';
 }
 
-static void begin(struct encoding *encoding, struct vm *vm)
+static void begin(struct encoding *encoding, struct vm *vm, bool brief)
 {
-    *encoding = (struct encoding){.vm = vm, .left = vm->script->config->limits.handler_time * NS_PER_MS};
+    uint64_t time = call_time(vm), least = vm->script->config->limits.handler_time * NS_PER_MS / LEAST_PART;
+
+    if (brief || time < least)
+        time = least;
+    *encoding = (struct encoding){.vm = vm, .time = time, .left = time, .brief = brief};
 }
 
 /* The bytes have been used. */
@@ -198,11 +217,11 @@ static bool save_self(struct encoding *encoding)
 
     if (!keep)
         return false;
-    timer_stop(&keep->timer);
+    stop(keep);
     if (!encoded(encoding, encode_self, "self")) {
-        if (!keep->failed)
+        if (!keep->failed && !encoding->brief)
             say_failed(vm, "self is not saved (persist)", encoding->error);
-        keep->failed = true;
+        keep->failed |= !encoding->brief;
         return false;
     }
     uint64_t hash = map_hash(encoding->self.ptr, encoding->self.len);
@@ -220,10 +239,32 @@ bool keep_self(struct vm *vm)
 {
     struct encoding encoding;
 
-    begin(&encoding, vm);
+    begin(&encoding, vm, false);
     bool saved = save_self(&encoding);
     end(&encoding);
     return saved;
+}
+
+void keep_soon(struct vm *vm)
+{
+    struct keep *keep = keep_of(vm);
+    if (keep)
+        room_do_later(vm->room, &keep->chore);
+}
+
+void keep_first(struct vm *vm)
+{
+    struct encoding encoding;
+
+    begin(&encoding, vm, true);
+    if (!save_self(&encoding))
+        keep_soon(vm);
+    end(&encoding);
+}
+
+bool keep_due(const struct vm *vm)
+{
+    return vm->keep && (timer_running(&vm->keep->timer) || list_linked(&vm->keep->chore.link));
 }
 
 void keep_ran(struct vm *vm)
@@ -231,7 +272,7 @@ void keep_ran(struct vm *vm)
     if (vm->room->state == ROOM_STARTING) /* a self that is not restored, or not whole yet */
         return;
     struct keep *keep = keep_of(vm);
-    if (keep && !timer_running(&keep->timer))
+    if (keep && !keep_due(vm))
         timer_start(vm->script->loop, &keep->timer, SAVE_MS);
 }
 
@@ -304,7 +345,7 @@ bool keep_room(struct vm *vm)
 {
     struct encoding encoding;
 
-    begin(&encoding, vm);
+    begin(&encoding, vm, false);
     bool kept = (!vm->party->options.persist || save_self(&encoding)) &&
                 !data_busy(vm->room) && /* once self is durable, the room is idle again */
                 keep_connections(&encoding);

@@ -271,7 +271,7 @@ static void end_event(struct vm *vm, struct event *event, enum outcome outcome)
     bool last = event->kind == EVENT_STOP;
 
     room_event_done(vm->room, event, outcome);
-    if (last && vm->party->options.persist)
+    if (last && (vm->party->options.persist || keep_due(vm)))
         (void)keep_self(vm);
 }
 
@@ -314,7 +314,7 @@ static bool take_over(struct vm *vm)
     int line;
 
     if (persists(vm))
-        (void)keep_self(vm);
+        keep_first(vm);
     if (party_same(vm->party, vm->room->party)) {
         vm_rebase(vm, vm->room->party);
         return false;

@@ -192,20 +192,11 @@ static int load_party(struct vm *vm, struct buf *error, int *line)
     return -EINVAL;
 }
 
-/* A file scope that takes less than this is not counted. */
-#define SHORT_NS (8 * NS_PER_MS)
-
 int vm_load(struct vm *vm, struct buf *error, int *line)
 {
-    uint64_t began = clock_coarse_ns();
     int rc = load_party(vm, error, line);
 
     vm->loaded = rc == 0;
-    vm->spent = clock_coarse_ns() - began;
-    if (vm->spent < SHORT_NS)
-        vm->spent = 0; /* nearly always */
-    else if (vm->room && clock_thread_ns() - vm->room->rooms->used < vm->spent)
-        vm->spent = clock_thread_ns() - vm->room->rooms->used; /* other programs had the CPU */
     return rc;
 }
 

@@ -31,26 +31,25 @@ enum vm_slot {
 
 struct vm {
     struct script *script;
-    struct party *party;          /* whose script runs; with a reference to its project */
-    struct room *room;            /* NULL in a VM that only checks a script */
-    lua_State *L;                 /* the main thread: for the host alone, no script code runs on it */
-    size_t used;                  /* bytes of the VM, and what C holds for it (vm_charge) */
-    size_t limit;                 /* of these, together with what the room's peers hold */
-    int memory_errors;            /* handlers in a row that found no memory */
-    int pause;                    /* the collector's, in percent */
-    struct list held;             /* of struct held */
-    bool loaded;                  /* the file scope is over: handlers run, and may wait */
-    uint64_t spent;               /* ns of the next handler's time that the file scope has used already */
-    struct list warm;             /* in script->warm: the VMs that ran last */
-    size_t cold_size;             /* bytes after it was last tidied up; 0: never */
-    struct list tasks;            /* handlers that wait */
-    struct list timers;           /* party.after and party.every that run */
-    struct task *spare;           /* kept for the next handler, with its coroutine */
-    struct task *running;         /* whose Lua runs now */
-    struct fetch_share *fetches;  /* that are under way; NULL: none has begun so far */
-    struct keep *keep;            /* NULL: nothing of it is to outlive it, so far */
-    const lua_State *transactor;  /* the coroutine whose transaction was the last */
-    struct resume_frame *resumes; /* coroutines of the author that are being resumed (wait.c) */
+    struct party *party;                 /* whose script runs; with a reference to its project */
+    struct room *room;                   /* NULL in a VM that only checks a script */
+    lua_State *L;                        /* the main thread: for the host alone, no script code runs on it */
+    size_t used;                         /* bytes of the VM, and what C holds for it (vm_charge) */
+    size_t limit;                        /* of these, together with what the room's peers hold */
+    int memory_errors;                   /* handlers in a row that found no memory */
+    int pause;                           /* the collector's, in percent */
+    struct list held;                    /* of struct held */
+    bool loaded;                         /* the file scope is over: handlers run, and may wait */
+    struct list warm;                    /* in script->warm: the VMs that ran last */
+    size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
+    struct list tasks;                   /* handlers that wait */
+    struct list timers;                  /* party.after and party.every that run */
+    struct task *spare;                  /* kept for the next handler, with its coroutine */
+    struct task *running;                /* whose Lua runs now */
+    struct fetch_share *fetches;         /* that are under way; NULL: none has begun so far */
+    struct keep *keep;                   /* NULL: nothing of it is to outlive it, so far */
+    const lua_State *transactor;         /* the coroutine whose transaction was the last */
+    struct resume_frame *resumes;        /* coroutines of the author that are being resumed (wait.c) */
     const void *libraries[VM_LIBRARIES]; /* lua_topointer of each library's table; NULL: not made yet */
     uint64_t given[VM_LIBRARIES];        /* the members of each that the script has got (library.c) */
     const void *metatables[VM_TYPES];    /* of the types of objects (bind.c); NULL: not made yet */

@@ -119,7 +119,7 @@ bool world_room_id_valid(struct span id)
 
 static bool is_busy(const struct rooms *rooms)
 {
-    return rooms && (rooms_busy(rooms) || rooms->evicting);
+    return rooms && (rooms_busy(rooms) || rooms->evicting || !list_empty(&rooms->chores));
 }
 
 bool world_rest(struct world *world, const struct rooms *also)

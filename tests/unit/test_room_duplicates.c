@@ -88,8 +88,8 @@ static void duplicates_may_be_replaced(void **state)
     fake_forget(fake);
     struct fake_peer *newer = fake_connect(fake, room, "a");
     fake_run(fake);
-    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; r:connect a; "
-                      "a close 4409 Replaced by a newer connection; a join; a accept");
+    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; "
+                      "a close 4409 Replaced by a newer connection; r:connect a; a join; a accept");
     assert_true(older->closed && older->close_done && !newer->closed);
     assert_null(older->peer.room);
     assert_int_equal(room->n_peers, 1);
@@ -118,6 +118,79 @@ static void replacing_takes_all_older_ones(void **state)
     fake_end(fake);
 }
 
+static enum act take_long(struct fake *fake, struct room *room, struct event *event)
+{
+    uint64_t until = clock_thread_ns() + 20u * NS_PER_MS;
+
+    (void)fake;
+    (void)room;
+    (void)event;
+    while (clock_thread_ns() < until)
+        continue;
+    return ACT_DONE;
+}
+
+static size_t times_said(struct fake *fake, const char *what)
+{
+    size_t n = 0;
+
+    for (const char *at = (char *)fake->log.data; fake->log.len > 0 && (at = strstr(at, what)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* However many onClose there are, and however long each of them takes. */
+static void others_come_between_those_who_make_way(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    struct room *room = fake_room(fake, "r");
+
+    for (int i = 0; i < 3; i++)
+        fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_forget(fake);
+    fake->party.duplicate = DUPLICATE_REPLACE;
+    fake->handler = take_long;
+    struct fake_peer *newest = fake_connect(fake, room, "a");
+    for (size_t n = 0, turns = 0; !newest->accepted; turns++) {
+        size_t ran = times_said(fake, "r:close") + times_said(fake, "r:connect");
+        assert_in_range(ran, 0, 1);
+        n += ran;
+        assert_int_equal(times_said(fake, "r:connect"), 0);
+        fake_forget(fake);
+        loop_step(&fake->loop);
+        assert_in_range(turns, 0, 20);
+        assert_true(!newest->accepted || n == 3);
+    }
+    assert_int_equal(times_said(fake, "r:close"), 0);
+    assert_int_equal(room->n_peers, 1);
+    fake_end(fake);
+}
+
+/* It is not let in any more, but the older ones that were closed for it stay closed. */
+static void a_newcomer_may_go_while_others_make_way(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    struct room *room = fake_room(fake, "r");
+
+    for (int i = 0; i < 2; i++)
+        fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_forget(fake);
+    fake->party.duplicate = DUPLICATE_REPLACE;
+    struct fake_peer *newest = fake_connect(fake, room, "a");
+    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; "
+                      "a close 4409 Replaced by a newer connection");
+    fake_gone(newest);
+    fake_run(fake);
+    fake_expect(fake, "");
+    assert_int_equal(room->n_peers, 1);
+    assert_int_equal(room->n_events, 0);
+    fake_end(fake);
+}
+
 static void a_peer_that_is_joining_can_be_replaced(void **state)
 {
     (void)state;
@@ -130,8 +203,8 @@ static void a_peer_that_is_joining_can_be_replaced(void **state)
     fake_run(fake);
     struct fake_peer *newer = fake_connect(fake, room, "a");
     fake_run(fake);
-    fake_expect(fake, "r:start; r:connect a; a join; r:connect a; "
-                      "a close 4409 Replaced by a newer connection; a join");
+    fake_expect(fake, "r:start; r:connect a; a join; a close 4409 Replaced by a newer connection; "
+                      "r:connect a; a join");
     fake_gone_with(older, 4409, "", true);
     fake_wake(fake, 0);
     fake_run(fake);
@@ -209,8 +282,8 @@ static void events_of_a_replaced_peer_are_dropped(void **state)
     fake_run(fake);
     fake_gone(older);
     fake_run(fake);
-    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; r:connect a; "
-                      "a close 4409 Replaced by a newer connection; a join; a accept");
+    fake_expect(fake, "r:close a 4409 Replaced by a newer connection; "
+                      "a close 4409 Replaced by a newer connection; r:connect a; a join; a accept");
     assert_int_equal(fake->counters.messages_dropped, 1);
     fake_end(fake);
 }
@@ -258,6 +331,8 @@ int main(void)
         cmocka_unit_test(duplicates_may_be_turned_away),
         cmocka_unit_test(duplicates_may_be_replaced),
         cmocka_unit_test(replacing_takes_all_older_ones),
+        cmocka_unit_test(others_come_between_those_who_make_way),
+        cmocka_unit_test(a_newcomer_may_go_while_others_make_way),
         cmocka_unit_test(a_peer_that_is_joining_can_be_replaced),
         cmocka_unit_test(a_replaced_peer_whose_connect_fails_gets_no_on_close),
         cmocka_unit_test(the_on_close_of_a_replaced_peer_may_wait),

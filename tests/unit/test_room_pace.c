@@ -206,6 +206,45 @@ static void new_rooms_and_slow_ones_take_turns(void **state)
     fake_end(fake);
 }
 
+static int n_chores_done;
+
+static void take_2_ms(struct room_chore *chore)
+{
+    uint64_t until = clock_thread_ns() + 2u * NS_PER_MS;
+
+    assert_false(list_linked(&chore->link));
+    while (clock_thread_ns() < until)
+        continue;
+    n_chores_done++;
+}
+
+/* What scripts save, a little for each of many rooms, and what takes long: nobody waits for all of it. */
+static void chores_have_their_time_in_a_turn(void **state)
+{
+    (void)state;
+    struct fake *fake = begin();
+    struct fake_peer *slow = open_slow_room(fake, "slow", "a");
+    struct room *room = open_elsewhere(fake, "r", "b")->peer.room;
+    struct room_chore chores[20] = {0};
+
+    for (size_t i = 0; i < 20; i++) {
+        chores[i].fn = take_2_ms;
+        room_do_later(room, &chores[i]);
+    }
+    list_remove(&chores[19].link);
+    n_chores_done = 0;
+    for (int done, turns = 0; n_chores_done < 19; turns++) {
+        fake_message(slow, "long");
+        fake_forget(fake);
+        done = n_chores_done;
+        loop_step(&fake->loop);
+        assert_in_range(n_chores_done - done, 0, 3);
+        assert_in_range(turns, 0, 100);
+    }
+    fake_run(fake);
+    fake_end(fake);
+}
+
 static void a_slow_room_becomes_quick_again(void **state)
 {
     (void)state;
@@ -256,6 +295,7 @@ int main(void)
         cmocka_unit_test(one_long_event_a_turn),
         cmocka_unit_test(new_rooms_wait_behind_each_other),
         cmocka_unit_test(new_rooms_and_slow_ones_take_turns),
+        cmocka_unit_test(chores_have_their_time_in_a_turn),
         cmocka_unit_test(a_slow_room_becomes_quick_again),
         cmocka_unit_test(a_turn_is_a_slice_of_time),
     };

@@ -79,8 +79,8 @@ static void what_waits_in_inboxes_runs(void **state)
     fake_request(fake, room, &y, "y");
     stop(fake, LONG_MS);
     finish(fake);
-    fake_expect(fake, "r:message a 1; r:request y; y = 200 r; r:stop; r:end; s:start; s:request x; x = 200 "
-                      "s; s:stop; s:end");
+    fake_expect(fake, "r:message a 1; r:request y; y = 200 r; s:start; s:request x; x = 200 s; "
+                      "r:stop; r:end; s:stop; s:end");
     assert_null(a->peer.room); /* it stays connected, without a room */
     assert_false(a->closed);
     fake_message(a, "2");
@@ -213,6 +213,88 @@ static void writes_become_durable_first(void **state)
     fake_run(fake);
     fake_expect(fake, "");
     fake_durable(room, 1);
+    finish(fake);
+    fake_expect(fake, "r:stop; r:end");
+    fake_end(fake);
+}
+
+static enum act on_stop_takes_long(struct fake *fake, struct room *room, struct event *event)
+{
+    uint64_t until = clock_thread_ns() + 20u * NS_PER_MS;
+
+    (void)fake;
+    (void)room;
+    while (event->kind == EVENT_STOP && clock_thread_ns() < until)
+        continue;
+    return ACT_DONE;
+}
+
+/* One turn; returns how many onStop have run in it. */
+static int stops_in_a_turn(struct fake *fake)
+{
+    int n = 0;
+
+    fake_forget(fake);
+    loop_step(&fake->loop);
+    for (const char *at = (char *)fake->log.data; fake->log.len > 0 && (at = strstr(at, ":stop")) != NULL;
+         at++)
+        n++;
+    return n;
+}
+
+/* However many rooms there are: the deadline is seen between two of them. */
+static void on_stop_of_many_rooms_takes_turns(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_begin(NULL);
+    struct fake_exchange exchanges[6];
+    char id[8];
+    int n = 0;
+
+    for (size_t i = 0; i < 6; i++) {
+        snprintf(id, sizeof id, "%zu", i);
+        fake_request(fake, fake_room(fake, id), &exchanges[i], "x");
+    }
+    fake_run(fake);
+    fake->handler = on_stop_takes_long;
+    stop(fake, LONG_MS);
+    for (int turns = 0; n < 2; turns++) {
+        int ran = stops_in_a_turn(fake);
+        assert_in_range(ran, 0, 1);
+        assert_in_range(turns, 0, 10);
+        n += ran;
+    }
+    timer_start(&fake->loop, &fake->rooms.evict, 0); /* the deadline */
+    while (!fake->rooms.stop_forced || n < 4) {
+        int ran = stops_in_a_turn(fake);
+        assert_in_range(ran, 0, 1);
+        n += ran;
+    }
+    timer_start(&fake->loop, &fake->rooms.evict, 0); /* the end */
+    while (!fake->empty) {
+        n += stops_in_a_turn(fake);
+        assert_in_range(n, 4, 5);
+    }
+    fake_end(fake);
+}
+
+/* An event before it, and its onStop, in different turns too. */
+static void on_stop_comes_in_a_turn_of_its_own(void **state)
+{
+    (void)state;
+    unsigned kinds = 0;
+    struct fake *fake = begin(&kinds);
+    struct room *room = fake_room(fake, "r");
+    struct fake_exchange x;
+
+    fake_connect(fake, room, "a");
+    fake_run(fake);
+    fake_forget(fake);
+    fake_queue(fake);
+    fake_request(fake, room, &x, "x");
+    stop(fake, LONG_MS);
+    room_step(room);
+    fake_expect(fake, "r:request x; x = 200 r");
     finish(fake);
     fake_expect(fake, "r:stop; r:end");
     fake_end(fake);
@@ -425,6 +507,8 @@ int main(void)
         cmocka_unit_test(on_start_and_on_stop_may_finish),
         cmocka_unit_test(closes_are_told_until_then),
         cmocka_unit_test(writes_become_durable_first),
+        cmocka_unit_test(on_stop_of_many_rooms_takes_turns),
+        cmocka_unit_test(on_stop_comes_in_a_turn_of_its_own),
         cmocka_unit_test(the_deadline_cuts_handlers_that_wait),
         cmocka_unit_test(the_deadline_cuts_what_waits_in_inboxes),
         cmocka_unit_test(an_on_stop_that_does_not_end_is_cut),

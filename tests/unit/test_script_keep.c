@@ -197,10 +197,12 @@ static void reloads_turn_it_on_and_off(void **state)
     assert_int_equal(store.n_selves, 1); /* at once */
     head = fake_head(&store, "main", "r");
     assert_true(head->self.len > 0);
-    write_party(world, "local P = {}\n" COUNTER);
     assert_string_equal(ask(world, "add"), "200 2 false");
+    write_party(world, "local P = {}\n" COUNTER);
+    assert_int_equal(store.n_selves, 2); /* for the last time */
+    assert_string_equal(ask(world, "add"), "200 3 false");
     write_party(world, PERSIST COUNTER);
-    assert_string_equal(ask(world, "look"), "200 2 false");
+    assert_string_equal(ask(world, "look"), "200 3 false");
     size_t n = store.n_selves;
     until(world, store.n_selves > n);
     end(world);
@@ -417,13 +419,63 @@ static void one_self_that_takes_long_is_saved_in_a_turn(void **state)
     assert_string_equal(ask(world, "table20000"), "200 ok");
     assert_string_equal(answer_of(world, begin_to_ask_room(world, "s", "table20000")), "200 ok");
     settle(world);
-    size_t n_timers = world->loop.n_timers;
     nanosleep(&until_due, NULL);
-    for (size_t i = 1; i <= 2; i++) {
-        until(world, world->loop.n_timers < n_timers);
-        assert_int_equal(world->loop.n_timers, --n_timers);
-        assert_non_null(strstr(world_log(world), "self takes longer than 200 ms"));
+    for (size_t n = 0; n < 2;) {
+        loop_step(&world->loop);
+        const char *said = strstr(world_log(world), "self takes longer than 200 ms");
+        n += said != NULL;
+        assert_true(!said || !strstr(said + 1, "self takes longer"));
     }
+    end(world);
+}
+
+/* One handler's time for both, and a little, so that a self that is small is saved in any case. */
+static void self_has_the_time_that_on_stop_has_left(void **state)
+{
+    (void)state;
+    struct world *world =
+        begin_within(PERSIST "function P:onStop() while true do end end\n" LARGE_SELF, 0, 200);
+    struct room *room = world_room(world, "r");
+    size_t idle = world->loop.n_timers;
+
+    make_emptied_table(world, "r");
+    until_looked_at(world, idle);
+    size_t n = store.n_selves;
+    assert_string_equal(ask(world, "table20000"), "200 ok");
+    settle(world);
+    assert_int_equal(rooms_evict(room), 0);
+    world_logged(world, "\"handler\":\"onStop\"", "self is not saved (persist)",
+                 "self takes longer than 40 ms (handlerTime)");
+    until(world, world->rooms.n_rooms == 0);
+    assert_int_equal(store.n_selves, n);
+
+    room = world_room(world, "r");
+    assert_string_equal(ask(world, "table0"), "200 ok");
+    settle(world);
+    assert_int_equal(rooms_evict(room), 0);
+    world_logged(world, "\"handler\":\"onStop\"");
+    until(world, world->rooms.n_rooms == 0);
+    assert_int_equal(store.n_selves, n + 1);
+    end(world);
+}
+
+/* A file scope and the onReload behind it, and the saving before them. */
+static void a_reload_has_the_time_of_one_handler(void **state)
+{
+    (void)state;
+    struct world *world = begin_within(PERSIST COUNTER, 0, 200);
+    static const char half[] =
+        "local function half() local t = os.clock() while os.clock() - t < 0.15 do end end\n"
+        "half()\n"
+        "function P:onReload() half() self.n = 100 end\n";
+    char source[1024];
+
+    ask(world, "add");
+    snprintf(source, sizeof source, "%s%s%s", PERSIST, half, COUNTER);
+    write_party(world, source);
+    world_logged(world, "\"handler\":\"onReload\"", "handlerTime");
+    assert_string_equal(ask(world, "look"), "200 1 false");
+    assert_int_equal(store.n_selves, 1);
     end(world);
 }
 
@@ -783,6 +835,8 @@ int main(void)
         cmocka_unit_test(a_large_self_holds_nobody_up),
         cmocka_unit_test(a_self_that_takes_long_is_not_saved),
         cmocka_unit_test(one_self_that_takes_long_is_saved_in_a_turn),
+        cmocka_unit_test(self_has_the_time_that_on_stop_has_left),
+        cmocka_unit_test(a_reload_has_the_time_of_one_handler),
         cmocka_unit_test(a_self_that_is_too_large_is_not_saved),
         cmocka_unit_test(a_full_room_saves_what_is_small),
         cmocka_unit_test(memory_may_fail_at_any_time),
