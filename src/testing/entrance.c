@@ -19,10 +19,10 @@ struct entering {
 
 static void refuse(struct client *client, struct asked *asked, struct http_response *response)
 {
-    if (client)
-        client_refuse(client, response);
-    else
+    if (asked)
         asked->exchange.respond(&asked->exchange, response);
+    else
+        client_refuse(client, response);
 }
 
 /* Into the room. */
