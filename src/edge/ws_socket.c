@@ -103,6 +103,7 @@ static void begin_closing(struct ws_socket *socket, uint16_t code)
     socket->closing = true;
     socket->close_code = code;
     conn_set_timer(socket->conn, on_close_timeout, socket->edge->config->limits.close_timeout);
+    list_remove(&socket->peer.waiting);
     conn_resume(socket->conn); /* the answer has to be read, whatever the room can take */
 }
 
@@ -393,7 +394,7 @@ bool ws_resume_inflating(struct edge *edge)
     ws_deflate_turn();
     list_each_safe(link, &edge->inflating) {
         struct ws_socket *socket = of_peer(container_of(link, struct peer, waiting));
-        if (is_open(socket))
+        if (is_open(socket) && !socket->closing)
             conn_resume(socket->conn);
         else
             list_remove(link);

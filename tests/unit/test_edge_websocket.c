@@ -482,6 +482,51 @@ static void inflating_takes_turns(void **state)
     world_close(world);
 }
 
+static enum act close_all(struct world *world, struct room *room, struct event *event)
+{
+    (void)world;
+    if (event->kind != EVENT_MESSAGE || event->len == 0)
+        return ACT_DONE;
+    list_each(link, &room->peers)
+        assert_int_equal(room_close_peer(container_of(link, struct peer, link), 4000, NULL, 0), 0);
+    return ACT_DONE;
+}
+
+/* A socket that is closed while its message waits to be inflated waits for nothing but the client's answer. */
+static void closing_waits_for_no_turn(void **state)
+{
+    (void)state;
+    enum { N = 30, HOLLOW = 30000 };
+    struct world *world = world_new();
+    struct buf hollow = {0}, two = {0};
+    struct client others[N];
+
+    world->config.deflate = true;
+    world->config.limits.close_timeout = (uint64_t)24 * 3600 * 1000;
+    world->handler = close_all;
+    world->quiet = true;
+    world_open(world);
+    put_hollow_blocks(&hollow, HOLLOW);
+    assert_int_equal(buf_append(&hollow, "", 1), 0);
+    put_frame(&two, 0xc1, hollow.data, hollow.len);
+    put_frame(&two, 0xc1, hollow.data, hollow.len);
+    for (int i = 0; i < N; i++)
+        others[i] = compressing_open(world);
+    struct client client = compressing_open(world);
+    for (int i = 0; i < N; i++)
+        client_send_bytes(world, &others[i], two.data, two.len);
+    WAIT(world, !list_empty(&world->edge.inflating));
+    client_text(world, &client, "close");
+    expect_frame(world, &client, "close 4000");
+    WAIT(world, list_empty(&world->edge.inflating));
+    for (int i = 0; i < N; i++)
+        client_close(&others[i]);
+    client_close(&client);
+    buf_fini(&hollow);
+    buf_fini(&two);
+    world_close(world);
+}
+
 /* What there is no time for goes out as it is, and the next turn has time again. */
 static void compressing_has_a_bound(void **state)
 {
@@ -530,6 +575,7 @@ int main(void)
         cmocka_unit_test(duplicate_ids),
         cmocka_unit_test(messages_there_and_back),
         cmocka_unit_test(inflating_takes_turns),
+        cmocka_unit_test(closing_waits_for_no_turn),
         cmocka_unit_test(compressing_has_a_bound),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
