@@ -33,8 +33,16 @@ bool room_inbox_open(const struct room *room)
     return false;
 }
 
+/* The deadline of rooms_stop has passed: before onStop there is nothing more. */
+static bool is_given_up(const struct room *room)
+{
+    return room->rooms->stop_forced && room->state != ROOM_STOPPING;
+}
+
 bool room_has_work(const struct room *room)
 {
+    if (is_given_up(room))
+        return false;
     if (room->input_closed)
         return room->answer != NULL;
     return !list_empty(&room->wakes) ||
@@ -126,7 +134,7 @@ static bool may_run_now(struct room *room)
 {
     struct rooms *rooms = room->rooms;
     if (rooms->running || !list_empty(&room->inbox) || !list_empty(&room->wakes) || room->reload_due ||
-        !room_inbox_open(room) || !pace_is_free(rooms, room_pace_of(room)))
+        !room_inbox_open(room) || is_given_up(room) || !pace_is_free(rooms, room_pace_of(room)))
         return false;
     if (rooms->turn != rooms->loop->turn) {
         rooms->turn = rooms->loop->turn;

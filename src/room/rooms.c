@@ -62,10 +62,10 @@ static bool serve(struct rooms *rooms, enum room_pace pace)
     uint64_t until = rooms->began + WORK_BUDGET_NS;
     while (rooms->began < until && (link = list_pop(ready)) != NULL) {
         struct room *room = container_of(link, struct room, in_ready);
-        if (room_pace_of(room) == pace)
-            run_slice(room);
-        else
+        if (room_pace_of(room) != pace)
             room_schedule(room); /* its party has become slow, or is not any more */
+        else if (room_has_work(room))
+            run_slice(room);
     }
     return true;
 }
@@ -132,6 +132,14 @@ static bool do_chores(struct rooms *rooms)
     return served;
 }
 
+static bool do_evictions(struct rooms *rooms)
+{
+    if (!rooms->evicting)
+        return false;
+    evict(rooms);
+    return true;
+}
+
 static bool serve_new(struct rooms *rooms)
 {
     return serve(rooms, PACE_NEW);
@@ -142,20 +150,20 @@ static bool serve_slow(struct rooms *rooms)
     return serve(rooms, PACE_SLOW);
 }
 
-/* New rooms, slow ones, and chores. If a turn has had something that took long, sockets are looked at before
- * more may follow. */
+/* New rooms, slow ones, chores, and rooms that leave. If a turn has had something that took long, sockets are looked at
+ * before more may follow. */
 static bool rooms_late(struct loop_hook *hook)
 {
-    static bool (*const kinds[])(struct rooms * rooms) = {serve_new, serve_slow, do_chores};
+    static bool (*const kinds[])(struct rooms * rooms) = {serve_new, serve_slow, do_chores, do_evictions};
     const unsigned n = sizeof kinds / sizeof kinds[0];
     struct rooms *rooms = container_of(hook, struct rooms, late);
     bool served = false;
 
-    for (unsigned i = 0; i < n && rooms->long_turn != rooms->loop->turn; i++)
-        served |= kinds[(rooms->late_first + i) % n](rooms);
-    rooms->late_first = (rooms->late_first + 1) % n;
-    if (rooms->evicting) {
-        evict(rooms);
+    for (unsigned i = 0, first = rooms->late_first; i < n && rooms->long_turn != rooms->loop->turn; i++) {
+        unsigned kind = (first + i) % n;
+        if (!kinds[kind](rooms))
+            continue;
+        rooms->late_first = (kind + 1) % n; /* whoever comes behind the one that has taken long */
         served = true;
     }
     served |= listing_serve(rooms);

@@ -278,6 +278,57 @@ static void on_stop_of_many_rooms_takes_turns(void **state)
     fake_end(fake);
 }
 
+static enum act goes_on_for_long(struct fake *fake, struct room *room, struct event *event)
+{
+    uint64_t until = clock_thread_ns() + 20u * NS_PER_MS;
+
+    (void)fake;
+    (void)room;
+    (void)event;
+    while (clock_thread_ns() < until)
+        continue;
+    return ACT_WAIT;
+}
+
+static void turn_with_a_wake(struct fake *fake)
+{
+    if (fake->n_tasks > 0 && !fake_task(fake, 0)->woken)
+        fake_wake(fake, 0);
+    loop_step(&fake->loop);
+}
+
+/* A handler that takes long in each turn, and goes on in the next, does not keep the others from their onStop; nor does
+ * it go on behind the deadline. */
+static void a_busy_handler_does_not_hold_up_the_others(void **state)
+{
+    (void)state;
+    unsigned kinds = 1u << EVENT_MESSAGE;
+    struct fake *fake = begin(&kinds);
+    struct room *busy = fake_room(fake, "busy"), *idle = fake_room(fake, "idle");
+    struct fake_exchange x;
+
+    fake->resumed = goes_on_for_long;
+    fake_message(fake_connect(fake, busy, "a"), "m");
+    fake_request(fake, idle, &x, "x");
+    fake_run(fake);
+    fake_forget(fake);
+    stop(fake, LONG_MS);
+    for (int turns = 0; rooms_find(&fake->rooms, span_of("main"), span_of("idle")); turns++) {
+        turn_with_a_wake(fake);
+        assert_in_range(turns, 0, 20);
+    }
+    timer_start(&fake->loop, &fake->rooms.evict, 0); /* the deadline */
+    fake_forget(fake);
+    for (int turns = 0; !fake->empty; turns++) {
+        turn_with_a_wake(fake);
+        if (!fake->rooms.stop_forced)
+            fake_forget(fake);
+        assert_in_range(turns, 0, 20);
+    }
+    fake_expect(fake, "busy:stop; busy:end");
+    fake_end(fake);
+}
+
 /* An event before it, and its onStop, in different turns too. */
 static void on_stop_comes_in_a_turn_of_its_own(void **state)
 {
@@ -508,6 +559,7 @@ int main(void)
         cmocka_unit_test(closes_are_told_until_then),
         cmocka_unit_test(writes_become_durable_first),
         cmocka_unit_test(on_stop_of_many_rooms_takes_turns),
+        cmocka_unit_test(a_busy_handler_does_not_hold_up_the_others),
         cmocka_unit_test(on_stop_comes_in_a_turn_of_its_own),
         cmocka_unit_test(the_deadline_cuts_handlers_that_wait),
         cmocka_unit_test(the_deadline_cuts_what_waits_in_inboxes),
