@@ -11,7 +11,7 @@
 #define BOMB (16 * MIB) /* bytes that "/bomb" becomes */
 
 #define HOLLOW (128 * 1024)        /* bytes of "/hollow", which become nothing */
-#define STEP_NS (200u * NS_PER_MS) /* that a turn may take here */
+#define STEP_NS (60u * NS_PER_MS) /* that a turn may take here */
 
 #define GZIP 31
 #define ZLIB 15
@@ -240,7 +240,7 @@ static void get_in_turns(struct world *world, struct get **gets, int n, const ch
 static void no_faster_than_a_turn_allows(void **state)
 {
     (void)state;
-    enum { N = 4 };
+    enum { N = 16 };
     struct world *world = world_begin();
     struct get *gets[N];
 
