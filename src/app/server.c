@@ -191,6 +191,8 @@ static void loaded(struct job *job)
 
     if (server->stopping)
         again = false; /* and what was loaded is dropped: the other threads may have ended */
+    else if (again && !done->loaded)
+        log_line(LOG_DEBUG, "what was read was being changed: it is read again", NULL, 0);
     else if (done->loaded && load_certificates(server, done->loaded, true, &done->error) == 0)
         take_over(server, done->loaded);
     else
@@ -254,6 +256,7 @@ static void unwatch_signals(struct server *server)
     pthread_sigmask(SIG_BLOCK, &late, NULL);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
+    signal(SIGHUP, SIG_IGN); /* on the pool's threads too */
 }
 
 /* ---- serving ---- */
