@@ -374,15 +374,17 @@ local function make_response(status, lines, body, raised)
   }, response_meta)
 end
 
-local pending = {}
+local pending, pending_meta = {}, {}
 
 -- Is there an answer?
 function pending:isAnswered()
+  check_call(self, pending_meta, "pending:isAnswered()")
   return host.answer(self.number) ~= nil
 end
 
 -- The answer; it must be there.
 function pending:response()
+  check_call(self, pending_meta, "pending:response()")
   local status, lines, body, raised = host.answer(self.number)
   if status == nil then
     fail(self.what .. " has no answer yet: its handler waits for something (time stands still; harness.advance lets it pass)", 2)
@@ -390,7 +392,7 @@ function pending:response()
   return make_response(status, lines, body, raised)
 end
 
-local pending_meta = { __index = strict("a request that was begun", pending) }
+pending_meta.__index = strict("a request that was begun", pending)
 
 local REQUEST_OPTIONS = { json = true, body = true, headers = true, query = true }
 
@@ -534,7 +536,8 @@ function room:connect(options)
   for name, value in pairs(options.query or {}) do query[name] = value end
   if options.id ~= nil then query._pk = options.id end
   local id = query._pk or crypto.randomUUID()
-  if #tostring(id) > 256 or not utf8.len(tostring(id)) then fail("a client's id is 1 to 256 bytes of UTF-8", 2) end
+  local bytes = tostring(id)
+  if bytes == "" or #bytes > 256 or bytes:find("\0", 1, true) or not utf8.len(bytes) then fail("a client's id is 1 to 256 bytes of UTF-8", 2) end
   local path = with_query(options.path or "", query_of(query, 2))
   local number, why = host.connect(self.party, self.id, path, headers_of(options.headers, 2), tostring(id))
   if not number then fail(why, 2) end
@@ -623,10 +626,12 @@ end
 
 -- To a URL that is no room's.
 local function begin_elsewhere(method, path, options, level)
-  if type(path) == "string" and path:find("^/parties/") then
+  if not loaded then fail("requests are for tests: what a file does outside of them is over before anybody could answer", level + 1) end
+  if type(path) == "string" and (path:find("^/parties/[^/?]+/[^/?]") or path:find("^/party/[^/?]")) then
     fail(path .. " is a room's: harness.room(party, id):request(…) asks it", level + 1)
   end
-  return (begin_request(host.fetch, method, path or "/", options, level + 1))
+  if path == nil or path == "" or type(path) == "string" and path:sub(1, 1) == "?" then path = "/" .. (path or "") end
+  return (begin_request(host.fetch, method, path, options, level + 1))
 end
 
 -- Sends a request to a URL that is no room's, for onFetch of the party main, and returns its answer.
@@ -649,6 +654,7 @@ end
 
 -- Runs a cron of the configuration now, whenever it is due.
 function harness.cron(name)
+  if not loaded then fail("harness.cron is for tests", 2) end
   if type(name) ~= "string" then fail("harness.cron takes a cron's name: harness.cron(\"sweep\")", 2) end
   local ok, why = host.cron(name)
   if ok then return end

@@ -33,7 +33,7 @@ function harness.post(path, options) end
 ---@return Harness.Pending
 function harness.begin(method, path, options) end
 
----Runs a cron of the configuration now, whenever it is due.
+---Runs a cron of the configuration now, whenever it is due, unless its run before is not over.
 ---@param name string
 function harness.cron(name) end
 

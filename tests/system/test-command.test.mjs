@@ -274,7 +274,11 @@ describe("festa test", () => {
 
       test("requests", function()
         expect(harness.get("/a?q=1"):json()).equals({ method = "GET", path = "/a", q = "1", body = "", url = "http://127.0.0.1:1999/a?q=1" })
+        for _, path in ipairs({ "", "/", "/parties/main", "/parties/main/" }) do
+          expect(harness.get(path):json().path).equals(path == "" and "/" or path)
+        end
         expect(harness.get():json().path).equals("/")
+        expect(harness.get("?q=1"):json().q).equals("1")
         expect(harness.post("/a", { json = { n = 1 }, query = { q = "ü" } }):json().body).equals('{"n":1}')
         expect(harness.request("put", "/a/b"):json().method).equals("PUT")
         expect(harness.get("/none").status).equals(404)
@@ -321,7 +325,10 @@ describe("festa test", () => {
 
       test("wrong ones", function()
         for text, fn in pairs({
-          ["is a room's: harness.room(party, id)"] = function() harness.get("/parties/main/a") end,
+          ["/parties/main/a is a room's: harness.room(party, id)"] = function() harness.get("/parties/main/a") end,
+          ["/party/a is a room's: harness.room(party, id)"] = function() harness.get("/party/a") end,
+          ["methods are called with a colon: pending:response()"] = function() harness.begin("GET", "/").response() end,
+          ["a client's id is 1 to 256 bytes of UTF-8"] = function() harness.room():connect({ id = "" }) end,
           ["a path begins with"] = function() harness.get("a") end,
           ["has no answer"] = function() harness.get("/slow") end,
           ["no cron swep: did you mean sweep?"] = function() harness.cron("swep") end,
