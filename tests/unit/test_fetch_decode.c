@@ -10,8 +10,8 @@
 #define MIB ((size_t)1024 * 1024)
 #define BOMB (16 * MIB) /* bytes that "/bomb" becomes */
 
-#define HOLLOW (128 * 1024)       /* bytes of "/hollow", which become nothing */
-#define STEP_NS (60u * NS_PER_MS) /* that a turn may take here */
+#define HOLLOW (128 * 1024)        /* bytes of "/hollow", which become nothing */
+#define STEP_NS (200u * NS_PER_MS) /* that a turn may take here */
 
 #define GZIP 31
 #define ZLIB 15
