@@ -126,9 +126,10 @@ struct rooms {
     struct map peers_by_id;        /* of struct peer; the hash covers the room too */
     struct list all;               /* of struct room */
     struct list ready[ROOM_PACES]; /* rooms with events to run, by their pace, served in turn */
-    struct list idle; /* rooms without a reason to stay, the longest idle first; when rooms stop, those whose
-                                      turn it is to, at the deadline all */
-    struct list dead; /* rooms that have left memory, freed at the end of the turn */
+    /* Rooms without a reason to stay, the longest idle first. When rooms stop: those whose turn it is to, at the deadline
+     * all. */
+    struct list idle;
+    struct list dead;     /* rooms that have left memory, freed at the end of the turn */
     struct list arrivals; /* of struct mail, from rooms of this thread */
     struct soon arrive;
     struct list links;    /* of struct link, those that rooms of this thread have opened */
