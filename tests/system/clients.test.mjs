@@ -300,7 +300,7 @@ describe("curl", () => {
     assert.match(expecting, /^POST - 100000 /);
     const piped = await out("-H", "Transfer-Encoding: chunked", "--data-binary", big.slice(0, 100_000), mirror);
     assert.match(piped, /^POST - 100000 /);
-    assert.equal((await out(`${mirror}?size=3000000`)).length, 3_000_000);
+    assert.equal((await out(`${mirror}?size=500000`)).length, 500_000);
     assert.match(await out("-F", "field=value", mirror), /^POST - \d+ /);
   });
 });
