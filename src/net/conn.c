@@ -152,14 +152,12 @@ static void on_linger(struct timer *timer)
 {
     struct conn *conn = container_of(timer, struct conn, timer);
 
-    if (conn->state == CONN_LINGERING) {
-        end(conn, false);
-        return;
-    }
-    /* A slow peer may take as long as it needs, but one that takes nothing may not. */
+    /* A slow peer may take as long as it needs, but one that takes nothing may not. Were the socket closed while the
+     * kernel still sends, what the peer says would be answered by an RST, which costs it the rest (RFC 9112 §9.6). */
     size_t now = conn_unsent(conn);
-    if (now >= conn->unsent) {
-        end(conn, true);
+    bool lingering = conn->state == CONN_LINGERING;
+    if (now >= conn->unsent || (lingering && now == 0)) {
+        end(conn, !lingering);
         return;
     }
     conn->unsent = now;

@@ -51,18 +51,18 @@ struct conn {
     uv_tcp_t tcp; /* has the socket from when it is polled for the first time */
     struct net *net;
     const struct conn_ops *ops;
-    void *user;         /* the owner's */
-    struct queue queue; /* what waits to be written, but for the share of a group's log */
-    size_t in_flight;   /* bytes at the queue's front that a uv_write_t is sending */
-    size_t limit;       /* of conn_pending after a flush */
-    size_t unsent;      /* CONN_FLUSHING: what the kernel had to send when last looked at; SIZE_MAX: never */
-    struct buf *left;   /* owned; bytes that the reader left, NULL when none */
-    struct list dirty;  /* in net's list of what is to be flushed */
-    struct list member; /* in its group */
-    struct conn_group *group;        /* NULL: in none */
-    size_t group_from;               /* offset in the group's log from where it has yet to send */
-    struct soon upcalls;             /* makes the calls that are due, see below */
-    struct timer timer;              /* the owner's while CONN_OPEN (conn_set_timer) */
+    void *user;               /* the owner's */
+    struct queue queue;       /* what waits to be written, but for the share of a group's log */
+    size_t in_flight;         /* bytes at the queue's front that a uv_write_t is sending */
+    size_t limit;             /* of conn_pending after a flush */
+    size_t unsent;            /* closing: what the kernel had to send when last looked at; SIZE_MAX: never */
+    struct buf *left;         /* owned; bytes that the reader left, NULL when none */
+    struct list dirty;        /* in net's list of what is to be flushed */
+    struct list member;       /* in its group */
+    struct conn_group *group; /* NULL: in none */
+    size_t group_from;        /* offset in the group's log from where it has yet to send */
+    struct soon upcalls;      /* makes the calls that are due, see below */
+    struct timer timer;       /* the owner's while CONN_OPEN (conn_set_timer) */
     void (*on_timer)(struct conn *); /* the owner's */
     int fd;                          /* its socket, owned until tcp has it */
     int error;                       /* it failed: on_error is due, nothing is read or written any more */

@@ -31,7 +31,7 @@ struct net {
     struct net_total own_total;  /* the total of a thread that is alone */
     size_t n_conns;              /* open ones of this thread, refused and lingering ones included */
     size_t queue_limit;          /* of a connection; limits.queue */
-    uint64_t linger_ms;          /* how long a FIN of the peer is awaited */
+    uint64_t linger_ms;          /* how long a FIN of the peer is awaited that takes nothing meanwhile */
     uint64_t writes;             /* times that the kernel was given bytes of one connection */
     uint64_t batches;            /* times that it was given those of several together (net_use_uring) */
     struct tls_server *tls;      /* a reference; connections that are accepted speak TLS. NULL: they don't */
