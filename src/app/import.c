@@ -99,7 +99,7 @@ static void say_where(struct command_run *run, const struct import *import)
     struct buf why = run->error;
 
     run->error = (struct buf){0};
-    (void)!buf_printf(&run->error, "line %zu: %.*s (%zu lines are stored)", import->line, (int)why.len,
+    (void)!buf_printf(&run->error, "line %zu: %.*s (lines stored: %zu)", import->line, (int)why.len,
                       (const char *)why.data, import->sent);
     buf_fini(&why);
 }
@@ -127,7 +127,7 @@ int command_import(struct command_run *run)
     if (rc != 0)
         say_where(run, &import);
     else
-        printf("%zu lines are stored\n", import.sent);
+        printf("lines stored: %zu\n", import.sent);
     free(line);
     buf_fini(&import.party);
     buf_fini(&import.room);

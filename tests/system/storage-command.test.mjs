@@ -194,7 +194,7 @@ describe("a folder without a server", () => {
     const { data } = await folderFor(t);
     const good = '{"party":"p","room":"r","key":"k","value":1}';
     for (const [bad, pattern] of [
-      ["{", /line 3: no JSON: .*\(\d lines are stored\)/],
+      ["{", /line 3: no JSON: .*\(lines stored: \d\)/],
       ["[]", /line 3: a line is one JSON object/],
       ['{"party":"p","room":"r"}', /line 3: a line has "key" and "value", or "alarm", or "self"/],
       ['{"party":"p","room":"r","key":"","value":1}', /line 3: "key" is empty/],
@@ -209,7 +209,7 @@ describe("a folder without a server", () => {
     ]) {
       await fails(["storage", "import", "--data", data], 1, pattern, `${good}\n\n${bad}\n`);
     }
-    await fails(["storage", "import", "--data", data], 1, /\(1 lines are stored\)/, `{"party":"q","room":"r","key":"k","value":1}\n${good}\n{\n`);
+    await fails(["storage", "import", "--data", data], 1, /\(lines stored: 1\)/, `{"party":"q","room":"r","key":"k","value":1}\n${good}\n{\n`);
     assert.equal(await storage(data).get("q", "r", "k"), "1\n");
   });
 
@@ -241,7 +241,7 @@ describe("a folder without a server", () => {
       await fails(["storage", "put", ".", party, room, "k", "1", "--data", data], 1, pattern);
       const text = [{ party: "ev", room: "lobby", key: "k", value: 1 }, { party, room, key: "k", value: 1 }];
       const input = text.map((line) => `${JSON.stringify(line)}\n`).join("");
-      await fails(["storage", "import", "--data", data], 1, new RegExp(`line 2: ${pattern.source}.*\\(0 lines are stored\\)`), input);
+      await fails(["storage", "import", "--data", data], 1, new RegExp(`line 2: ${pattern.source}.*\\(lines stored: 0\\)`), input);
     }
     const bytes = '{"party":"ev","roomBytes":"gA==","key":"k","value":1}\n';
     await fails(["storage", "import", "--data", data], 1, /line 1: there can't be such a room: The room id is not valid UTF-8/, bytes);
@@ -508,7 +508,7 @@ describe("beside a server", () => {
     assert.deepEqual(by.list.value, [1, "a", null]);
     assert.ok(records.some((record) => record.self?.count === 1));
     const other = join(server.project.root, "other");
-    assert.match(await storage(other).import(text), new RegExp(`^${records.length} lines are stored\n$`));
+    assert.match(await storage(other).import(text), new RegExp(`^lines stored: ${records.length}\n$`));
     assert.equal(await storage(other).export(), text);
   });
 
