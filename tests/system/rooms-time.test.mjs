@@ -37,7 +37,7 @@ return Endless
 `;
 
 describe("handlers that do not end", () => {
-  const server = serverForSuite({ "parties/main.lua": ENDLESS }, { args: ["--threads", "1"] });
+  const server = serverForSuite({ "parties/main.lua": ENDLESS, "festa.lua": config({ limits: { handlerTime: 250 } }) }, { args: ["--threads", "1"] });
 
   for (const way of ["loop", "caught", "handler", "closed", "coroutine", "pattern", "empty", "table"]) {
     it(`are ended, while another room of the thread is served: ${way}`, async () => {

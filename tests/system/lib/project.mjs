@@ -4,6 +4,8 @@ import { mkdtemp, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
+import { SANITIZED } from "./binary.mjs";
+
 // A Lua script. The text begins on the line after the backquote, so that line numbers are
 // those that one counts; escapes are Lua's.
 export function lua(strings, ...values) {
@@ -21,9 +23,11 @@ export function luaValue(value) {
     .join(", ")} }`;
 }
 
-// The text of a festa.lua with these settings.
+// The text of a festa.lua with these settings. A handler's time is that of the CPU: where a sanitizer takes most of
+// it, there is more.
 export function config(settings) {
-  return `return ${luaValue(settings)}\n`;
+  const patience = SANITIZED ? { limits: { handlerTime: 2000, ...settings.limits } } : {};
+  return `return ${luaValue({ ...settings, ...patience })}\n`;
 }
 
 // A file's content that makes a symbolic link.

@@ -4,23 +4,18 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import net from "node:net";
-import { dirname, join, resolve } from "node:path";
 import { after, before } from "node:test";
-import { fileURLToPath } from "node:url";
 
-import { writeProject } from "./project.mjs";
+import { FESTA, REPOSITORY, SANITIZED } from "./binary.mjs";
+import { config, writeProject } from "./project.mjs";
 import { RawConnection } from "./raw.mjs";
 import { Changes, poll, within } from "./wait.mjs";
 import { openSocket, upgrade } from "./websocket.mjs";
 
-export const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-export const FESTA = resolve(process.env.FESTA_BIN ?? join(REPOSITORY, "build/release/festa"));
+export { FESTA, REPOSITORY, SANITIZED };
 
 // Two, so that rooms, requests and sockets meet across threads; a test may say otherwise in its args.
 const THREADS = process.env.FESTA_TEST_THREADS ?? "2";
-
-// Sanitizers take many times the memory, and time.
-export const SANITIZED = /__(asan|tsan)_init/.test(readFileSync(FESTA, "latin1"));
 
 const SANITIZER = /(Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer|runtime error:/;
 
@@ -279,7 +274,7 @@ export async function startServer(files, options = {}) {
   const env = { ...process.env, ...options.env };
   // AddressSanitizer keeps freed memory back, which would be taken for the server's own
   if (options.measured) env.ASAN_OPTIONS = `${env.ASAN_OPTIONS ? `${env.ASAN_OPTIONS}:` : ""}quarantine_size_mb=1`;
-  const project = options.project ?? (await writeProject(files ?? {}));
+  const project = options.project ?? (await writeProject({ ...(SANITIZED && { "festa.lua": config({}) }), ...files }));
   const [command, ...rest] = wrap([
     FESTA,
     mode,
