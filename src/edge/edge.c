@@ -11,7 +11,9 @@
 
 static bool on_late(struct loop_hook *hook)
 {
-    return ws_resume_inflating(container_of(hook, struct edge, late));
+    struct edge *edge = container_of(hook, struct edge, late);
+    bool more = http_resume_answered(edge);
+    return ws_resume_inflating(edge) || more;
 }
 
 void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const struct config *config,
@@ -28,6 +30,7 @@ void edge_init(struct edge *edge, struct net *net, struct rooms *rooms, const st
     list_init(&edge->sockets);
     list_init(&edge->leaving);
     list_init(&edge->inflating);
+    list_init(&edge->answered);
     edge->late.fn = on_late;
     loop_hook_add(&net->loop->late, &edge->late);
     edge_adopt(edge, config, NULL);

@@ -34,6 +34,8 @@ struct edge {
     struct http_limits http_limits;
     struct list http_conns; /* of struct http_conn */
     struct list sockets;    /* of struct ws_socket */
+    struct list answered;   /* of struct http_conn (waiting): their further requests wait for the next turn */
+    uint64_t answering;     /* ns of this turn that went into requests that were answered at once */
     struct list inflating;  /* of struct peer (waiting): their compressed messages wait for the next turn */
     struct loop_hook late;
     struct list leaving; /* connections that move to another thread once what waits has left (relay.c) */

@@ -21,11 +21,16 @@
  * read, and the client's end is seen when something is written to it, or after idleTimeout. */
 #define AHEAD_MAX 65536u
 
+/* ns of a turn for requests that are answered at once, without a room or a job. When it is used up each connection has one
+ * in a turn: a client that sends thousands in a row holds up nobody, and one that sends few does not notice. */
+#define ANSWERING_TURN 4000000u
+
 /* ---- life ---- */
 
 static void http_conn_free(struct http_conn *http)
 {
     list_remove(&http->link);
+    list_remove(&http->waiting);
     intake_end(http->edge, &http->intake);
     http_parser_fini(&http->parser);
     buf_fini(&http->label);
@@ -327,6 +332,31 @@ static bool clogged(const struct http_conn *http)
     return true;
 }
 
+/* The request that came was answered at once: may there be another one in this turn? */
+static bool may_go_on(struct http_conn *http)
+{
+    struct edge *edge = http->edge;
+
+    edge->answering += clock_monotonic_ns() - http->started;
+    if (edge->answering < ANSWERING_TURN)
+        return true;
+    conn_pause(http->conn);
+    if (!list_linked(&http->waiting))
+        list_push(&edge->answered, &http->waiting);
+    return false;
+}
+
+bool http_resume_answered(struct edge *edge)
+{
+    struct list *link;
+    bool any = !list_empty(&edge->answered);
+
+    edge->answering = 0;
+    while ((link = list_pop(&edge->answered)) != NULL)
+        conn_resume(container_of(link, struct http_conn, waiting)->conn);
+    return any;
+}
+
 /* NOLINTNEXTLINE(readability-non-const-parameter): other readers change the bytes in place */
 static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
 {
@@ -358,14 +388,21 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
                 http_conn_enter(http, HTTP_PHASE_HEAD, http->edge->config->limits.header_timeout);
             break;
         }
-        if (result == HTTP_HEAD_DONE)
+        if (result == HTTP_HEAD_DONE) {
             on_head(http, len - total);
-        else if (result == HTTP_COMPLETE)
+        } else if (result == HTTP_COMPLETE) {
             on_request(http, http_parser_take(&http->parser));
-        else
+            if (http->conn && http->phase == HTTP_PHASE_IDLE && total < len && !may_go_on(http)) {
+                last = false;
+                break;
+            }
+        } else {
             refuse_input(http, start, head);
+        }
     }
     http->reading = false;
+    if (http->conn)
+        conn_read_little(conn, !http->parser.in_body);
     if (!http->conn)
         http_conn_free(http);
     else if (last && http->phase != HTTP_PHASE_BUSY)
@@ -441,6 +478,7 @@ struct http_conn *http_conn_new(struct edge *edge, struct conn *conn)
     http->armed = UINT64_MAX;
     list_push(&edge->http_conns, &http->link);
     conn_set_owner(conn, &http_ops, http);
+    conn_read_little(conn, true);
     http_conn_enter(http, HTTP_PHASE_NEW, edge->config->limits.header_timeout);
     return http;
 }

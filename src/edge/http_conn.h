@@ -19,8 +19,9 @@ enum http_phase {
 struct http_conn {
     struct exchange exchange; /* of the request that waits */
     struct edge *edge;
-    struct conn *conn; /* NULL: the client has gone, or upgraded */
-    struct list link;  /* in edge->http_conns */
+    struct conn *conn;   /* NULL: the client has gone, or upgraded */
+    struct list link;    /* in edge->http_conns */
+    struct list waiting; /* in edge->answered */
     struct http_parser parser;
     struct intake_share intake;    /* of a body that is being read */
     char remote[ADDRESS_TEXT_MAX]; /* the peer's address */
@@ -48,6 +49,9 @@ void http_conn_take(struct http_conn *http, struct http_request *request, struct
 /* The request that waits may go to its room, on whichever thread that lives: the request, and what the route holds,
  * is the callee's. */
 void http_conn_admit(struct http_conn *http, struct http_request *request, struct route *route);
+
+/* Another turn has begun: those that were to wait for it read on. Were there any? */
+bool http_resume_answered(struct edge *edge);
 
 /* Answers the request that waits, and goes on with the next one; close: there is none. Called once for each; http may
  * be gone after it. */

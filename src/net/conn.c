@@ -213,13 +213,23 @@ void conn_flushed(struct conn *conn)
 
 /* ---- reading ---- */
 
+void conn_read_little(struct conn *conn, bool little)
+{
+    conn->little = little;
+}
+
+static size_t read_size(const struct conn *conn)
+{
+    return conn->little ? CONN_READ_LITTLE : LOOP_READ_BUFFER;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct conn *conn = container_of((uv_tcp_t *)handle, struct conn, tcp);
 
     (void)suggested;
     buf->base = conn->net->loop->read_buffer;
-    buf->len = LOOP_READ_BUFFER;
+    buf->len = read_size(conn);
 }
 
 /* Gives bytes to the reader, again as long as it makes headway: it may have handed the
@@ -353,7 +363,7 @@ void conn_read_now(struct conn *conn)
 
     if (conn->state != CONN_OPEN || conn->paused)
         return;
-    ssize_t n = recv(conn->fd, buffer, LOOP_READ_BUFFER, MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, buffer, read_size(conn), MSG_DONTWAIT);
     if (n > 0)
         on_received(conn, buffer, (size_t)n);
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -477,6 +487,7 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *user)
 {
     conn->ops = ops;
     conn->user = user;
+    conn->little = false;
     if ((conn->left || (conn->tls && tls_pending(conn->tls))) && conn->state == CONN_OPEN)
         read_soon(conn);
 }

@@ -81,6 +81,7 @@ struct conn {
     bool exported : 1;   /* it goes on elsewhere: conn_move.h */
     bool waiting : 1;    /* a flush left something: on_drain will follow */
     bool overflowed : 1; /* more than limit waited, and it has not been empty since */
+    bool little : 1;     /* reads CONN_READ_LITTLE bytes at once */
 };
 
 /* Begins to read, once it has its owner: for those who make connections, the listener and who imports one. */
@@ -123,6 +124,12 @@ void conn_release(struct conn *conn);
  * twice. */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
+
+/* For owners that leave what they read for long: reads this much at once, and not all that the loop's buffer takes
+ * (LOOP_READ_BUFFER), so no more than this is kept for each such connection. Holds until it is said otherwise, or it
+ * has another owner. */
+#define CONN_READ_LITTLE 16384u
+void conn_read_little(struct conn *conn, bool little);
 
 /* Calls on_timer once, ms from now; 0 stops it. Nothing happens unless it is CONN_OPEN. */
 void conn_set_timer(struct conn *conn, void (*on_timer)(struct conn *), uint64_t ms);

@@ -427,6 +427,13 @@ static inline struct room *the_room(struct world *world)
     return container_of(world->rooms.all.next, struct room, in_all);
 }
 
+/* The HTTP connection that came last. */
+static inline struct http_conn *newest_conn(struct world *world)
+{
+    assert_false(list_empty(&world->edge.http_conns));
+    return container_of(world->edge.http_conns.prev, struct http_conn, link);
+}
+
 static inline void world_on_empty(void *user)
 {
     ((struct world *)user)->empty = true;

@@ -517,6 +517,61 @@ static void every_request_has_its_line(void **state)
     assert_int_equal(lines, 4);
 }
 
+/* ---- many requests at once ---- */
+
+static struct world *busy_world;
+
+/* Runs behind the edge's own: the next turn's time is used up already. */
+static bool use_up(struct loop_hook *hook)
+{
+    (void)hook;
+    busy_world->edge.answering = UINT64_MAX / 2;
+    return false;
+}
+
+static void answers_in_turn(void **state)
+{
+    (void)state;
+    struct world *world = busy_world = world_new();
+    struct loop_hook hook = {.fn = use_up};
+    world_open(world);
+    loop_hook_add(&world->loop.late, &hook);
+    struct client many = client_open(world, false), one = client_open(world, false);
+
+    WAIT(world, world->net.n_conns == 2);
+    client_send(world, &many, GET("/1") GET("/2") GET("/3"));
+    client_send(world, &one, GET("/4"));
+    static const unsigned answered[] = {2, 3, 4}; /* after each turn */
+    for (size_t i = 0; i < sizeof answered / sizeof *answered; i++) {
+        uint64_t before = world->counters.requests;
+        WAIT(world, world->counters.requests > before);
+        assert_int_equal(world->counters.requests, answered[i]);
+    }
+    loop_hook_remove(&hook);
+    client_close(&many);
+    client_close(&one);
+    world_close(world);
+}
+
+static void what_waits_is_little(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    world->handler = wait_for_requests;
+    world_open(world);
+    struct client client = client_open(world, false);
+    struct buf requests = {0};
+
+    while (requests.len < LOOP_READ_BUFFER / 4)
+        assert_int_equal(buf_append(&requests, GET("/party/r/w"), sizeof GET("/party/r/w") - 1), 0);
+    client_send_bytes(world, &client, requests.data, requests.len);
+    WAIT(world, !list_empty(&world->tasks));
+    assert_in_range(newest_conn(world)->conn->left->len, 1, CONN_READ_LITTLE);
+    client_reset(&client);
+    buf_fini(&requests);
+    world_close(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -534,6 +589,8 @@ int main(void)
         cmocka_unit_test(continue_is_said_where_it_is_waited_for),
         cmocka_unit_test(cors_is_added_to_everything),
         cmocka_unit_test(every_request_has_its_line),
+        cmocka_unit_test(answers_in_turn),
+        cmocka_unit_test(what_waits_is_little),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

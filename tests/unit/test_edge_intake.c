@@ -13,11 +13,6 @@ static struct world *world_limited(void)
     return world;
 }
 
-static struct http_conn *newest_conn(struct world *world)
-{
-    return container_of(world->edge.http_conns.prev, struct http_conn, link);
-}
-
 /* A client that has sent a head and the first bytes of a body, which count from then on. */
 static struct client client_begin(struct world *world, const char *head, size_t counts)
 {

@@ -226,9 +226,9 @@ static void no_more_is_read_than_may_wait(void **state)
         idle = n > 0 ? 0 : idle + 1;
         loop_step(&world->loop);
     }
-    struct http_conn *http = container_of(world->edge.http_conns.next, struct http_conn, link);
+    struct http_conn *http = newest_conn(world);
     assert_non_null(http->conn->left);
-    assert_true(http->conn->left->len <= 65536 + LOOP_READ_BUFFER);
+    assert_true(http->conn->left->len <= 65536 + CONN_READ_LITTLE);
     assert_true(http->conn->paused && sent > http->conn->left->len);
     give(world, "still");
     expect_text(world, &client, "5\r\nstill\r\n");
