@@ -169,7 +169,7 @@ static int worker_init(struct worker *worker, struct workers *all, struct projec
 
     int rc = loop_init(&worker->loop);
     if (rc != 0) {
-        fputs("festa: the event loop can't be made\n", stderr);
+        fprintf(stderr, "festa: the event loop can't be made: %s\n", uv_strerror(rc));
         return rc;
     }
     worker->all = all;
@@ -281,6 +281,11 @@ static void say_why(const struct config *config, int error)
                 config->port, config->host);
     else if (error == -EACCES)
         fprintf(stderr, "festa: no permission to listen on port %d of %s\n", config->port, config->host);
+    else if (error == UV_EAI_NONAME)
+        fprintf(stderr,
+                "festa: \"%s\" is no address and no name of a host (IPv6 goes without brackets, the port "
+                "with --port)\n",
+                config->host);
     else
         fprintf(stderr, "festa: can't listen on %s, port %d: %s\n", config->host, config->port,
                 uv_strerror(error));

@@ -198,9 +198,11 @@ describe("starts that fail", () => {
   });
 
   it("the host is none of ours", () =>
-    withProject({ "parties/main.lua": MESSAGE_SERVER }, ({ directory }) =>
-      failsWithOneLine(["run", directory, "--port", "0", "--host", "192.0.2.1"], 1, /192\.0\.2\.1/),
-    ));
+    withProject({ "parties/main.lua": MESSAGE_SERVER }, async ({ directory }) => {
+      const fails = (host, pattern) => failsWithOneLine(["run", directory, "--port", "0", "--host", host], 1, pattern);
+      await fails("192.0.2.1", /192\.0\.2\.1/);
+      await fails("[::1]", /"\[::1\]" is no address .*without brackets/);
+    }));
 
   it("the folder is missing", () =>
     withProject({}, async ({ directory }) => {
