@@ -349,10 +349,13 @@ describe("rejectWithClose", () => {
       ["answer", 4403, "teapot"],
       ["forbid", 4403, "é".repeat(61)], // 122 bytes: another would be cut in two
     ]) {
+      const from = server.lines.length;
       const socket = await server.socket(path(way));
       assert.deepEqual(await socket.closing(), { code, reason });
       socket.close(code, "");
       await socket.gone();
+      for (const msg of ["socket opened", "socket closed"])
+        await server.waitForLog((l) => l.msg === msg && l.party === "chat" && l.room === "r", msg, { from });
     }
     const socket = new WebSocket(`${server.url.replace("http", "ws")}${path("deny")}`);
     const [code, reason] = await within(

@@ -243,7 +243,10 @@ describe("connections", () => {
       socket.close(1011);
       await socket.gone();
       const line = await server.waitForLog((l) => l.level === "error" && l.handler === "onConnect", "the error", { from });
-      assert.deepEqual([line.party, line.room], ["main", path.split("/").pop()]);
+      const room = path.split("/").pop();
+      assert.deepEqual([line.party, line.room], ["main", room]);
+      for (const msg of ["socket opened", "socket closed"])
+        await server.waitForLog((l) => l.msg === msg && l.party === "main" && l.room === room && l.connection === "failing", msg, { from });
       assert.ok(JSON.stringify(line).includes("the secret"));
       assert.match(line.traceback, /main\.lua:\d+/);
       assert.deepEqual(await witness.ask("list"), { ids: ["witness"], count: 1 }, "and no onClose");
