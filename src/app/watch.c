@@ -10,6 +10,7 @@
 #include "base/siphash.h"
 #include "loop/job.h"
 #include "loop/timer.h"
+#include "script/config_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,8 +31,8 @@
 struct found {
     char *path; /* owned */
     dev_t device;
-    ino_t inode; /* with device: which folder it is, whatever the way to it */
-    bool outer;  /* the project's root, or the configuration's: only some names in it matter */
+    ino_t inode;              /* with device: which folder it is, whatever the way to it */
+    struct string_list names; /* owned; what matters in it; none: everything does */
 };
 
 struct found_list {
@@ -67,18 +68,13 @@ struct watch {
 
 /* ---- one folder ---- */
 
-/* Of the project's root and the configuration's folder: names that mean something to us. */
-static bool matters(const struct watch *watch, const char *name)
+static bool matters(const struct found *found, const char *name)
 {
-    static const char *const names[] = {"festa.lua", ".env", "parties", "lib", "public", "tests"};
-    size_t n = sizeof names / sizeof *names - (watch->tests ? 0 : 1);
-
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(name, names[i]) == 0)
+    for (size_t i = 0; i < found->names.count; i++) {
+        if (strcmp(name, found->names.items[i]) == 0)
             return true;
     }
-    const char *slash = watch->config_path ? strrchr(watch->config_path, '/') : NULL;
-    return watch->config_path && strcmp(name, slash ? slash + 1 : watch->config_path) == 0;
+    return found->names.count == 0;
 }
 
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status)
@@ -91,7 +87,7 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
     (void)status;
     if (!name || ((events & UV_RENAME) && strcmp(name, own ? own + 1 : folder->found.path) == 0))
         folder->gone = true; /* or a file of that name: then it is only watched anew */
-    else if (folder->found.outer && !matters(watch, name))
+    else if (!matters(&folder->found, name))
         return;
     if (!timer_running(&watch->quiet))
         watch->first = now;
@@ -99,10 +95,16 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
     timer_start(watch->loop, &watch->quiet, left < QUIET_MS ? left : QUIET_MS);
 }
 
+static void found_fini(struct found *found)
+{
+    free(found->path);
+    string_list_fini(&found->names);
+}
+
 static void on_folder_closed(uv_handle_t *handle)
 {
     struct folder *folder = handle->data;
-    free(folder->found.path);
+    found_fini(&folder->found);
     free(folder);
 }
 
@@ -121,6 +123,9 @@ static void watch_folder(struct watch *watch, const struct found *found)
     folder->watch = watch;
     folder->found = *found;
     folder->found.path = xstrdup(found->path);
+    folder->found.names = (struct string_list){0};
+    for (size_t i = 0; i < found->names.count; i++)
+        string_list_add(&folder->found.names, found->names.items[i]);
     CHECK(uv_fs_event_init(&watch->loop->uv, &folder->handle) == 0);
     folder->handle.data = folder;
     list_push(&watch->folders, &folder->link);
@@ -135,6 +140,19 @@ static void watch_folder(struct watch *watch, const struct found *found)
     }
 }
 
+/* The same folder, by the same way, with the same names? */
+static bool same(const struct found *a, const struct found *b)
+{
+    if (a->device != b->device || a->inode != b->inode || strcmp(a->path, b->path) != 0 ||
+        a->names.count != b->names.count)
+        return false;
+    for (size_t i = 0; i < a->names.count; i++) {
+        if (strcmp(a->names.items[i], b->names.items[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* Are those that were found the ones that are watched? */
 static bool all_watched(const struct watch *watch)
 {
@@ -142,10 +160,9 @@ static bool all_watched(const struct watch *watch)
 
     list_each(link, &watch->folders) {
         const struct folder *folder = container_of(link, struct folder, link);
-        const struct found *found = &watch->found.items[i];
-        if (folder->gone || i++ == watch->found.count || folder->found.device != found->device ||
-            folder->found.inode != found->inode || strcmp(folder->found.path, found->path) != 0)
+        if (folder->gone || i == watch->found.count || !same(&folder->found, &watch->found.items[i]))
             return false;
+        i++;
     }
     return i == watch->found.count;
 }
@@ -166,28 +183,42 @@ static bool watch_found(struct watch *watch)
 static void forget_found(struct found_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        free(list->items[i].path);
+        found_fini(&list->items[i]);
     free(list->items);
     *list = (struct found_list){0};
 }
 
-/* false: it was found before, or is none. */
-static bool add_folder(struct watch *watch, const char *path, bool outer)
+/* Its place in watch->found; *fresh: it was not found before. NULL: it is no folder. */
+static struct found *add_folder(struct watch *watch, const char *path, bool *fresh)
 {
     struct found_list *list = &watch->found;
     struct stat info;
 
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode) || list->count == FOLDERS_MAX)
-        return false;
+    *fresh = false;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return NULL;
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].device == info.st_dev && list->items[i].inode == info.st_ino)
-            return false;
+            return &list->items[i];
     }
+    if (list->count == FOLDERS_MAX)
+        return NULL;
     struct found *items = reallocarray(list->items, list->count + 1, sizeof *items);
     CHECK(items != NULL);
     list->items = items;
-    items[list->count++] = (struct found){xstrdup(path), info.st_dev, info.st_ino, outer};
-    return true;
+    items[list->count] = (struct found){.path = xstrdup(path), .device = info.st_dev, .inode = info.st_ino};
+    *fresh = true;
+    return &items[list->count++];
+}
+
+/* This name in the folder matters. */
+static void add_name(struct watch *watch, const char *folder, const char *name)
+{
+    bool fresh;
+    struct found *found = add_folder(watch, folder, &fresh);
+
+    if (found && (fresh || !matters(found, name)))
+        string_list_add(&found->names, name);
 }
 
 /* The file's name and content; that it is not there counts too. */
@@ -237,8 +268,9 @@ static bool is_script(const char *name)
 static void add_scripts(struct watch *watch, struct siphash *hash, const char *path, int depth)
 {
     struct dirent **entries;
+    bool fresh;
 
-    if (!add_folder(watch, path, false))
+    if (!add_folder(watch, path, &fresh) || !fresh)
         return;
     int n = scandir(path, &entries, NULL, compare_names);
     for (int i = 0; i < n; i++) {
@@ -257,37 +289,70 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
         free(entries);
 }
 
+/* Another configuration than festa.lua. */
+static void add_configuration(struct watch *watch, struct siphash *hash)
+{
+    char folder[PATH_MAX];
+    const char *path = watch->config_path, *slash = strrchr(path, '/');
+
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    add_name(watch, folder, slash ? slash + 1 : path);
+    add_file(hash, path);
+}
+
+/* The folder of static files, as the configuration names it now. Each folder on the way to it is watched for the next
+ * one's name, so that it may come later. */
+static void add_public(struct watch *watch, struct siphash *hash)
+{
+    char path[PATH_MAX];
+    struct config config;
+    struct buf unsaid = {0}; /* whoever loads the project says it */
+
+    config_init(&config);
+    snprintf(path, sizeof path, "%s/festa.lua", watch->root);
+    (void)!config_file_read(&config, watch->config_path ? watch->config_path : path, !watch->config_path,
+                            &unsaid);
+    const char *name = config.public_folder;
+    size_t start = *name == '/' ? 0 : strlen(watch->root);
+    int len = snprintf(path, sizeof path, "%s%s%s", start ? watch->root : "", start ? "/" : "", name);
+    for (char *slash = path + start; len < (int)sizeof path && slash; slash = strchr(slash + 1, '/')) {
+        char *next = strndup(slash + 1, strcspn(slash + 1, "/"));
+        CHECK(next != NULL);
+        *slash = '\0';
+        if (*next)
+            add_name(watch, slash == path ? "/" : path, next);
+        *slash = '/';
+        free(next);
+    }
+    add_identity(hash, path);
+    buf_fini(&unsaid);
+    config_fini(&config);
+}
+
 /* Finds the folders and reads the files. */
 static void look(struct watch *watch)
 {
+    static const char *const files[] = {"festa.lua", ".env"}, *const folders[] = {"parties", "lib", "tests"};
+    size_t n_folders = watch->tests ? 3 : 2;
     struct siphash hash;
     char path[PATH_MAX];
 
     siphash_init(&hash, watch->key);
     forget_found(&watch->found);
-    add_folder(watch, watch->root, true);
-    if (watch->config_path) {
-        const char *slash = strrchr(watch->config_path, '/');
-        snprintf(path, sizeof path, "%.*s", slash ? (int)(slash - watch->config_path + 1) : 1,
-                 slash ? watch->config_path : ".");
-        add_folder(watch, path, true);
-        add_file(&hash, watch->config_path);
-    } else {
-        snprintf(path, sizeof path, "%s/festa.lua", watch->root);
-        add_file(&hash, path);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        add_name(watch, watch->root, files[i]);
+        snprintf(path, sizeof path, "%s/%s", watch->root, files[i]);
+        if (i > 0 || !watch->config_path)
+            add_file(&hash, path);
     }
-    snprintf(path, sizeof path, "%s/.env", watch->root);
-    add_file(&hash, path);
-    snprintf(path, sizeof path, "%s/parties", watch->root);
-    add_scripts(watch, &hash, path, 0);
-    snprintf(path, sizeof path, "%s/lib", watch->root);
-    add_scripts(watch, &hash, path, 0);
-    snprintf(path, sizeof path, "%s/public", watch->root);
-    add_identity(&hash, path);
-    if (watch->tests) {
-        snprintf(path, sizeof path, "%s/tests", watch->root);
+    for (size_t i = 0; i < n_folders; i++) {
+        add_name(watch, watch->root, folders[i]);
+        snprintf(path, sizeof path, "%s/%s", watch->root, folders[i]);
         add_scripts(watch, &hash, path, 0);
     }
+    if (watch->config_path)
+        add_configuration(watch, &hash);
+    add_public(watch, &hash);
     watch->seen = siphash_finish(&hash);
 }
 

@@ -92,6 +92,13 @@ static void move(struct world *world, const char *from, const char *to)
     assert_int_equal(rename(path, project_files_path(&world->files, to)), 0);
 }
 
+static void remove_folder(struct world *world, const char *name)
+{
+    struct project_files folder;
+    strcpy(folder.root, project_files_path(&world->files, name));
+    project_files_fini(&folder);
+}
+
 static void files_of_a_project(void **state)
 {
     (void)state;
@@ -178,9 +185,7 @@ static void folders_that_come_and_go(void **state)
         expect_change(world);
         project_files_write(&world->files, "lib/deep/er/words.lua", "return { 'another' }");
         expect_change(world);
-        struct project_files away;
-        strcpy(away.root, project_files_path(&world->files, "away"));
-        project_files_fini(&away);
+        remove_folder(world, "away");
     }
     end(world);
 }
@@ -196,18 +201,42 @@ static void the_folder_of_static_files(void **state)
         expect_change(world);
         project_files_write(&world->files, "public/index.html", "2");
         expect_change(world);
-        struct project_files before;
-        strcpy(before.root, project_files_path(&world->files, "before"));
-        project_files_fini(&before);
+        remove_folder(world, "before");
     }
     for (int i = 0; i < 3; i++) {
-        struct project_files now;
-        strcpy(now.root, project_files_path(&world->files, "public"));
-        project_files_fini(&now);
+        remove_folder(world, "public");
         project_files_write(&world->files, "public/index.html",
                             "3"); /* often with the number of the one before */
         expect_change(world);
     }
+    end(world);
+}
+
+/* It lies where the configuration says, which may change; all or some of the way to it may come later. */
+static void a_named_folder_of_static_files(void **state)
+{
+    (void)state;
+    struct world *world = begin(NULL);
+
+    project_files_write(&world->files, "festa.lua", "return { public = 'web/out/dist' }");
+    expect_change(world);
+    project_files_write(&world->files, "web/out/dist/index.html", "1");
+    expect_change(world);
+    for (int i = 0; i < 3; i++) {
+        remove_folder(world, "web/out/dist");
+        project_files_write(&world->files, "web/out/dist/index.html", "2");
+        expect_change(world);
+        move(world, "web", "before");
+        expect_change(world);
+        move(world, "before", "web");
+        expect_change(world);
+    }
+    project_files_write(&world->files, "web/out/dist/index.html", "3");
+    move(world, "public", "before"); /* which nobody serves */
+    project_files_write(&world->files, "festa.lua", "return { public = 'site' }");
+    expect_change(world);
+    project_files_write(&world->files, "site/index.html", "1");
+    expect_change(world);
     end(world);
 }
 
@@ -298,6 +327,7 @@ int main(void)
         cmocka_unit_test(ways_to_save),
         cmocka_unit_test(folders_that_come_and_go),
         cmocka_unit_test(the_folder_of_static_files),
+        cmocka_unit_test(a_named_folder_of_static_files),
         cmocka_unit_test(links_to_folders),
         cmocka_unit_test(another_configuration),
         cmocka_unit_test(a_configuration_elsewhere),
