@@ -60,10 +60,11 @@ struct watch {
     bool looking, closed;
     uint8_t key[16];
     struct found_list found;
-    uint64_t seen;        /* fingerprint of all files as they are now */
-    uint64_t fingerprint; /* as they were when they were looked at last */
-    bool tests;           /* tests/ too */
-    bool warned;          /* that a folder can't be watched */
+    struct string_list targets; /* owned; of scripts that are links */
+    uint64_t seen;              /* fingerprint of all files as they are now */
+    uint64_t fingerprint;       /* as they were when they were looked at last */
+    bool tests;                 /* tests/ too */
+    bool warned;                /* that a folder can't be watched */
 };
 
 /* ---- one folder ---- */
@@ -264,6 +265,16 @@ static bool is_script(const char *name)
     return len > 4 && strcmp(name + len - 4, ".lua") == 0;
 }
 
+/* A script that is a link: what it leads to may lie anywhere. */
+static void add_target(struct watch *watch, const char *path)
+{
+    char *target = realpath(path, NULL);
+
+    if (target)
+        string_list_add(&watch->targets, target);
+    free(target);
+}
+
 /* Scripts of a folder and those inside of it. */
 static void add_scripts(struct watch *watch, struct siphash *hash, const char *path, int depth)
 {
@@ -278,8 +289,11 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
         const char *name = entries[i]->d_name;
         int len = snprintf(entry, sizeof entry, "%s/%s", path, name);
         if (*name != '.' && strcmp(name, "node_modules") != 0 && len < (int)sizeof entry) {
-            if (is_script(name))
+            if (is_script(name)) {
                 add_file(hash, entry);
+                if (entries[i]->d_type == DT_LNK || entries[i]->d_type == DT_UNKNOWN)
+                    add_target(watch, entry);
+            }
             if (depth < DEPTH_MAX)
                 add_scripts(watch, hash, entry, depth + 1);
         }
@@ -287,6 +301,17 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
     }
     if (n >= 0)
         free(entries);
+}
+
+/* After all other folders, of which it may be one. */
+static void add_targets(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->targets.count; i++) {
+        char *slash = strrchr(watch->targets.items[i], '/');
+        *slash = '\0';
+        add_name(watch, watch->targets.items[i], slash + 1);
+    }
+    string_list_fini(&watch->targets);
 }
 
 /* Another configuration than festa.lua. */
@@ -353,6 +378,7 @@ static void look(struct watch *watch)
     if (watch->config_path)
         add_configuration(watch, &hash);
     add_public(watch, &hash);
+    add_targets(watch);
     watch->seen = siphash_finish(&hash);
 }
 

@@ -256,6 +256,37 @@ static void links_to_folders(void **state)
     end(world);
 }
 
+static void links_to_scripts(void **state)
+{
+    (void)state;
+    struct world *world = begin(NULL);
+
+    project_files_write(&world->files, "common/words.lua", "return {}");
+    project_files_write(&world->files, "shared.lua",
+                        "return {}"); /* in a folder that is watched for other names */
+    project_files_link(&world->files, "lib/words.lua", "../common/words.lua");
+    expect_change(world);
+    project_files_link(&world->files, "parties/shared.lua", "../shared.lua");
+    expect_change(world);
+    project_files_link(&world->files, "parties/two.lua",
+                       "../lib/deep/er/words.lua"); /* whose folder is looked at too */
+    expect_change(world);
+    for (int i = 0; i < 3; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "return { %d }", i);
+        project_files_write(&world->files, "common/words.lua", text);
+        expect_change(world);
+        project_files_write(&world->files, "common/words.lua~", text + 1);
+        move(world, "common/words.lua~", "common/words.lua");
+        expect_change(world);
+        project_files_write(&world->files, "shared.lua", text);
+        expect_change(world);
+        project_files_write(&world->files, "lib/deep/er/words.lua", text);
+        expect_change(world);
+    }
+    end(world);
+}
+
 static void another_configuration(void **state)
 {
     (void)state;
@@ -329,6 +360,7 @@ int main(void)
         cmocka_unit_test(the_folder_of_static_files),
         cmocka_unit_test(a_named_folder_of_static_files),
         cmocka_unit_test(links_to_folders),
+        cmocka_unit_test(links_to_scripts),
         cmocka_unit_test(another_configuration),
         cmocka_unit_test(a_configuration_elsewhere),
         cmocka_unit_test(closed_in_between),
