@@ -61,6 +61,8 @@ struct watch {
     uint8_t key[16];
     struct found_list found;
     struct string_list targets; /* owned; of scripts that are links */
+    char *left_out;             /* owned; a folder that is not among those found; NULL: none */
+    const char *why;            /* it is left out; a literal */
     uint64_t seen;              /* fingerprint of all files as they are now */
     uint64_t fingerprint;       /* as they were when they were looked at last */
     bool tests;                 /* tests/ too */
@@ -117,6 +119,15 @@ static void close_folders(struct watch *watch)
         uv_close((uv_handle_t *)&container_of(link, struct folder, link)->handle, on_folder_closed);
 }
 
+/* Said once. */
+static void warn(struct watch *watch, const char *folder, const char *why)
+{
+    if (!watch->warned)
+        log_event(LOG_WARN, "a folder can't be watched; reload by hand (the key r, or SIGHUP)",
+                  log_str("folder", folder), log_str("error", why));
+    watch->warned = true;
+}
+
 static void watch_folder(struct watch *watch, const struct found *found)
 {
     struct folder *folder = xcalloc(sizeof *folder);
@@ -132,13 +143,10 @@ static void watch_folder(struct watch *watch, const struct found *found)
     list_push(&watch->folders, &folder->link);
     int rc = uv_fs_event_start(&folder->handle, on_event, found->path, 0);
     uv_unref((uv_handle_t *)&folder->handle);
-    if (rc == UV_ENOENT) {
+    if (rc == UV_ENOENT)
         folder->gone = true;
-    } else if (rc != 0 && !watch->warned) {
-        watch->warned = true;
-        log_event(LOG_WARN, "a folder can't be watched; reload by hand (the key r, or SIGHUP)",
-                  log_str("folder", found->path), log_str("error", uv_strerror(rc)));
-    }
+    else if (rc != 0)
+        warn(watch, found->path, uv_strerror(rc));
 }
 
 /* The same folder, by the same way, with the same names? */
@@ -171,6 +179,8 @@ static bool all_watched(const struct watch *watch)
 /* false: they were already. */
 static bool watch_found(struct watch *watch)
 {
+    if (watch->left_out)
+        warn(watch, watch->left_out, watch->why);
     if (all_watched(watch))
         return false;
     close_folders(watch);
@@ -189,8 +199,16 @@ static void forget_found(struct found_list *list)
     *list = (struct found_list){0};
 }
 
-/* Its place in watch->found; *fresh: it was not found before. NULL: it is no folder. */
-static struct found *add_folder(struct watch *watch, const char *path, bool *fresh)
+static void leave_out(struct watch *watch, const char *path, const char *why)
+{
+    free(watch->left_out);
+    watch->left_out = xstrdup(path);
+    watch->why = why;
+}
+
+/* Its place in watch->found; *fresh: it was not found before. NULL: it is no folder, or left out. depth: how many
+ * folders of scripts it lies in. */
+static struct found *add_folder(struct watch *watch, const char *path, int depth, bool *fresh)
 {
     struct found_list *list = &watch->found;
     struct stat info;
@@ -202,8 +220,10 @@ static struct found *add_folder(struct watch *watch, const char *path, bool *fre
         if (list->items[i].device == info.st_dev && list->items[i].inode == info.st_ino)
             return &list->items[i];
     }
-    if (list->count == FOLDERS_MAX)
+    if (list->count == FOLDERS_MAX || depth > DEPTH_MAX) {
+        leave_out(watch, path, depth > DEPTH_MAX ? "it lies too deep" : "there are too many others");
         return NULL;
+    }
     struct found *items = reallocarray(list->items, list->count + 1, sizeof *items);
     CHECK(items != NULL);
     list->items = items;
@@ -216,7 +236,7 @@ static struct found *add_folder(struct watch *watch, const char *path, bool *fre
 static void add_name(struct watch *watch, const char *folder, const char *name)
 {
     bool fresh;
-    struct found *found = add_folder(watch, folder, &fresh);
+    struct found *found = add_folder(watch, folder, 0, &fresh);
 
     if (found && (fresh || !matters(found, name)))
         string_list_add(&found->names, name);
@@ -281,7 +301,7 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
     struct dirent **entries;
     bool fresh;
 
-    if (!add_folder(watch, path, &fresh) || !fresh)
+    if (!add_folder(watch, path, depth, &fresh) || !fresh)
         return;
     int n = scandir(path, &entries, NULL, compare_names);
     for (int i = 0; i < n; i++) {
@@ -294,8 +314,7 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
                 if (entries[i]->d_type == DT_LNK || entries[i]->d_type == DT_UNKNOWN)
                     add_target(watch, entry);
             }
-            if (depth < DEPTH_MAX)
-                add_scripts(watch, hash, entry, depth + 1);
+            add_scripts(watch, hash, entry, depth + 1);
         }
         free(entries[i]);
     }
@@ -392,6 +411,7 @@ static void run_look(struct job *job)
 static void free_watch(struct watch *watch)
 {
     forget_found(&watch->found);
+    free(watch->left_out);
     free(watch);
 }
 

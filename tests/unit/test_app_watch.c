@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/log.h"
 
 #include <utime.h>
 
@@ -287,6 +288,56 @@ static void links_to_scripts(void **state)
     end(world);
 }
 
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* The log is about one folder that is not watched, and says why. */
+static void expect_warning(FILE *file, const char *why)
+{
+    char log[16 * 1024] = "";
+
+    log_fini();
+    assert_true(pread(fileno(file), log, sizeof log - 1, 0) > 0);
+    assert_int_equal(count(log, "a folder can't be watched"), 1);
+    assert_non_null(strstr(log, why));
+    fclose(file);
+}
+
+/* What is deeper, or more, than is watched is said once. */
+static void what_is_left_out(void **state)
+{
+    (void)state;
+    char name[PATH_MAX] = "lib";
+    FILE *file = tmpfile();
+    assert_int_equal(log_init(fileno(file), LOG_WARN, LOG_JSON), 0);
+    struct world *world = begin(NULL);
+
+    for (int i = 0; i < 17; i++) {
+        strcat(name, i < 16 ? "/d" : "/too-deep");
+        project_files_write(&world->files, strcat(name, "/x.lua"), "return {}");
+        *strrchr(name, '/') = '\0';
+        project_files_write(&world->files, "lib/x.lua", i % 2 ? "return {}" : "");
+        expect_change(world);
+    }
+    expect_warning(file, "/d/too-deep\",\"error\":\"it lies too deep");
+    watch_close(world->watch);
+
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "lib/%d/x.lua", i);
+        project_files_write(&world->files, name, "");
+    }
+    file = tmpfile();
+    assert_int_equal(log_init(fileno(file), LOG_WARN, LOG_JSON), 0);
+    world->watch = watch_open(&world->loop, world->files.root, NULL, on_change, world);
+    expect_warning(file, "there are too many others");
+    end(world);
+}
+
 static void another_configuration(void **state)
 {
     (void)state;
@@ -361,6 +412,7 @@ int main(void)
         cmocka_unit_test(a_named_folder_of_static_files),
         cmocka_unit_test(links_to_folders),
         cmocka_unit_test(links_to_scripts),
+        cmocka_unit_test(what_is_left_out),
         cmocka_unit_test(another_configuration),
         cmocka_unit_test(a_configuration_elsewhere),
         cmocka_unit_test(closed_in_between),
