@@ -170,16 +170,17 @@ static bool lan_address(char *out, size_t size, bool v6_too)
     return found;
 }
 
-static void find_addresses(struct terminal *terminal, bool secure, const char *host, int port)
+static void find_addresses(struct terminal *terminal, bool secure, const char *host, const char *address,
+                           int port)
 {
-    char address[64];
-    bool all = strcmp(host, "0.0.0.0") == 0, all_v6 = strcmp(host, "::") == 0;
-    bool here = strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+    char lan[64];
+    bool all = strcmp(address, "0.0.0.0") == 0, all_v6 = strcmp(address, "::") == 0;
+    bool here = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 
     terminal_url(terminal->url, secure, all || all_v6 ? "localhost" : host, port);
     if (all || all_v6) {
-        if (lan_address(address, sizeof address, all_v6))
-            terminal_url(terminal->lan, secure, address, port);
+        if (lan_address(lan, sizeof lan, all_v6))
+            terminal_url(terminal->lan, secure, lan, port);
     } else if (!here) {
         terminal_url(terminal->lan, secure, host, port);
     }
@@ -317,8 +318,8 @@ static void on_closed(uv_handle_t *handle)
         free(terminal);
 }
 
-struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, int port,
-                               const struct terminal_ops *ops, void *user)
+struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, const char *address,
+                               int port, const struct terminal_ops *ops, void *user)
 {
     struct terminal *terminal = xcalloc(sizeof *terminal);
 
@@ -326,7 +327,7 @@ struct terminal *terminal_open(struct loop *loop, bool secure, const char *host,
     terminal->ops = ops;
     terminal->user = user;
     terminal->shows = isatty(STDOUT_FILENO);
-    find_addresses(terminal, secure, host, port);
+    find_addresses(terminal, secure, host, address, port);
     if (isatty(STDIN_FILENO) && uv_tty_init(&loop->uv, &terminal->keys, STDIN_FILENO, 0) == 0) {
         terminal->has_keys = true;
         terminal->open_handles++;

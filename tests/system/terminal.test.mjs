@@ -68,6 +68,20 @@ describe("festa dev on a terminal", () => {
     await endsWell(terminal);
   });
 
+  for (const [host, local] of [["*", /http:\/\/localhost:/], ["0", /http:\/\/localhost:/], ["0:0:0:0:0:0:0:0", /http:\/\/localhost:/], ["127.1", /http:\/\/127\.1:/]]) {
+    it(`knows what the host ${host} means`, async (t) => {
+      const terminal = await devFor(t, { args: `--host '${host}'` });
+      await terminal.sees(READY);
+      assert.match(terminal.shown, new RegExp(` {2}Local {4}${local.source}`));
+      assert.ok(!terminal.shown.includes("//*") && !terminal.shown.includes("//0:") && !terminal.shown.includes("[0:"), terminal.shown);
+      if (host === "127.1") assert.match(terminal.shown, /Network {2}not reachable/);
+      const [, url] = await terminal.sees(/(http:\/\/\S+)\/parties\/main/); // in the log
+      assert.equal(await (await fetch(`${url}/party/a`)).text(), "hello");
+      terminal.type("q");
+      await endsWell(terminal);
+    });
+  }
+
   it("clears the screen with c, and says it all again with h", async (t) => {
     const terminal = await devFor(t);
     await terminal.sees(READY);
