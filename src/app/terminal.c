@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -114,6 +115,21 @@ static void show(const struct buf *text)
     }
 }
 
+/* Does the terminal know sequences that begin with ESC? */
+static bool knows_sequences(void)
+{
+    const char *term = getenv("TERM");
+    return term && strcmp(term, "dumb") != 0;
+}
+
+static void append_code(const struct terminal *terminal, struct buf *text)
+{
+    struct winsize size = {0}; /* some terminals don't know theirs */
+
+    (void)!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    qr_append(text, terminal->lan, "  ", size.ws_row, size.ws_col);
+}
+
 static void show_addresses(const struct terminal *terminal, bool with_code)
 {
     struct buf text = {0};
@@ -126,11 +142,8 @@ static void show_addresses(const struct terminal *terminal, bool with_code)
     else
         (void)!buf_printf(&text,
                           "  Network  not reachable from other machines; --host 0.0.0.0 makes it so\n");
-    const char *term = getenv("TERM");
-    if (with_code && *terminal->lan && term && strcmp(term, "dumb") != 0) {
-        (void)!buf_append(&text, "\n", 1);
-        qr_append(&text, terminal->lan, "  ");
-    }
+    if (with_code && *terminal->lan && knows_sequences())
+        append_code(terminal, &text);
     if (terminal->has_keys)
         (void)!buf_printf(&text, "\n  r reload   o open in a browser   c clear   h addresses   q quit\n");
     (void)!buf_append(&text, "\n", 1);
@@ -234,7 +247,7 @@ static void open_browser(struct terminal *terminal)
 static void clear_screen(const struct terminal *terminal)
 {
     static uint8_t sequence[] = "\033[H\033[2J\033[3J";
-    if (terminal->shows)
+    if (terminal->shows && knows_sequences())
         show(&(struct buf){.data = sequence, .len = sizeof sequence - 1});
     show_addresses(terminal, false);
 }

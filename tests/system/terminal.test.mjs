@@ -82,6 +82,26 @@ describe("festa dev on a terminal", () => {
     });
   }
 
+  it("shows no QR code where it has no place, and sends a dumb terminal no sequences", async (t) => {
+    if (!Object.values(networkInterfaces()).flat().some((at) => !at.internal && at.family === "IPv4")) return t.skip("no network");
+    for (const [before, env, shown] of [
+      ["stty rows 24 cols 80", {}, true],
+      ["stty rows 10 cols 80", {}, false],
+      ["stty rows 24 cols 30", {}, false],
+      ["stty rows 24 cols 80", { TERM: "dumb" }, false],
+    ]) {
+      const terminal = await devFor(t, { args: "--host 0.0.0.0", before, env });
+      await terminal.sees(READY);
+      assert.equal(CODE.test(terminal.shown), shown, `${before} ${JSON.stringify(env)}`);
+      const from = terminal.shown.length;
+      terminal.type("c");
+      await terminal.sees(READY, { from });
+      assert.equal(terminal.shown.includes("\x1b[2J"), !env.TERM);
+      terminal.type("q");
+      await endsWell(terminal);
+    }
+  });
+
   it("clears the screen with c, and says it all again with h", async (t) => {
     const terminal = await devFor(t);
     await terminal.sees(READY);
