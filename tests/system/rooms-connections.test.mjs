@@ -610,3 +610,26 @@ describe("connections that share an id", () => {
     other.destroy();
   });
 });
+
+describe("festa dev", () => {
+  const party = lua`
+    local P = {}
+    function P:onConnect(connection, context) error(context.request.query.text) end
+    return P
+  `;
+  const server = serverForSuite({ "parties/main.lua": party }, { mode: "dev" });
+
+  it("closes with what onConnect has raised", async () => {
+    for (const [text, expected] of [
+      ["oops", "parties/main.lua:2: oops"],
+      ["%C3%A9".repeat(100), `parties/main.lua:2: ${"é".repeat(51)}`], // 123 bytes at most, and no half character
+      ["%FF", ""],
+    ]) {
+      const socket = await server.socket(`/party/r?text=${text}`);
+      const { code, reason } = await socket.closing();
+      assert.deepEqual([code, reason], [1011, expected]);
+      socket.close(1011);
+      await socket.gone();
+    }
+  });
+});
