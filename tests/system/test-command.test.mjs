@@ -462,13 +462,16 @@ describe("festa test", () => {
       "tests/c_test.lua": 'error("oh")\n',
       "tests/d_test.lua": 'test("", function() end)\n',
       "tests/helper.lua": 'error("is no test")\n',
+      "tests/e/f/g_test.lua": 'test("deep", function() end)\n',
+      "tests/.hidden/h_test.lua": "test(\n",
     });
     assert.equal(code, 1);
     assert.equal(results.fine, "ok");
     assert.match(stdout, /not ok 2 - tests\/b_test\.lua: is loaded\n[^]*b_test\.lua:\d: /);
     assert.match(stdout, /not ok 3 - tests\/c_test\.lua: is loaded\n[^]*message: \|\n {4}oh\n {2}at: tests\/c_test\.lua:1/);
     assert.match(stdout, /not ok 4 - tests\/d_test\.lua: is loaded\n[^]*a test has a name/);
-    assert.match(stdout, /\n1\.\.4\n/);
+    assert.match(stdout, /\nok 5 - tests\/e\/f\/g_test\.lua: deep\n/);
+    assert.match(stdout, /\n1\.\.5\n/);
   });
 
   it("filters, shows logs, and colours where it is asked to", async () => {
