@@ -100,14 +100,16 @@ static void write_url(const struct server *server, char out[512])
 /* A line for each party that was not there before (may be NULL). */
 static void say_new_parties(const struct server *server, const struct project *before)
 {
+    char url[512];
+
+    write_url(server, url);
     for (size_t i = 0; i < server->project->n_parties; i++) {
-        const char *name = server->project->parties[i]->name;
-        char url[512], room[1024];
-        if (before && project_party(before, span_of(name)))
+        struct span name = span_of(server->project->parties[i]->name);
+        char room[1024];
+        if (before && project_party(before, name))
             continue;
-        write_url(server, url);
-        snprintf(room, sizeof room, "%s/parties/%s/:room", url, name);
-        log_event(LOG_INFO, "party", log_str("party", name), log_str("url", room));
+        snprintf(room, sizeof room, "%s/parties/%.*s/:room", url, (int)name.len, name.ptr);
+        log_event(LOG_INFO, "party", log_text("party", name), log_str("url", room));
     }
 }
 

@@ -312,7 +312,7 @@ static void expect_warning(FILE *file, const char *why)
 static void what_is_left_out(void **state)
 {
     (void)state;
-    char name[PATH_MAX] = "lib";
+    char name[128] = "lib";
     FILE *file = tmpfile();
     assert_int_equal(log_init(fileno(file), LOG_WARN, LOG_JSON), 0);
     struct world *world = begin(NULL);
