@@ -91,6 +91,50 @@ local function show(value, indent, seen)
   return "{\n" .. inner .. table.concat(parts, ",\n" .. inner) .. ",\n" .. indent .. "}"
 end
 
+-- ---- deep equality ----
+
+local function equal(a, b, pairs_seen)
+  if rawequal(a, b) or a == b then return true end
+  if type(a) ~= "table" or type(b) ~= "table" or a == json.null or b == json.null then return false end
+  pairs_seen = pairs_seen or {}
+  local seen = pairs_seen[a]
+  if seen and seen[b] then return true end
+  if not seen then
+    seen = {}
+    pairs_seen[a] = seen
+  end
+  seen[b] = true
+  for key, value in pairs(a) do
+    if not equal(value, b[key], pairs_seen) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+-- The way to what differs first in two tables that are not equal: "[150].x".
+local function way_to_difference(a, b, on_way)
+  local keys = {}
+  for key in pairs(a) do keys[#keys + 1] = key end
+  for key in pairs(b) do
+    if a[key] == nil then keys[#keys + 1] = key end
+  end
+  table.sort(keys, order)
+  on_way[a] = b
+  for _, key in ipairs(keys) do
+    local x, y = a[key], b[key]
+    local deeper = type(x) == "table" and type(y) == "table" and x ~= json.null and y ~= json.null
+    if not (deeper and on_way[x] == y) and not equal(x, y) then
+      local name = key_text(key, show)
+      return (name:find("^%[") and name or "." .. name) .. (deeper and way_to_difference(x, y, on_way) or "")
+    end
+  end
+  return ""
+end
+
+-- ---- what differs ----
+
 local function lines_of(text)
   local lines = {}
   for line in (text .. "\n"):gmatch("(.-)\n") do
@@ -99,14 +143,20 @@ local function lines_of(text)
   return lines
 end
 
-local DIFF_LINES = 200
+local DIFF_LINES = 200 -- that are compared one by one
+local FIRST_LINES = 10 -- of each that are shown where there are more
+local CONTEXT = 3 -- lines around one that differs
 
--- Lines of both, those that are in one alone marked: "-" is expected, "+" was seen.
-local function diff(expected, seen)
-  local a, b = lines_of(expected), lines_of(seen)
-  if #a > DIFF_LINES or #b > DIFF_LINES then
-    return "expected:\n" .. expected .. "\nseen:\n" .. seen
-  end
+-- How many lines are the same at the beginning, and behind that at the end.
+local function same_ends(a, b)
+  local most, first, last = math.min(#a, #b), 0, 0
+  while first < most and a[first + 1] == b[first + 1] do first = first + 1 end
+  while last < most - first and a[#a - last] == b[#b - last] do last = last + 1 end
+  return first, last
+end
+
+-- Gives put the lines of both in their order: mark "-": in a alone, "+": in b alone, " ": in both.
+local function merge(a, b, put)
   local longest = {}
   for i = #a + 1, 1, -1 do
     longest[i] = {}
@@ -116,17 +166,54 @@ local function diff(expected, seen)
       else longest[i][k] = math.max(longest[i + 1][k], longest[i][k + 1]) end
     end
   end
-  local out, i, k = { "- expected, + seen:" }, 1, 1
+  local i, k = 1, 1
   while i <= #a or k <= #b do
     if i <= #a and k <= #b and a[i] == b[k] then
-      out[#out + 1] = "    " .. a[i]
+      put(" ", a[i])
       i, k = i + 1, k + 1
     elseif i <= #a and (k > #b or longest[i + 1][k] >= longest[i][k + 1]) then
-      out[#out + 1] = "  - " .. a[i]
+      put("-", a[i])
       i = i + 1
     else
-      out[#out + 1] = "  + " .. b[k]
+      put("+", b[k])
       k = k + 1
+    end
+  end
+end
+
+local function put_first(lines, mark, put)
+  for i = 1, math.min(#lines, FIRST_LINES) do put(mark, lines[i]) end
+  if #lines > FIRST_LINES then put(mark, "…") end
+end
+
+-- Lines of both, those that are in one alone marked: "-" is expected, "+" was seen. Of the others those are shown that
+-- are near.
+local function diff(expected, seen)
+  local a, b = lines_of(expected), lines_of(seen)
+  local first, last = same_ends(a, b)
+  local middle_a, middle_b = table.move(a, first + 1, #a - last, 1, {}), table.move(b, first + 1, #b - last, 1, {})
+  local marks, lines, near = {}, {}, {}
+  local function put(mark, line)
+    local n = #lines + 1
+    marks[n], lines[n] = mark, line
+    if mark ~= " " then
+      for i = n - CONTEXT, n + CONTEXT do near[i] = true end
+    end
+  end
+  for i = 1, first do put(" ", a[i]) end
+  if #middle_a <= DIFF_LINES and #middle_b <= DIFF_LINES then
+    merge(middle_a, middle_b, put)
+  else
+    put_first(middle_a, "-", put)
+    put_first(middle_b, "+", put)
+  end
+  for i = #a - last + 1, #a do put(" ", a[i]) end
+  local out = { "- expected, + seen:" }
+  for i, line in ipairs(lines) do
+    if near[i] then
+      out[#out + 1] = "  " .. marks[i] .. " " .. line
+    elseif near[i - 1] or i == 1 then
+      out[#out + 1] = "    …"
     end
   end
   return table.concat(out, "\n")
@@ -170,30 +257,11 @@ local function compare_text(expected, seen)
     return compare_long(expected, seen)
   end
   local want, got = show(expected, ""), show(seen, "")
-  if want:find("\n", 1, true) or got:find("\n", 1, true) then return diff(want, got) end
+  if want:find("\n", 1, true) or got:find("\n", 1, true) then
+    local way = type(expected) == "table" and type(seen) == "table" and way_to_difference(expected, seen, {}) or ""
+    return (way ~= "" and "  differ at:  " .. way .. "\n" or "") .. diff(want, got)
+  end
   return "  expected: " .. want .. "\n  seen:     " .. got
-end
-
--- ---- deep equality ----
-
-local function equal(a, b, pairs_seen)
-  if rawequal(a, b) or a == b then return true end
-  if type(a) ~= "table" or type(b) ~= "table" or a == json.null or b == json.null then return false end
-  pairs_seen = pairs_seen or {}
-  local seen = pairs_seen[a]
-  if seen and seen[b] then return true end
-  if not seen then
-    seen = {}
-    pairs_seen[a] = seen
-  end
-  seen[b] = true
-  for key, value in pairs(a) do
-    if not equal(value, b[key], pairs_seen) then return false end
-  end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
 end
 
 -- ---- expect ----

@@ -86,17 +86,30 @@ static void stop(void *user)
 
 /* ---- saying where ---- */
 
+/* Where it serves. Who listens on all addresses may have written so in many ways, of which a URL knows one. */
+static void write_url(const struct server *server, char out[512])
+{
+    char address[INET6_ADDRSTRLEN];
+
+    workers_address(&server->workers, address);
+    bool all = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+    terminal_url(out, server->tls != NULL, all ? address : server->project->config.host,
+                 workers_port(&server->workers));
+}
+
 /* A line for each party that was not there before (may be NULL). */
 static void say_new_parties(const struct server *server, const struct project *before)
 {
+    char url[512];
+
+    write_url(server, url);
     for (size_t i = 0; i < server->project->n_parties; i++) {
-        const char *name = server->project->parties[i]->name;
-        char url[512], room[1024];
-        if (before && project_party(before, span_of(name)))
+        struct span name = span_of(server->project->parties[i]->name);
+        char room[1024];
+        if (before && project_party(before, name))
             continue;
-        terminal_url(url, server->tls != NULL, server->project->config.host, workers_port(&server->workers));
-        snprintf(room, sizeof room, "%s/parties/%s/:room", url, name);
-        log_event(LOG_INFO, "party", log_str("party", name), log_str("url", room));
+        snprintf(room, sizeof room, "%s/parties/%.*s/:room", url, (int)name.len, name.ptr);
+        log_event(LOG_INFO, "party", log_text("party", name), log_str("url", room));
     }
 }
 
@@ -105,7 +118,7 @@ static void say_where(const struct server *server)
     const struct config *config = &server->project->config;
     char url[512];
 
-    terminal_url(url, server->tls != NULL, config->host, workers_port(&server->workers));
+    write_url(server, url);
     log_event(LOG_INFO, "listening", log_str("url", url),
               log_int("parties", (int64_t)server->project->n_parties),
               log_int("threads", server->workers.count),
@@ -279,13 +292,15 @@ static void begin_dev(struct server *server)
 {
     static const struct terminal_ops ops = {.reload = reload, .quit = stop};
     const struct cli *cli = server->cli;
+    char address[INET6_ADDRSTRLEN];
 
+    workers_address(&server->workers, address);
     server->watch = watch_open(loop_of(server), cli->directory, cli->config_path, reload, server);
     server->failed = server->project->broken != NULL;
     if (server->failed)
         say_broken(server->project->broken);
     server->terminal = terminal_open(loop_of(server), server->tls != NULL, server->project->config.host,
-                                     workers_port(&server->workers), &ops, server);
+                                     address, workers_port(&server->workers), &ops, server);
 }
 
 static void serve(struct server *server)

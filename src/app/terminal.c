@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -114,6 +115,21 @@ static void show(const struct buf *text)
     }
 }
 
+/* Does the terminal know sequences that begin with ESC? */
+static bool knows_sequences(void)
+{
+    const char *term = getenv("TERM");
+    return term && strcmp(term, "dumb") != 0;
+}
+
+static void append_code(const struct terminal *terminal, struct buf *text)
+{
+    struct winsize size = {0}; /* some terminals don't know theirs */
+
+    (void)!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    qr_append(text, terminal->lan, "  ", size.ws_row, size.ws_col);
+}
+
 static void show_addresses(const struct terminal *terminal, bool with_code)
 {
     struct buf text = {0};
@@ -126,11 +142,8 @@ static void show_addresses(const struct terminal *terminal, bool with_code)
     else
         (void)!buf_printf(&text,
                           "  Network  not reachable from other machines; --host 0.0.0.0 makes it so\n");
-    const char *term = getenv("TERM");
-    if (with_code && *terminal->lan && term && strcmp(term, "dumb") != 0) {
-        (void)!buf_append(&text, "\n", 1);
-        qr_append(&text, terminal->lan, "  ");
-    }
+    if (with_code && *terminal->lan && knows_sequences())
+        append_code(terminal, &text);
     if (terminal->has_keys)
         (void)!buf_printf(&text, "\n  r reload   o open in a browser   c clear   h addresses   q quit\n");
     (void)!buf_append(&text, "\n", 1);
@@ -170,16 +183,17 @@ static bool lan_address(char *out, size_t size, bool v6_too)
     return found;
 }
 
-static void find_addresses(struct terminal *terminal, bool secure, const char *host, int port)
+static void find_addresses(struct terminal *terminal, bool secure, const char *host, const char *address,
+                           int port)
 {
-    char address[64];
-    bool all = strcmp(host, "0.0.0.0") == 0, all_v6 = strcmp(host, "::") == 0;
-    bool here = strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+    char lan[64];
+    bool all = strcmp(address, "0.0.0.0") == 0, all_v6 = strcmp(address, "::") == 0;
+    bool here = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 
     terminal_url(terminal->url, secure, all || all_v6 ? "localhost" : host, port);
     if (all || all_v6) {
-        if (lan_address(address, sizeof address, all_v6))
-            terminal_url(terminal->lan, secure, address, port);
+        if (lan_address(lan, sizeof lan, all_v6))
+            terminal_url(terminal->lan, secure, lan, port);
     } else if (!here) {
         terminal_url(terminal->lan, secure, host, port);
     }
@@ -233,7 +247,7 @@ static void open_browser(struct terminal *terminal)
 static void clear_screen(const struct terminal *terminal)
 {
     static uint8_t sequence[] = "\033[H\033[2J\033[3J";
-    if (terminal->shows)
+    if (terminal->shows && knows_sequences())
         show(&(struct buf){.data = sequence, .len = sizeof sequence - 1});
     show_addresses(terminal, false);
 }
@@ -317,8 +331,8 @@ static void on_closed(uv_handle_t *handle)
         free(terminal);
 }
 
-struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, int port,
-                               const struct terminal_ops *ops, void *user)
+struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, const char *address,
+                               int port, const struct terminal_ops *ops, void *user)
 {
     struct terminal *terminal = xcalloc(sizeof *terminal);
 
@@ -326,7 +340,7 @@ struct terminal *terminal_open(struct loop *loop, bool secure, const char *host,
     terminal->ops = ops;
     terminal->user = user;
     terminal->shows = isatty(STDOUT_FILENO);
-    find_addresses(terminal, secure, host, port);
+    find_addresses(terminal, secure, host, address, port);
     if (isatty(STDIN_FILENO) && uv_tty_init(&loop->uv, &terminal->keys, STDIN_FILENO, 0) == 0) {
         terminal->has_keys = true;
         terminal->open_handles++;

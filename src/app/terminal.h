@@ -15,9 +15,9 @@ struct terminal_ops {
 };
 
 /* Prints where the server at this host and port can be reached, if stdout is a terminal, and reads keys if
- * stdin is one. Once in a process at a time. Does not keep the loop running. */
-struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, int port,
-                               const struct terminal_ops *ops, void *user);
+ * stdin is one. address: the one that host has led to. Once in a process at a time. Does not keep the loop running. */
+struct terminal *terminal_open(struct loop *loop, bool secure, const char *host, const char *address,
+                               int port, const struct terminal_ops *ops, void *user);
 
 /* No call follows; its memory goes with the loop's next turns. Accepts NULL. */
 void terminal_close(struct terminal *terminal);

@@ -121,11 +121,16 @@ static void run_file(struct run *run, const char *file)
 
 /* ---- all files ---- */
 
-static int is_test(const struct dirent *entry)
+static bool is_test(const char *name)
 {
     static const char ending[] = "_test.lua";
-    size_t len = strlen(entry->d_name), end = sizeof ending - 1;
-    return entry->d_name[0] != '.' && len > end && strcmp(entry->d_name + len - end, ending) == 0;
+    size_t len = strlen(name), end = sizeof ending - 1;
+    return len > end && strcmp(name + len - end, ending) == 0;
+}
+
+static int is_seen(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -133,19 +138,25 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static void run_files(struct run *run)
+/* The files of tests in this folder of the project, and in those inside of it. */
+static void run_folder(struct run *run, const char *folder)
 {
     struct dirent **entries = NULL;
-    char path[PATH_MAX];
+    struct buf path = {0};
 
-    snprintf(path, sizeof path, "%s/tests", run->project->root);
-    int n = scandir(path, &entries, is_test, by_name);
+    CHECK(buf_printf(&path, "%s/%s", run->project->root, folder) == 0 && buf_append(&path, "", 1) == 0);
+    int n = scandir((const char *)path.data, &entries, is_seen, by_name);
     for (int i = 0; i < n; i++) {
-        snprintf(path, sizeof path, "tests/%s", entries[i]->d_name);
-        run_file(run, path);
+        path.len = 0;
+        CHECK(buf_printf(&path, "%s/%s", folder, entries[i]->d_name) == 0 && buf_append(&path, "", 1) == 0);
+        if (entries[i]->d_type == DT_DIR)
+            run_folder(run, (const char *)path.data);
+        else if (is_test(entries[i]->d_name))
+            run_file(run, (const char *)path.data);
         free(entries[i]);
     }
     free(entries);
+    buf_fini(&path);
 }
 
 static int sum_up(struct run *run)
@@ -177,7 +188,7 @@ static int run_once(const struct cli *cli)
         fprintf(stderr, "festa: %.*s\n", (int)error.len, (const char *)error.data);
     } else {
         tap_begin(&run.tap, stdout);
-        run_files(&run);
+        run_folder(&run, "tests");
         exit_code = sum_up(&run);
     }
     project_unref(run.project);

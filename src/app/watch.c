@@ -10,6 +10,7 @@
 #include "base/siphash.h"
 #include "loop/job.h"
 #include "loop/timer.h"
+#include "script/config_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,8 +31,8 @@
 struct found {
     char *path; /* owned */
     dev_t device;
-    ino_t inode; /* with device: which folder it is, whatever the way to it */
-    bool outer;  /* the project's root, or the configuration's: only some names in it matter */
+    ino_t inode;              /* with device: which folder it is, whatever the way to it */
+    struct string_list names; /* owned; what matters in it; none: everything does */
 };
 
 struct found_list {
@@ -59,26 +60,24 @@ struct watch {
     bool looking, closed;
     uint8_t key[16];
     struct found_list found;
-    uint64_t seen;        /* fingerprint of all files as they are now */
-    uint64_t fingerprint; /* as they were when they were looked at last */
-    bool tests;           /* tests/ too */
-    bool warned;          /* that a folder can't be watched */
+    struct string_list targets; /* owned; of scripts that are links */
+    char *left_out;             /* owned; a folder that is not among those found; NULL: none */
+    const char *why;            /* it is left out; a literal */
+    uint64_t seen;              /* fingerprint of all files as they are now */
+    uint64_t fingerprint;       /* as they were when they were looked at last */
+    bool tests;                 /* tests/ too */
+    bool warned;                /* that a folder can't be watched */
 };
 
 /* ---- one folder ---- */
 
-/* Of the project's root and the configuration's folder: names that mean something to us. */
-static bool matters(const struct watch *watch, const char *name)
+static bool matters(const struct found *found, const char *name)
 {
-    static const char *const names[] = {"festa.lua", ".env", "parties", "lib", "public", "tests"};
-    size_t n = sizeof names / sizeof *names - (watch->tests ? 0 : 1);
-
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(name, names[i]) == 0)
+    for (size_t i = 0; i < found->names.count; i++) {
+        if (strcmp(name, found->names.items[i]) == 0)
             return true;
     }
-    const char *slash = watch->config_path ? strrchr(watch->config_path, '/') : NULL;
-    return watch->config_path && strcmp(name, slash ? slash + 1 : watch->config_path) == 0;
+    return found->names.count == 0;
 }
 
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status)
@@ -91,7 +90,7 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
     (void)status;
     if (!name || ((events & UV_RENAME) && strcmp(name, own ? own + 1 : folder->found.path) == 0))
         folder->gone = true; /* or a file of that name: then it is only watched anew */
-    else if (folder->found.outer && !matters(watch, name))
+    else if (!matters(&folder->found, name))
         return;
     if (!timer_running(&watch->quiet))
         watch->first = now;
@@ -99,10 +98,16 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
     timer_start(watch->loop, &watch->quiet, left < QUIET_MS ? left : QUIET_MS);
 }
 
+static void found_fini(struct found *found)
+{
+    free(found->path);
+    string_list_fini(&found->names);
+}
+
 static void on_folder_closed(uv_handle_t *handle)
 {
     struct folder *folder = handle->data;
-    free(folder->found.path);
+    found_fini(&folder->found);
     free(folder);
 }
 
@@ -114,6 +119,15 @@ static void close_folders(struct watch *watch)
         uv_close((uv_handle_t *)&container_of(link, struct folder, link)->handle, on_folder_closed);
 }
 
+/* Said once. */
+static void warn(struct watch *watch, const char *folder, const char *why)
+{
+    if (!watch->warned)
+        log_event(LOG_WARN, "a folder can't be watched; reload by hand (the key r, or SIGHUP)",
+                  log_str("folder", folder), log_str("error", why));
+    watch->warned = true;
+}
+
 static void watch_folder(struct watch *watch, const struct found *found)
 {
     struct folder *folder = xcalloc(sizeof *folder);
@@ -121,18 +135,31 @@ static void watch_folder(struct watch *watch, const struct found *found)
     folder->watch = watch;
     folder->found = *found;
     folder->found.path = xstrdup(found->path);
+    folder->found.names = (struct string_list){0};
+    for (size_t i = 0; i < found->names.count; i++)
+        string_list_add(&folder->found.names, found->names.items[i]);
     CHECK(uv_fs_event_init(&watch->loop->uv, &folder->handle) == 0);
     folder->handle.data = folder;
     list_push(&watch->folders, &folder->link);
     int rc = uv_fs_event_start(&folder->handle, on_event, found->path, 0);
     uv_unref((uv_handle_t *)&folder->handle);
-    if (rc == UV_ENOENT) {
+    if (rc == UV_ENOENT)
         folder->gone = true;
-    } else if (rc != 0 && !watch->warned) {
-        watch->warned = true;
-        log_event(LOG_WARN, "a folder can't be watched; reload by hand (the key r, or SIGHUP)",
-                  log_str("folder", found->path), log_str("error", uv_strerror(rc)));
+    else if (rc != 0)
+        warn(watch, found->path, uv_strerror(rc));
+}
+
+/* The same folder, by the same way, with the same names? */
+static bool same(const struct found *a, const struct found *b)
+{
+    if (a->device != b->device || a->inode != b->inode || strcmp(a->path, b->path) != 0 ||
+        a->names.count != b->names.count)
+        return false;
+    for (size_t i = 0; i < a->names.count; i++) {
+        if (strcmp(a->names.items[i], b->names.items[i]) != 0)
+            return false;
     }
+    return true;
 }
 
 /* Are those that were found the ones that are watched? */
@@ -142,10 +169,9 @@ static bool all_watched(const struct watch *watch)
 
     list_each(link, &watch->folders) {
         const struct folder *folder = container_of(link, struct folder, link);
-        const struct found *found = &watch->found.items[i];
-        if (folder->gone || i++ == watch->found.count || folder->found.device != found->device ||
-            folder->found.inode != found->inode || strcmp(folder->found.path, found->path) != 0)
+        if (folder->gone || i == watch->found.count || !same(&folder->found, &watch->found.items[i]))
             return false;
+        i++;
     }
     return i == watch->found.count;
 }
@@ -153,6 +179,8 @@ static bool all_watched(const struct watch *watch)
 /* false: they were already. */
 static bool watch_found(struct watch *watch)
 {
+    if (watch->left_out)
+        warn(watch, watch->left_out, watch->why);
     if (all_watched(watch))
         return false;
     close_folders(watch);
@@ -166,28 +194,52 @@ static bool watch_found(struct watch *watch)
 static void forget_found(struct found_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        free(list->items[i].path);
+        found_fini(&list->items[i]);
     free(list->items);
     *list = (struct found_list){0};
 }
 
-/* false: it was found before, or is none. */
-static bool add_folder(struct watch *watch, const char *path, bool outer)
+static void leave_out(struct watch *watch, const char *path, const char *why)
+{
+    free(watch->left_out);
+    watch->left_out = xstrdup(path);
+    watch->why = why;
+}
+
+/* Its place in watch->found; *fresh: it was not found before. NULL: it is no folder, or left out. depth: how many
+ * folders of scripts it lies in. */
+static struct found *add_folder(struct watch *watch, const char *path, int depth, bool *fresh)
 {
     struct found_list *list = &watch->found;
     struct stat info;
 
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode) || list->count == FOLDERS_MAX)
-        return false;
+    *fresh = false;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return NULL;
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].device == info.st_dev && list->items[i].inode == info.st_ino)
-            return false;
+            return &list->items[i];
+    }
+    if (list->count == FOLDERS_MAX || depth > DEPTH_MAX) {
+        leave_out(watch, path, depth > DEPTH_MAX ? "it lies too deep" : "there are too many others");
+        return NULL;
     }
     struct found *items = reallocarray(list->items, list->count + 1, sizeof *items);
     CHECK(items != NULL);
     list->items = items;
-    items[list->count++] = (struct found){xstrdup(path), info.st_dev, info.st_ino, outer};
-    return true;
+    items[list->count] = (struct found){.path = xstrdup(path), .device = info.st_dev, .inode = info.st_ino};
+    *fresh = true;
+    return &items[list->count++];
+}
+
+/* This name in the folder matters. */
+static void add_name(struct watch *watch, const char *folder, const char *name)
+{
+    bool fresh;
+    struct found *found = add_folder(watch, folder, 0, &fresh);
+
+    if (found && (fresh || !matters(found, name)))
+        string_list_add(&found->names, name);
 }
 
 /* The file's name and content; that it is not there counts too. */
@@ -233,12 +285,23 @@ static bool is_script(const char *name)
     return len > 4 && strcmp(name + len - 4, ".lua") == 0;
 }
 
+/* A script that is a link: what it leads to may lie anywhere. */
+static void add_target(struct watch *watch, const char *path)
+{
+    char *target = realpath(path, NULL);
+
+    if (target)
+        string_list_add(&watch->targets, target);
+    free(target);
+}
+
 /* Scripts of a folder and those inside of it. */
 static void add_scripts(struct watch *watch, struct siphash *hash, const char *path, int depth)
 {
     struct dirent **entries;
+    bool fresh;
 
-    if (!add_folder(watch, path, false))
+    if (!add_folder(watch, path, depth, &fresh) || !fresh)
         return;
     int n = scandir(path, &entries, NULL, compare_names);
     for (int i = 0; i < n; i++) {
@@ -246,10 +309,12 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
         const char *name = entries[i]->d_name;
         int len = snprintf(entry, sizeof entry, "%s/%s", path, name);
         if (*name != '.' && strcmp(name, "node_modules") != 0 && len < (int)sizeof entry) {
-            if (is_script(name))
+            if (is_script(name)) {
                 add_file(hash, entry);
-            if (depth < DEPTH_MAX)
-                add_scripts(watch, hash, entry, depth + 1);
+                if (entries[i]->d_type == DT_LNK || entries[i]->d_type == DT_UNKNOWN)
+                    add_target(watch, entry);
+            }
+            add_scripts(watch, hash, entry, depth + 1);
         }
         free(entries[i]);
     }
@@ -257,37 +322,82 @@ static void add_scripts(struct watch *watch, struct siphash *hash, const char *p
         free(entries);
 }
 
+/* After all other folders, of which it may be one. */
+static void add_targets(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->targets.count; i++) {
+        char *slash = strrchr(watch->targets.items[i], '/');
+        *slash = '\0';
+        add_name(watch, watch->targets.items[i], slash + 1);
+    }
+    string_list_fini(&watch->targets);
+}
+
+/* Another configuration than festa.lua. */
+static void add_configuration(struct watch *watch, struct siphash *hash)
+{
+    char folder[PATH_MAX];
+    const char *path = watch->config_path, *slash = strrchr(path, '/');
+
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    add_name(watch, folder, slash ? slash + 1 : path);
+    add_file(hash, path);
+}
+
+/* The folder of static files, as the configuration names it now. Each folder on the way to it is watched for the next
+ * one's name, so that it may come later. */
+static void add_public(struct watch *watch, struct siphash *hash)
+{
+    char path[PATH_MAX];
+    struct config config;
+    struct buf unsaid = {0}; /* whoever loads the project says it */
+
+    config_init(&config);
+    snprintf(path, sizeof path, "%s/festa.lua", watch->root);
+    (void)!config_file_read(&config, watch->config_path ? watch->config_path : path, !watch->config_path,
+                            &unsaid);
+    const char *name = config.public_folder;
+    size_t start = *name == '/' ? 0 : strlen(watch->root);
+    int len = snprintf(path, sizeof path, "%s%s%s", start ? watch->root : "", start ? "/" : "", name);
+    for (char *slash = path + start; len < (int)sizeof path && slash; slash = strchr(slash + 1, '/')) {
+        char *next = strndup(slash + 1, strcspn(slash + 1, "/"));
+        CHECK(next != NULL);
+        *slash = '\0';
+        if (*next)
+            add_name(watch, slash == path ? "/" : path, next);
+        *slash = '/';
+        free(next);
+    }
+    add_identity(hash, path);
+    buf_fini(&unsaid);
+    config_fini(&config);
+}
+
 /* Finds the folders and reads the files. */
 static void look(struct watch *watch)
 {
+    static const char *const files[] = {"festa.lua", ".env"}, *const folders[] = {"parties", "lib", "tests"};
+    size_t n_folders = watch->tests ? 3 : 2;
     struct siphash hash;
     char path[PATH_MAX];
 
     siphash_init(&hash, watch->key);
     forget_found(&watch->found);
-    add_folder(watch, watch->root, true);
-    if (watch->config_path) {
-        const char *slash = strrchr(watch->config_path, '/');
-        snprintf(path, sizeof path, "%.*s", slash ? (int)(slash - watch->config_path + 1) : 1,
-                 slash ? watch->config_path : ".");
-        add_folder(watch, path, true);
-        add_file(&hash, watch->config_path);
-    } else {
-        snprintf(path, sizeof path, "%s/festa.lua", watch->root);
-        add_file(&hash, path);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        add_name(watch, watch->root, files[i]);
+        snprintf(path, sizeof path, "%s/%s", watch->root, files[i]);
+        if (i > 0 || !watch->config_path)
+            add_file(&hash, path);
     }
-    snprintf(path, sizeof path, "%s/.env", watch->root);
-    add_file(&hash, path);
-    snprintf(path, sizeof path, "%s/parties", watch->root);
-    add_scripts(watch, &hash, path, 0);
-    snprintf(path, sizeof path, "%s/lib", watch->root);
-    add_scripts(watch, &hash, path, 0);
-    snprintf(path, sizeof path, "%s/public", watch->root);
-    add_identity(&hash, path);
-    if (watch->tests) {
-        snprintf(path, sizeof path, "%s/tests", watch->root);
+    for (size_t i = 0; i < n_folders; i++) {
+        add_name(watch, watch->root, folders[i]);
+        snprintf(path, sizeof path, "%s/%s", watch->root, folders[i]);
         add_scripts(watch, &hash, path, 0);
     }
+    if (watch->config_path)
+        add_configuration(watch, &hash);
+    add_public(watch, &hash);
+    add_targets(watch);
     watch->seen = siphash_finish(&hash);
 }
 
@@ -301,6 +411,7 @@ static void run_look(struct job *job)
 static void free_watch(struct watch *watch)
 {
     forget_found(&watch->found);
+    free(watch->left_out);
     free(watch);
 }
 

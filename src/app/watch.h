@@ -1,5 +1,6 @@
 /* Notices when what a project is made of has changed on disk: festa.lua (or another configuration), .env,
- * the scripts below parties/ and lib/, and whether public/ is another folder. What lies in that needs no reload.
+ * the scripts below parties/ and lib/, and whether the folder that `public` names is another one. What lies in that
+ * needs no reload. Links are followed, to folders and scripts.
  *
  * Every folder has a watcher of the system (inotify). What it reports is only a reason to look: when nothing
  * more has come for a moment, the files are read, and a change of their content is what counts. So a file

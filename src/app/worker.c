@@ -317,6 +317,11 @@ int workers_port(const struct workers *workers)
     return listener_port(workers->items[0].listener);
 }
 
+void workers_address(const struct workers *workers, char out[INET6_ADDRSTRLEN])
+{
+    listener_address(workers->items[0].listener, out);
+}
+
 void workers_run(struct workers *workers)
 {
     for (unsigned i = 0; i < workers->count; i++) {

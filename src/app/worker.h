@@ -59,6 +59,9 @@ int workers_listen(struct workers *workers, const struct config *config) __attri
 /* The port that they listen on. */
 int workers_port(const struct workers *workers);
 
+/* The address that they listen on, as text (listener_address). */
+void workers_address(const struct workers *workers, char out[INET6_ADDRSTRLEN]);
+
 /* Another version of the project counts for all that comes from here on: each thread takes it over in its
  * turn, and holds it for as long as it needs it. From the first one's thread, as is the next. */
 void workers_adopt(struct workers *workers, struct project *project, struct tls_server *tls);

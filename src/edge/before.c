@@ -43,21 +43,40 @@ static void refuse(struct before *self, struct http_response *response)
         upgrade_refuse(http, path, response);
 }
 
+/* For the author's eyes. NULL: no memory. */
+static struct http_problem *explain(const struct before *self, const char *handler, const char *message)
+{
+    struct http_problem *problem = calloc(1, sizeof *problem);
+    struct span room = route_room(&self->route), party = self->route.party;
+    char title[512];
+
+    if (!problem)
+        return NULL;
+    snprintf(title, sizeof title, "%s, room %.*s of the party %.*s", handler, (int)room.len, room.ptr,
+             (int)party.len, party.ptr);
+    problem->title = strdup(title);
+    problem->message = strdup(message);
+    return problem;
+}
+
 static struct http_response *impossible_room(const struct before *self, const char *problem)
 {
     self->http->edge->counters->requests_failed++;
     const struct config *config = self->http->edge->config;
     const struct hook_call *call = &self->call;
+    const char *handler = call->kind == HOOK_CONNECT ? "onBeforeConnect" : "onBeforeRequest";
     char reference[REFERENCE_LEN + 1], text[64];
 
     random_reference(reference);
     snprintf(text, sizeof text, "Internal error (reference %s)", reference);
     log_event(LOG_ERROR, "a hook chose a room that can't be", log_text("party", self->route.party),
               log_text("room", route_room(&self->route)), /* call->room may lie in a route that is gone */
-              log_str("handler", call->kind == HOOK_CONNECT ? "onBeforeConnect" : "onBeforeRequest"),
-              log_str("error", problem), log_text("chosen", (struct span){call->to, call->to_len}),
-              log_str("reference", reference));
-    return http_response_text(500, config->dev ? problem : text);
+              log_str("handler", handler), log_str("error", problem),
+              log_text("chosen", (struct span){call->to, call->to_len}), log_str("reference", reference));
+    struct http_response *response = http_response_text(500, text);
+    if (response && config->dev)
+        response->problem = explain(self, handler, problem);
+    return response;
 }
 
 /* Where the request goes that has come back. false: nowhere; *response is the answer then, NULL without memory. */

@@ -211,9 +211,11 @@ static void admit(struct http_conn *http, struct http_request *request, struct p
         refuse(http, request, refusal_response(&refusal));
         return;
     }
-    request->subpath = route->subpath;
-    struct ws_socket *socket = ws_socket_new(edge, &opening);
     struct span id = route_room(route);
+    request->subpath = route->subpath;
+    opening.party = route->party;
+    opening.room = id;
+    struct ws_socket *socket = ws_socket_new(edge, &opening);
     struct room *room =
         socket && !edge->rooms->stopping ? rooms_get(edge->rooms, party, route->party, id) : NULL;
     if (room) {
@@ -288,7 +290,15 @@ void upgrade_refuse_closing(struct http_conn *http, struct span path, struct htt
                                  .deflate = refusal->deflate,
                                  .remote = refusal->remote};
     bool open = http->conn && http->conn->state == CONN_OPEN;
+    struct route route;
+
+    if (open && route_path(path, &route) == ROUTE_ROOM) {
+        opening.party = route.party;
+        opening.room = route_room(&route);
+    }
     struct ws_socket *socket = open ? ws_socket_new(http->edge, &opening) : NULL;
+    if (open)
+        route_fini(&route);
 
     if (!socket) {
         upgrade_refuse(http, path, response);

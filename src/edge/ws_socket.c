@@ -246,21 +246,6 @@ static void ws_join(struct peer *peer, struct peer_group *base)
     conn_group_join(variant_for(group, socket), socket->conn);
 }
 
-/* The names of party and room for the log, since the socket may outlive the room. NULL: no memory. */
-static char *place_of(const struct room *room)
-{
-    struct span party = room->rooms->script->party_name(room->party);
-    size_t room_size = strlen(room->id) + 1;
-    char *place = malloc(party.len + 1 + room_size);
-
-    if (place) {
-        memcpy(place, party.ptr, party.len);
-        place[party.len] = '\0';
-        memcpy(place + party.len + 1, room->id, room_size);
-    }
-    return place;
-}
-
 static void let_in(struct ws_socket *socket)
 {
     if (socket->accepted || !is_open(socket))
@@ -268,10 +253,8 @@ static void let_in(struct ws_socket *socket)
     socket->accepted = true;
     write_answer(socket);
     socket->opened = loop_now(socket->edge->net->loop);
-    if (log_enabled(LOG_INFO)) {
-        socket->place = socket->peer.room ? place_of(socket->peer.room) : NULL;
+    if (log_enabled(LOG_INFO))
         log_socket(socket, "socket opened", (struct log_field[]){log_int("status", 101)}, 1);
-    }
     conn_release(socket->conn);
     conn_resume(socket->conn);
     if (!socket->closing)
@@ -543,6 +526,21 @@ static const struct conn_ops ws_conn_ops = {
     .on_close = ws_on_close,
 };
 
+/* Party and room for the log: a socket that is let in only to be closed has no room any more. NULL: no memory. */
+static char *place_of(const struct ws_opening *opening)
+{
+    struct span party = opening->party, room = opening->room;
+    char *place = malloc(party.len + room.len + 2);
+
+    if (place) {
+        memcpy(place, party.ptr, party.len);
+        place[party.len] = '\0';
+        memcpy(place + party.len + 1, room.ptr, room.len);
+        place[party.len + 1 + room.len] = '\0';
+    }
+    return place;
+}
+
 struct ws_socket *ws_socket_new(struct edge *edge, const struct ws_opening *opening)
 {
     struct ws_socket *socket = NULL;
@@ -559,6 +557,7 @@ struct ws_socket *ws_socket_new(struct edge *edge, const struct ws_opening *open
     socket->peer.refs = 1;
     socket->edge = edge;
     socket->deflate = opening->deflate;
+    socket->place = log_enabled(LOG_INFO) ? place_of(opening) : NULL;
     return socket;
 }
 

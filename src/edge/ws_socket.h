@@ -34,6 +34,7 @@ struct ws_opening {
     char *answer;    /* the 101 */
     uint8_t deflate; /* bits of the window to compress with; 0: nothing is compressed */
     const char *remote;
+    struct span party, room; /* for the log */
 };
 
 /* A socket for the connection, which it has yet to take over. NULL: no memory. */

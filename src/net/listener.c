@@ -6,6 +6,7 @@
 #include "net/private.h"
 #include "net/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -245,15 +246,34 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
     return listener;
 }
 
-int listener_port(const struct listener *listener)
+/* An IPv4 one has its port at the same place. */
+static struct sockaddr_in6 bound_to(const struct listener *listener)
 {
-    struct sockaddr_in6 address = {0}; /* an IPv4 one has its port at the same place */
+    struct sockaddr_in6 address = {0};
     socklen_t len = sizeof address;
 
     _Static_assert(offsetof(struct sockaddr_in6, sin6_port) == offsetof(struct sockaddr_in, sin_port),
                    "port");
     CHECK(getsockname(listener->fd, (struct sockaddr *)&address, &len) == 0);
-    return ntohs(address.sin6_port);
+    return address;
+}
+
+int listener_port(const struct listener *listener)
+{
+    return ntohs(bound_to(listener).sin6_port);
+}
+
+void listener_address(const struct listener *listener, char out[INET6_ADDRSTRLEN])
+{
+    struct sockaddr_in6 address = bound_to(listener);
+    const struct in6_addr *ip = &address.sin6_addr;
+
+    if (address.sin6_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, out, INET6_ADDRSTRLEN);
+    else if (IN6_IS_ADDR_V4MAPPED(ip))
+        inet_ntop(AF_INET, &ip->s6_addr[12], out, INET6_ADDRSTRLEN);
+    else
+        inet_ntop(AF_INET6, ip, out, INET6_ADDRSTRLEN);
 }
 
 void listener_close(struct listener *listener)

@@ -3,6 +3,8 @@
 
 #include "net/conn.h"
 
+#include <netinet/in.h>
+
 struct listener;
 
 struct listener_ops {
@@ -27,6 +29,9 @@ struct listener *listener_open(struct net *net, const char *host, int port, int 
 
 /* The port that it listens on. */
 int listener_port(const struct listener *listener);
+
+/* The address that it listens on, as text: IPv4 as such also where IPv6 has it mapped. */
+void listener_address(const struct listener *listener, char out[INET6_ADDRSTRLEN]);
 
 /* Stops accepting; the memory goes when libuv is done with it. Accepts NULL. */
 void listener_close(struct listener *listener);

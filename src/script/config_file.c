@@ -35,8 +35,9 @@ static int run(lua_State *L)
     lua_sethook(L, NULL, 0, 0);
     if (!lua_istable(L, -1)) {
         r->wrong = true;
-        code_complain(r->error, r->code->path, r->code->name, 0, "must return a table; it returned %s",
-                      luaL_typename(L, -1));
+        code_complain(r->error, r->code->path, r->code->name, 0,
+                      "must return a table, like return { port = 1999 }; it returned %s%s",
+                      lua_isnil(L, -1) ? "nothing" : "a ", lua_isnil(L, -1) ? "" : luaL_typename(L, -1));
         return 0;
     }
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {

@@ -97,14 +97,14 @@ static bool origin_valid(const char *text)
 
     if (strcmp(text, "*") == 0)
         return true;
-    return host && host > text && host[3] && !strpbrk(host + 3, "/?#@ \t\r\n") && !strpbrk(text, " \t\r\n");
+    return host && host > text && host[3] && !strpbrk(host + 3, "/?#@") && !strpbrk(text, "* \t\r\n");
 }
 
 static void read_origins(struct reading *r, const char *key)
 {
     struct config *config = r->config;
 
-    config_texts(r, key, "\"*\" or of the form \"https://example.com\"", origin_valid,
+    config_texts(r, key, "\"*\" for all or, without a *, of the form \"https://example.com\"", origin_valid,
                  &config->allowed_origins);
     config->allowed_origins_set = true;
     for (size_t i = 0; i < config->allowed_origins.count; i++)

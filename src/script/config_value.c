@@ -25,8 +25,13 @@ void config_complain(struct reading *r, const char *key, const char *format, ...
 /* What the value at the top is, for messages. */
 static const char *describe(lua_State *L)
 {
+    size_t len;
+    const char *text;
+
     switch (lua_type(L, -1)) {
-    case LUA_TSTRING: return lua_pushfstring(L, "\"%s\"", lua_tostring(L, -1));
+    case LUA_TSTRING:
+        text = lua_tolstring(L, -1, &len);
+        return strlen(text) == len ? lua_pushfstring(L, "\"%s\"", text) : "a text with a NUL (\\0) in it";
     case LUA_TNUMBER:
     case LUA_TBOOLEAN: return luaL_tolstring(L, -1, NULL);
     default: return lua_pushfstring(L, "a %s", luaL_typename(L, -1));

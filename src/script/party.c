@@ -125,6 +125,28 @@ static void check_handler(lua_State *L, struct check *check, const char *key)
     }
 }
 
+/* A global function with a handler's name, which was meant to be the party's. */
+static void check_globals(lua_State *L, struct check *check)
+{
+    int party = lua_gettop(L);
+
+    lua_pushglobaltable(L);
+    for (size_t i = 0; party_handlers[i]; i++) {
+        lua_pushvalue(L, party);
+        bool found = party_may_find(L, party_handlers[i]);
+        lua_settop(L, party + 1);
+        lua_pushstring(L, party_handlers[i]);
+        if (lua_rawget(L, party + 1) == LUA_TFUNCTION && !found)
+            complain(
+                L, check, party_handlers[i],
+                "is a global function, which nobody calls; a handler is in the table that the file returns: "
+                "function M:%s(…)",
+                party_handlers[i]);
+        lua_settop(L, party + 1);
+    }
+    lua_settop(L, party);
+}
+
 /* ---- options ---- */
 
 static void check_option(lua_State *L, struct check *check, const char *key)
@@ -210,6 +232,7 @@ static int check_table(lua_State *L)
             check_handler(L, check, lua_tostring(L, -2));
         lua_pop(L, 1);
     }
+    check_globals(L, check);
     find_hooks(L, check->party);
     return 0;
 }

@@ -83,13 +83,23 @@ static int add_party(struct project *project, const char *file, const char *name
     return rc;
 }
 
-/* An entry of parties/: NAME.lua, or a folder NAME with init.lua in it; anything else is not looked at. */
+static bool has_file(const struct project *project, const char *file)
+{
+    struct buf path = {0};
+    struct stat info;
+    bool found = buf_printf(&path, "%s/%s", project->root, file) == 0 && buf_append(&path, "", 1) == 0 &&
+                 stat((const char *)path.data, &info) == 0;
+    buf_fini(&path);
+    return found;
+}
+
+/* An entry of parties/: NAME.lua, or a folder NAME with init.lua in it; anything else is not looked at, but for a
+ * folder with main.lua, which somebody takes for a party. */
 static int add_entry(struct project *project, const char *entry, struct buf *error)
 {
     static const char suffix[] = ".lua";
     size_t len = strlen(entry), suffix_len = sizeof suffix - 1;
     char file[512];
-    struct stat info;
 
     if (entry[0] == '.')
         return 0;
@@ -97,12 +107,14 @@ static int add_entry(struct project *project, const char *entry, struct buf *err
         snprintf(file, sizeof file, "parties/%s", entry);
         return add_party(project, file, entry, len - suffix_len, false, error);
     }
-    struct buf path = {0};
     snprintf(file, sizeof file, "parties/%s/init.lua", entry);
-    bool found = buf_printf(&path, "%s/%s", project->root, file) == 0 && buf_append(&path, "", 1) == 0 &&
-                 stat((const char *)path.data, &info) == 0;
-    buf_fini(&path);
-    return found ? add_party(project, file, entry, len, true, error) : 0;
+    if (has_file(project, file))
+        return add_party(project, file, entry, len, true, error);
+    snprintf(file, sizeof file, "parties/%s/main.lua", entry);
+    if (!has_file(project, file))
+        return 0;
+    code_complain(error, "", file, 0, "is no party; that of a folder is its init.lua");
+    return -EINVAL;
 }
 
 static int compare_names(const struct dirent **a, const struct dirent **b)

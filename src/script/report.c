@@ -180,19 +180,34 @@ static void hook_failed(struct task *task, struct failure *failure, enum call_re
     }
 }
 
-/* error({ close = 4001, reason = "…" }) in a connection's handler closes with it. */
-static void close_as_asked(struct event *event, const struct failure *failure)
+/* Closes the event's connection; of the reason goes what a close frame has room for. */
+static void close_with(struct event *event, uint16_t code, const struct buf *text)
 {
-    const char *reason = (const char *)failure->close_reason.data;
-    size_t len = utf8_cut(reason, failure->close_reason.len, 123); /* what was cut before was behind that */
+    const char *reason = (const char *)text->data;
+    size_t len = utf8_cut(reason, text->len, 123); /* what was cut before was behind that */
     if (!utf8_valid(reason, len))
         len = 0;
     if (event->kind == EVENT_CONNECT) {
-        event->close_code = failure->close_code;
+        event->close_code = code;
         event->close_reason = len > 0 ? strndup(reason, len) : NULL;
     } else {
-        room_close_peer(event->peer, failure->close_code, reason, len);
+        room_close_peer(event->peer, code, reason, len);
     }
+}
+
+/* error({ close = 4001, reason = "…" }) closes with that. Else who is not let in is told why, if errors are shown. */
+static void connection_failed(struct task *task, const struct failure *failure, enum call_result result)
+{
+    const struct script *script = task->vm->script;
+    struct event *event = task->event;
+
+    if (failure->close) {
+        close_with(event, failure->close_code, &failure->close_reason);
+        return;
+    }
+    unanswered_error(task, failure, result);
+    if (event->kind == EVENT_CONNECT && script->config->dev && !script->on_failure)
+        close_with(event, 1011, &failure->message);
 }
 
 void report_event(struct task *task, enum call_result result)
@@ -209,12 +224,7 @@ void report_event(struct task *task, enum call_result result)
     case EVENT_CONNECT:
     case EVENT_MESSAGE:
     case EVENT_ERROR:
-    case EVENT_CLOSE:
-        if (failure.close)
-            close_as_asked(event, &failure);
-        else
-            unanswered_error(task, &failure, result);
-        break;
+    case EVENT_CLOSE: connection_failed(task, &failure, result); break;
     case EVENT_TIMER:
     case EVENT_WAKE:
     case EVENT_RELOAD:

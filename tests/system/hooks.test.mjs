@@ -349,10 +349,13 @@ describe("rejectWithClose", () => {
       ["answer", 4403, "teapot"],
       ["forbid", 4403, "é".repeat(61)], // 122 bytes: another would be cut in two
     ]) {
+      const from = server.lines.length;
       const socket = await server.socket(path(way));
       assert.deepEqual(await socket.closing(), { code, reason });
       socket.close(code, "");
       await socket.gone();
+      for (const msg of ["socket opened", "socket closed"])
+        await server.waitForLog((l) => l.msg === msg && l.party === "chat" && l.room === "r", msg, { from });
     }
     const socket = new WebSocket(`${server.url.replace("http", "ws")}${path("deny")}`);
     const [code, reason] = await within(
@@ -388,6 +391,14 @@ describe("festa dev", () => {
     const { response } = await server.upgrade("/parties/chat/r?way=raise");
     assert.equal(response.status, 401);
     assert.equal(JSON.parse(response.text).error.message, "the token of anna is wrong");
+    const impossible = "The room id has a slash";
+    const chosen = await server.request("/parties/chat/r?way=impossible", { headers: { Accept: "text/html" } });
+    assert.equal(chosen.status, 500);
+    assert.ok(chosen.text.includes(impossible) && chosen.text.startsWith("<!doctype html>"), chosen.text);
+    assert.match(chosen.text, /onBeforeRequest, room r of the party chat/);
+    const upgraded = await server.upgrade("/parties/chat/r?way=impossible");
+    assert.equal(upgraded.response.status, 500);
+    assert.equal(JSON.parse(upgraded.response.text).error.message, impossible);
     const fetched = await server.request("/raise", { headers: { Accept: "text/html" } });
     assert.equal(fetched.status, 500);
     assert.match(fetched.text, /a secret/);

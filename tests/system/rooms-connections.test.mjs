@@ -243,7 +243,10 @@ describe("connections", () => {
       socket.close(1011);
       await socket.gone();
       const line = await server.waitForLog((l) => l.level === "error" && l.handler === "onConnect", "the error", { from });
-      assert.deepEqual([line.party, line.room], ["main", path.split("/").pop()]);
+      const room = path.split("/").pop();
+      assert.deepEqual([line.party, line.room], ["main", room]);
+      for (const msg of ["socket opened", "socket closed"])
+        await server.waitForLog((l) => l.msg === msg && l.party === "main" && l.room === room && l.connection === "failing", msg, { from });
       assert.ok(JSON.stringify(line).includes("the secret"));
       assert.match(line.traceback, /main\.lua:\d+/);
       assert.deepEqual(await witness.ask("list"), { ids: ["witness"], count: 1 }, "and no onClose");
@@ -605,5 +608,28 @@ describe("connections that share an id", () => {
     const again = await join(path);
     again.destroy();
     other.destroy();
+  });
+});
+
+describe("festa dev", () => {
+  const party = lua`
+    local P = {}
+    function P:onConnect(connection, context) error(context.request.query.text) end
+    return P
+  `;
+  const server = serverForSuite({ "parties/main.lua": party }, { mode: "dev" });
+
+  it("closes with what onConnect has raised", async () => {
+    for (const [text, expected] of [
+      ["oops", "parties/main.lua:2: oops"],
+      ["%C3%A9".repeat(100), `parties/main.lua:2: ${"é".repeat(51)}`], // 123 bytes at most, and no half character
+      ["%FF", ""],
+    ]) {
+      const socket = await server.socket(`/party/r?text=${text}`);
+      const { code, reason } = await socket.closing();
+      assert.deepEqual([code, reason], [1011, expected]);
+      socket.close(1011);
+      await socket.gone();
+    }
   });
 });

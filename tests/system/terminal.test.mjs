@@ -68,6 +68,40 @@ describe("festa dev on a terminal", () => {
     await endsWell(terminal);
   });
 
+  for (const [host, local] of [["*", /http:\/\/localhost:/], ["0", /http:\/\/localhost:/], ["0:0:0:0:0:0:0:0", /http:\/\/localhost:/], ["127.1", /http:\/\/127\.1:/]]) {
+    it(`knows what the host ${host} means`, async (t) => {
+      const terminal = await devFor(t, { args: `--host '${host}'` });
+      await terminal.sees(READY);
+      assert.match(terminal.shown, new RegExp(` {2}Local {4}${local.source}`));
+      assert.ok(!terminal.shown.includes("//*") && !terminal.shown.includes("//0:") && !terminal.shown.includes("[0:"), terminal.shown);
+      if (host === "127.1") assert.match(terminal.shown, /Network {2}not reachable/);
+      const [, url] = await terminal.sees(/(http:\/\/\S+)\/parties\/main/); // in the log
+      assert.equal(await (await fetch(`${url}/party/a`)).text(), "hello");
+      terminal.type("q");
+      await endsWell(terminal);
+    });
+  }
+
+  it("shows no QR code where it has no place, and sends a dumb terminal no sequences", async (t) => {
+    if (!Object.values(networkInterfaces()).flat().some((at) => !at.internal && at.family === "IPv4")) return t.skip("no network");
+    for (const [before, env, shown] of [
+      ["stty rows 24 cols 80", {}, true],
+      ["stty rows 10 cols 80", {}, false],
+      ["stty rows 24 cols 30", {}, false],
+      ["stty rows 24 cols 80", { TERM: "dumb" }, false],
+    ]) {
+      const terminal = await devFor(t, { args: "--host 0.0.0.0", before, env });
+      await terminal.sees(READY);
+      assert.equal(CODE.test(terminal.shown), shown, `${before} ${JSON.stringify(env)}`);
+      const from = terminal.shown.length;
+      terminal.type("c");
+      await terminal.sees(READY, { from });
+      assert.equal(terminal.shown.includes("\x1b[2J"), !env.TERM);
+      terminal.type("q");
+      await endsWell(terminal);
+    }
+  });
+
   it("clears the screen with c, and says it all again with h", async (t) => {
     const terminal = await devFor(t);
     await terminal.sees(READY);

@@ -417,6 +417,27 @@ describe("festa test", () => {
         expect(("ä"):rep(2500) .. "B" .. ("c"):rep(1000)).equals(("ä"):rep(2500) .. "b" .. ("c"):rep(2000))
       end)
       test("a part", function() expect(("x"):rep(300)).equals(("x"):rep(299)) end)
+      local function list(n)
+        local items = {}
+        for i = 1, n do items[i] = { id = i, name = "the item number " .. i, x = 0, more = { "some", "more", "text", "in", "it" } } end
+        return items
+      end
+      test("one of many", function()
+        local seen = list(200)
+        seen[150].x = { ["a b"] = 1 }
+        expect(seen).equals(list(200))
+      end)
+      test("all of many", function()
+        local seen = list(400)
+        for i = 2, 400 do seen[i].x = 1 end
+        expect(seen).equals(list(400))
+      end)
+      test("in circles", function()
+        local a, b = list(3), list(3)
+        a.a, b.a = a, b
+        b.b = true
+        expect(a).equals(b)
+      end)
       test("goes on", function() expect(room:get("/").status).equals(200) end)
     `);
     assert.equal(code, 1);
@@ -453,6 +474,12 @@ describe("festa test", () => {
     assert.match(block("long texts"), /differ at: {2}byte 5001 \(of 7001 expected, 6001 seen\)/);
     assert.match(block("long texts"), /expected: … "ä{20}bc{40}" …\n.*seen: {5}… "ä{20}Bc{40}" …$/m);
     assert.match(block("a part"), /differ at: {2}byte 300 \(of 299 expected, 300 seen\)\n.*expected: … "x{40}"\n.*seen: {5}… "x{41}"$/m);
+    const many = block("one of many");
+    assert.match(many, /^ {4}not equal\n {6}differ at: {2}\[150\]\.x$/m);
+    assert.match(many, /expected, \+ seen:\n {8}…\n {12}id = 150,\n(.*\n){2} {6}- +x = 0,\n {6}\+ +x = \{ \["a b"\] = 1 \},\n(.*\n){3} {8}…$/m);
+    assert.match(block("all of many"), /differ at: {2}\[2\]\.x\n(.*\n){5}( {6}- .*\n){10} {6}- …\n( {6}\+ .*\n){10} {6}\+ …\n/);
+    assert.ok(block("all of many").split("\n").length < 60, block("all of many"));
+    assert.match(block("in circles"), /differ at: {2}\.b$/m);
     assert.match(block("log"), /log: \|\n.*asked.*path=\/logged/);
   });
 
@@ -462,13 +489,16 @@ describe("festa test", () => {
       "tests/c_test.lua": 'error("oh")\n',
       "tests/d_test.lua": 'test("", function() end)\n',
       "tests/helper.lua": 'error("is no test")\n',
+      "tests/e/f/g_test.lua": 'test("deep", function() end)\n',
+      "tests/.hidden/h_test.lua": "test(\n",
     });
     assert.equal(code, 1);
     assert.equal(results.fine, "ok");
     assert.match(stdout, /not ok 2 - tests\/b_test\.lua: is loaded\n[^]*b_test\.lua:\d: /);
     assert.match(stdout, /not ok 3 - tests\/c_test\.lua: is loaded\n[^]*message: \|\n {4}oh\n {2}at: tests\/c_test\.lua:1/);
     assert.match(stdout, /not ok 4 - tests\/d_test\.lua: is loaded\n[^]*a test has a name/);
-    assert.match(stdout, /\n1\.\.4\n/);
+    assert.match(stdout, /\nok 5 - tests\/e\/f\/g_test\.lua: deep\n/);
+    assert.match(stdout, /\n1\.\.5\n/);
   });
 
   it("filters, shows logs, and colours where it is asked to", async () => {

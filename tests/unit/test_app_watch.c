@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/log.h"
 
 #include <utime.h>
 
@@ -90,6 +91,13 @@ static void move(struct world *world, const char *from, const char *to)
     char path[PATH_MAX];
     strcpy(path, project_files_path(&world->files, from));
     assert_int_equal(rename(path, project_files_path(&world->files, to)), 0);
+}
+
+static void remove_folder(struct world *world, const char *name)
+{
+    struct project_files folder;
+    strcpy(folder.root, project_files_path(&world->files, name));
+    project_files_fini(&folder);
 }
 
 static void files_of_a_project(void **state)
@@ -178,9 +186,7 @@ static void folders_that_come_and_go(void **state)
         expect_change(world);
         project_files_write(&world->files, "lib/deep/er/words.lua", "return { 'another' }");
         expect_change(world);
-        struct project_files away;
-        strcpy(away.root, project_files_path(&world->files, "away"));
-        project_files_fini(&away);
+        remove_folder(world, "away");
     }
     end(world);
 }
@@ -196,18 +202,42 @@ static void the_folder_of_static_files(void **state)
         expect_change(world);
         project_files_write(&world->files, "public/index.html", "2");
         expect_change(world);
-        struct project_files before;
-        strcpy(before.root, project_files_path(&world->files, "before"));
-        project_files_fini(&before);
+        remove_folder(world, "before");
     }
     for (int i = 0; i < 3; i++) {
-        struct project_files now;
-        strcpy(now.root, project_files_path(&world->files, "public"));
-        project_files_fini(&now);
+        remove_folder(world, "public");
         project_files_write(&world->files, "public/index.html",
                             "3"); /* often with the number of the one before */
         expect_change(world);
     }
+    end(world);
+}
+
+/* It lies where the configuration says, which may change; all or some of the way to it may come later. */
+static void a_named_folder_of_static_files(void **state)
+{
+    (void)state;
+    struct world *world = begin(NULL);
+
+    project_files_write(&world->files, "festa.lua", "return { public = 'web/out/dist' }");
+    expect_change(world);
+    project_files_write(&world->files, "web/out/dist/index.html", "1");
+    expect_change(world);
+    for (int i = 0; i < 3; i++) {
+        remove_folder(world, "web/out/dist");
+        project_files_write(&world->files, "web/out/dist/index.html", "2");
+        expect_change(world);
+        move(world, "web", "before");
+        expect_change(world);
+        move(world, "before", "web");
+        expect_change(world);
+    }
+    project_files_write(&world->files, "web/out/dist/index.html", "3");
+    move(world, "public", "before"); /* which nobody serves */
+    project_files_write(&world->files, "festa.lua", "return { public = 'site' }");
+    expect_change(world);
+    project_files_write(&world->files, "site/index.html", "1");
+    expect_change(world);
     end(world);
 }
 
@@ -224,6 +254,87 @@ static void links_to_folders(void **state)
     expect_change(world);
     project_files_write(&world->files, "common/words.lua", "return { 1 }");
     expect_change(world);
+    end(world);
+}
+
+static void links_to_scripts(void **state)
+{
+    (void)state;
+    struct world *world = begin(NULL);
+
+    project_files_write(&world->files, "common/words.lua", "return {}");
+    project_files_write(&world->files, "shared.lua",
+                        "return {}"); /* in a folder that is watched for other names */
+    project_files_link(&world->files, "lib/words.lua", "../common/words.lua");
+    expect_change(world);
+    project_files_link(&world->files, "parties/shared.lua", "../shared.lua");
+    expect_change(world);
+    project_files_link(&world->files, "parties/two.lua",
+                       "../lib/deep/er/words.lua"); /* whose folder is looked at too */
+    expect_change(world);
+    for (int i = 0; i < 3; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "return { %d }", i);
+        project_files_write(&world->files, "common/words.lua", text);
+        expect_change(world);
+        project_files_write(&world->files, "common/words.lua~", text + 1);
+        move(world, "common/words.lua~", "common/words.lua");
+        expect_change(world);
+        project_files_write(&world->files, "shared.lua", text);
+        expect_change(world);
+        project_files_write(&world->files, "lib/deep/er/words.lua", text);
+        expect_change(world);
+    }
+    end(world);
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* The log is about one folder that is not watched, and says why. */
+static void expect_warning(FILE *file, const char *why)
+{
+    char log[16 * 1024] = "";
+
+    log_fini();
+    assert_true(pread(fileno(file), log, sizeof log - 1, 0) > 0);
+    assert_int_equal(count(log, "a folder can't be watched"), 1);
+    assert_non_null(strstr(log, why));
+    fclose(file);
+}
+
+/* What is deeper, or more, than is watched is said once. */
+static void what_is_left_out(void **state)
+{
+    (void)state;
+    char name[128] = "lib";
+    FILE *file = tmpfile();
+    assert_int_equal(log_init(fileno(file), LOG_WARN, LOG_JSON), 0);
+    struct world *world = begin(NULL);
+
+    for (int i = 0; i < 17; i++) {
+        strcat(name, i < 16 ? "/d" : "/too-deep");
+        project_files_write(&world->files, strcat(name, "/x.lua"), "return {}");
+        *strrchr(name, '/') = '\0';
+        project_files_write(&world->files, "lib/x.lua", i % 2 ? "return {}" : "");
+        expect_change(world);
+    }
+    expect_warning(file, "/d/too-deep\",\"error\":\"it lies too deep");
+    watch_close(world->watch);
+
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "lib/%d/x.lua", i);
+        project_files_write(&world->files, name, "");
+    }
+    file = tmpfile();
+    assert_int_equal(log_init(fileno(file), LOG_WARN, LOG_JSON), 0);
+    world->watch = watch_open(&world->loop, world->files.root, NULL, on_change, world);
+    expect_warning(file, "there are too many others");
     end(world);
 }
 
@@ -298,7 +409,10 @@ int main(void)
         cmocka_unit_test(ways_to_save),
         cmocka_unit_test(folders_that_come_and_go),
         cmocka_unit_test(the_folder_of_static_files),
+        cmocka_unit_test(a_named_folder_of_static_files),
         cmocka_unit_test(links_to_folders),
+        cmocka_unit_test(links_to_scripts),
+        cmocka_unit_test(what_is_left_out),
         cmocka_unit_test(another_configuration),
         cmocka_unit_test(a_configuration_elsewhere),
         cmocka_unit_test(closed_in_between),

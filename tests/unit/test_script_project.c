@@ -130,6 +130,18 @@ static void names_that_are_none(void **state)
     }
 }
 
+static void a_folder_that_is_none(void **state)
+{
+    (void)state;
+    project_files_write(&files, "parties/main.lua", "return {}");
+    project_files_write(&files, "parties/shared/words.lua", "return {}");
+    expect_good();
+    project_files_write(&files, "parties/chat/main.lua", "return {}");
+    expect_error("parties/chat/main.lua: is no party; that of a folder is its init.lua");
+    project_files_write(&files, "parties/chat/init.lua", "return {}");
+    expect_good();
+}
+
 static void a_party_twice(void **state)
 {
     (void)state;
@@ -203,6 +215,10 @@ static void handlers_are_checked(void **state)
          "onBeforeRequests is no handler; did you mean onBeforeRequest?"},
         {"return { onfetch = function() end }", "onfetch is no handler; did you mean onFetch?"},
         {"return { onCrom = function() end }", "onCrom is no handler; did you mean onCron?"},
+        {"local P = {}\nfunction onRequest(request) end\nreturn P",
+         "parties/main.lua:2: onRequest is a global function, which nobody calls; a handler is in the table "
+         "that the "
+         "file returns: function M:onRequest(…)\n"},
         {"return {\n options = 5 }", "parties/main.lua:2: options is a number, not a table"},
         {"return { options = { duplicateID = 'allow' } }",
          "duplicateID is no option; did you mean duplicateId?"},
@@ -230,6 +246,7 @@ static void what_a_party_may_have(void **state)
         "function P:onError() end function P:onRequest() end function P:onStop() end\n"
         "function P:getConnectionTags() end\n"
         "function P:onward() end P.on = 1 P.one = 2 P.helper = {} P[1] = 5\n"
+        "function onClose() end P.onClose = onClose function helper() end\n"
         "return P";
     project_files_write(&files, "parties/main.lua", source);
     project_files_write(&files, "parties/other.lua", "return { options = { duplicateId = 'reject' } }");
@@ -323,7 +340,8 @@ static void too_little_memory_is_said(void **state)
 {
     (void)state;
     project_files_write(&files, "parties/main.lua", "local t = {} for i = 1, 1e6 do t[i] = {} end return {}");
-    config.limits.handler_time = 60000; /* a Lua that collects at every chance takes long to use its memory up */
+    config.limits.handler_time =
+        60000; /* a Lua that collects at every chance takes long to use its memory up */
     config.limits.room_memory = 256 * 1024;
     expect_error("memory is used up");
     config.limits.room_memory = 4096;
@@ -490,6 +508,7 @@ int main(void)
         TEST(parties_are_found),
         TEST(what_is_no_project),
         TEST(names_that_are_none),
+        TEST(a_folder_that_is_none),
         TEST(a_party_twice),
         TEST(scripts_that_fail),
         TEST(handlers_are_checked),

@@ -2,15 +2,17 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import http from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
 import { chromium } from "playwright-core";
 
 import { ECHO, MESSAGE_SERVER } from "../lib/parties.mjs";
 import { config, lua } from "../lib/project.mjs";
-import { REPOSITORY, serverForSuite } from "../lib/server.mjs";
+import { REPOSITORY, runFesta, serverFor, serverForSuite } from "../lib/server.mjs";
 import { within } from "../lib/wait.mjs";
 
 const CHROMIUM = process.env.FESTA_TEST_CHROMIUM ?? "/usr/bin/chromium";
@@ -148,6 +150,27 @@ describe("a browser", () => {
     assert.deepEqual(problems, []);
     await page.close();
   });
+
+  for (const template of ["minimal", "chat", "game"]) {
+    it(`the page of the template ${template} is in the room that its address names, whatever the letters`, async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), "festa-browser-"));
+      t.after(() => rm(folder, { recursive: true, force: true }));
+      assert.equal((await runFesta(["init", folder, "--template", template])).code, 0);
+      const server = await serverFor(t, undefined, { directory: folder });
+      const page = await browser.newPage();
+      t.after(() => page.close());
+      const inRoom = async (room) => {
+        await page.waitForFunction((text) => document.querySelector("#status").textContent.startsWith(text), `room ${room}`);
+        await server.waitForLog((line) => line.msg === "socket opened" && line.room === room, `a socket in ${room}`);
+      };
+      await page.goto(`${server.url}/#café`);
+      await inRoom("café");
+      await page.evaluate(() => void (location.hash = "zoë/2"));
+      await inRoom("zoë-2");
+      await page.evaluate(() => void (location.hash = "100%"));
+      await inRoom("lobby");
+    });
+  }
 
   it("hears a room's events, comes again when they end, and stays away when it is told to", async () => {
     const page = await browser.newPage();
