@@ -8,7 +8,7 @@
 
 /* As many as make a block that malloc's own cache takes back (1 KiB): a queue at the gate that is filled and
  * emptied again and again costs little. */
-#define CHUNK_EFFECTS 24u
+#define CHUNK_EFFECTS 20u
 
 #define MALLOC_HEAD 16u /* what malloc adds to a block, about */
 
@@ -27,7 +27,7 @@ size_t outq_cost(const struct effect *effect)
         return cost + effect->departure->cost;
     if (effect->n_without > 1)
         cost += MALLOC_HEAD + effect->n_without * sizeof(struct peer *);
-    return cost + (effect->shared ? effect->data->len : bytes_cost(effect->data));
+    return cost + effect->copies + (effect->shared ? effect->data->len : bytes_cost(effect->data));
 }
 
 /* Who does not get the broadcast: n_without of them. */
