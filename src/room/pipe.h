@@ -17,6 +17,9 @@ struct pipe_ops {
     void (*gone)(void *user);
 };
 
+/* Bytes that one of what waits takes besides its own, about: its head, and its place. */
+#define PIPE_ITEM_COST 64u
+
 struct pipe {
     struct http_source source; /* the reader's */
     struct loop *loop;
@@ -57,8 +60,8 @@ static inline bool pipe_open(const struct pipe *pipe)
     return !pipe->ended && !pipe->failed && !pipe->closed;
 }
 
-/* Has the reader not asked for more although something waits: is its client slower than the writer? */
-static inline bool pipe_clogged(const struct pipe *pipe)
+/* Bytes that what waits takes. */
+static inline size_t pipe_size(const struct pipe *pipe)
 {
-    return !pipe->sink && pipe->waiting > 0;
+    return pipe->waiting + pipe->count * PIPE_ITEM_COST;
 }
