@@ -12,6 +12,10 @@
 
 #define MALLOC_HEAD 16u /* what malloc adds to a block, about */
 
+/* One of several that are left out: its place, and the copy of what it was sent before, which must not be followed by
+ * the broadcast. */
+#define LEFT_OUT_COST 64u
+
 struct outq_chunk {
     struct outq_chunk *next;
     struct effect effects[CHUNK_EFFECTS];
@@ -26,7 +30,7 @@ size_t outq_cost(const struct effect *effect)
     if (effect->kind == EFFECT_DEPART)
         return cost + effect->departure->cost;
     if (effect->n_without > 1)
-        cost += MALLOC_HEAD + effect->n_without * sizeof(struct peer *);
+        cost += MALLOC_HEAD + effect->n_without * LEFT_OUT_COST;
     return cost + effect->copies + (effect->shared ? effect->data->len : bytes_cost(effect->data));
 }
 
