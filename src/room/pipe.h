@@ -48,7 +48,11 @@ int pipe_put(struct pipe *pipe, struct bytes *bytes);
 /* All was put in: the body is complete. */
 void pipe_end(struct pipe *pipe);
 
-/* Something is missing: what waits is dropped, and the reader told so. Does nothing behind pipe_end. */
+/* Nothing follows what waits, which is not all: the reader is told so behind it. */
+void pipe_cut(struct pipe *pipe);
+
+/* Something is missing: what waits is dropped, and the reader told so. Does nothing behind pipe_end or
+ * pipe_cut. */
 void pipe_fail(struct pipe *pipe);
 
 /* The writer lets go; a pipe that has not ended fails. No call of ops follows. */
