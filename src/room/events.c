@@ -18,7 +18,8 @@ struct events_peer {
     struct http_source *source;   /* of the pipe, until the answer has it */
     struct pipe *pipe;            /* NULL: it has ended */
     struct rooms *rooms;
-    struct list member; /* in its group */
+    struct list member;       /* in its group */
+    struct peer_group *group; /* NULL: it is in none, or not any more */
     struct timer ping;
     bool skip; /* the broadcast that is being sent is not for it */
     /* What the room is told of its end, later in the turn: it ends in the middle of what the room sends. */
@@ -44,21 +45,30 @@ static size_t line_end(const uint8_t *data, size_t len, size_t at, size_t *next)
     return at;
 }
 
+static const char line_head[] = "data: ";
+
+/* Bytes of a message as an event. */
+static size_t formatted_size(const uint8_t *data, size_t len)
+{
+    size_t next, size = 1;
+
+    for (size_t at = 0; at <= len; at = next)
+        size += sizeof line_head + line_end(data, len, at, &next) - at;
+    return size;
+}
+
 struct bytes *events_format(const uint8_t *data, size_t len)
 {
-    static const char head[] = "data: ";
-    size_t lines = 0, next = 0, size = 1;
+    struct bytes *bytes = bytes_new(formatted_size(data, len));
+    size_t next;
 
-    for (size_t at = 0; at <= len; at = next, lines++)
-        size += sizeof head + line_end(data, len, at, &next) - at;
-    struct bytes *bytes = bytes_new(size);
     if (!bytes)
         return NULL;
     uint8_t *to = bytes->data;
-    for (size_t at = 0; lines > 0; at = next, lines--) {
+    for (size_t at = 0; at <= len; at = next) {
         size_t n = line_end(data, len, at, &next) - at;
-        memcpy(to, head, sizeof head - 1);
-        to += sizeof head - 1;
+        memcpy(to, line_head, sizeof line_head - 1);
+        to += sizeof line_head - 1;
         if (n > 0)
             memcpy(to, data + at, n);
         to += n;
@@ -69,6 +79,15 @@ struct bytes *events_format(const uint8_t *data, size_t len)
 }
 
 /* ---- its end ---- */
+
+static void leave_group(struct events_peer *events)
+{
+    if (!events->group)
+        return;
+    list_remove(&events->member);
+    events->group->n_members--;
+    events->group = NULL;
+}
 
 static void respond(struct events_peer *events, struct http_response *response)
 {
@@ -98,7 +117,7 @@ static void end(struct events_peer *events, bool whole, uint16_t code, const cha
     if (!pipe)
         return;
     events->pipe = NULL;
-    list_remove(&events->member);
+    leave_group(events);
     timer_stop(&events->ping);
     if (whole)
         pipe_end(pipe);
@@ -145,7 +164,7 @@ static void put(struct events_peer *events, struct bytes *bytes)
 
     if (!events->pipe)
         return;
-    if (most > 0 && pipe_clogged(events->pipe) && events->pipe->waiting + bytes->len > most) {
+    if (most > 0 && events->pipe->waiting > 0 && pipe_size(events->pipe) + bytes->len > most) {
         rooms->counters->sockets_slow++;
         give_up(events, 1013, slow);
         return;
@@ -244,8 +263,11 @@ static void events_join(struct peer *peer, struct peer_group *base)
 {
     struct events_peer *events = of_peer(peer);
 
-    if (events->pipe)
-        list_push(&container_of(base, struct events_group, base)->members, &events->member);
+    if (!events->pipe)
+        return;
+    list_push(&container_of(base, struct events_group, base)->members, &events->member);
+    events->group = base;
+    base->n_members++;
 }
 
 /* The head of the answer, once. */
@@ -307,6 +329,12 @@ static void events_close(struct peer *peer, uint16_t code, const char *reason, s
     peer_unref(peer);
 }
 
+/* The event is made once for all; each has a place for it. */
+static size_t events_copy_cost(const struct bytes *data, bool binary, size_t n_peers)
+{
+    return binary ? 0 : formatted_size(data->data, data->len) + n_peers * PIPE_ITEM_COST;
+}
+
 static size_t events_pending(const struct peer *peer)
 {
     const struct pipe *pipe = of_peer(peer)->pipe;
@@ -334,6 +362,7 @@ static const struct peer_kind events_kind = {
     .group_open = events_group_open,
     .group_close = events_group_close,
     .group_send = events_group_send,
+    .copy_cost = events_copy_cost,
     .join = events_join,
     .accept = events_accept,
     .refuse = events_refuse,

@@ -258,7 +258,7 @@ int link_send(struct link *link, const void *data, size_t len, bool binary)
 
     if (link->state != LINK_OPEN)
         return -EPIPE;
-    if (most > 0 && link->pending + len > most) {
+    if (most > 0 && link->charged + link_cost(len) > most) {
         link->rooms->counters->sockets_slow++;
         end(link, 1013, "Too much waits to be sent to this connection", false);
         return -EPIPE;

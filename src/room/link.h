@@ -1,8 +1,8 @@
 /* A link: a connection from one room to another. For the room that it leads to it is a peer of the kind "room"; the
  * room that has opened it holds this end.
  *
- * What an end sends passes its room's gate and comes in order. What the other end has not taken yet counts as pending,
- * and more than limits.queue of that closes the link with 1013. Each end says once that it closes, and is gone when the
+ * What an end sends passes its room's gate and comes in order. What the other end has not taken yet is pending, and
+ * more than limits.queue of that, with all that it takes, closes the link with 1013. Each end says once that it closes, and is gone when the
  * other one has said so too; nothing follows behind that. */
 #pragma once
 

@@ -8,6 +8,15 @@ static struct link_peer *of_peer(const struct peer *peer)
     return container_of(peer, struct link_peer, peer);
 }
 
+static void leave_group(struct link_peer *far)
+{
+    if (!far->group)
+        return;
+    list_remove(&far->member);
+    far->group->n_members--;
+    far->group = NULL;
+}
+
 /* Says that it closes, once; the other end answers with the same. */
 static void say_close(struct link_peer *far, uint16_t code, bool clean, bool refused, struct bytes *text)
 {
@@ -27,7 +36,7 @@ static void say_close(struct link_peer *far, uint16_t code, bool clean, bool ref
     mail->clean = clean;
     mail->refused = refused;
     mail->data = text;
-    list_remove(&far->member);
+    leave_group(far);
     link_mail_to_near(mail);
     loop_soon(far->rooms->loop, &far->again); /* what the room did not take is not waited for any more */
 }
@@ -52,16 +61,19 @@ static struct peer_group *link_group_open(struct room *room)
 static void link_group_close(struct peer_group *base)
 {
     struct link_group *group = container_of(base, struct link_group, base);
-    while (list_pop(&group->members)) {
-    }
+    while (!list_empty(&group->members))
+        leave_group(container_of(group->members.next, struct link_peer, member));
     free(group);
 }
 
 static void link_join(struct peer *peer, struct peer_group *base)
 {
     struct link_peer *far = of_peer(peer);
-    if (!far->said)
-        list_push(&container_of(base, struct link_group, base)->members, &far->member);
+    if (far->said)
+        return;
+    list_push(&container_of(base, struct link_group, base)->members, &far->member);
+    far->group = base;
+    base->n_members++;
 }
 
 static void link_close_peer(struct peer *peer, uint16_t code, const char *reason, size_t len)
@@ -101,7 +113,7 @@ static void link_send_peer(struct peer *peer, struct bytes *data, bool binary)
 
     if (far->said)
         return;
-    if (most > 0 && far->pending + data->len > most) {
+    if (most > 0 && far->charged + link_cost(data->len) > most) {
         static const char text[] = "Too much waits to be sent to this connection";
         far->rooms->counters->sockets_slow++;
         say_close(far, 1013, false, false, bytes_copy(text, sizeof text - 1));
@@ -116,6 +128,7 @@ static void link_send_peer(struct peer *peer, struct bytes *data, bool binary)
     mail->binary = binary;
     mail->len = data->len;
     far->pending += data->len;
+    far->charged += link_cost(data->len);
     link_mail_to_near(mail);
 }
 
@@ -146,6 +159,13 @@ static size_t link_pending(const struct peer *peer)
     return of_peer(peer)->pending;
 }
 
+/* A mail for each; how many of them share the bytes depends on where the other rooms are. */
+static size_t link_copy_cost(const struct bytes *data, bool binary, size_t n_peers)
+{
+    (void)binary;
+    return n_peers * link_cost(data->len);
+}
+
 static void link_resume(struct peer *peer)
 {
     struct link_peer *far = of_peer(peer);
@@ -170,6 +190,7 @@ static const struct peer_kind link_kind = {
     .group_open = link_group_open,
     .group_close = link_group_close,
     .group_send = link_group_send,
+    .copy_cost = link_copy_cost,
     .join = link_join,
     .accept = link_accept,
     .refuse = link_refuse,
@@ -274,6 +295,7 @@ void link_far_gets(struct link_peer *far, struct link_mail *mail)
         break;
     case LINK_MAIL_TAKEN:
         far->pending -= mail->len;
+        far->charged -= link_cost(mail->len);
         link_mail_free(mail);
         break;
     case LINK_MAIL_MESSAGE:

@@ -19,16 +19,18 @@ struct link_peer {
     struct rooms *rooms;
     struct link *near;
     struct rooms *near_rooms;
-    struct list member;     /* in its group */
-    struct list held;       /* of struct link_mail: what has come, in order, until the room takes it */
-    struct soon again;      /* goes on with those */
-    struct link_mail *last; /* owned: the CLOSE to say */
-    size_t pending;         /* bytes sent that the other end has not taken */
-    bool said, heard;       /* as in struct link */
-    bool clean;             /* as it was said */
-    bool left_out;          /* of a broadcast that is being sent */
-    uint16_t code;          /* that was said */
-    struct bytes *reason;   /* owned; the same; NULL: none */
+    struct list member;       /* in its group */
+    struct peer_group *group; /* NULL: it is in none, or not any more */
+    struct list held;         /* of struct link_mail: what has come, in order, until the room takes it */
+    struct soon again;        /* goes on with those */
+    struct link_mail *last;   /* owned: the CLOSE to say */
+    size_t pending;           /* bytes sent that the other end has not taken */
+    size_t charged;           /* what those take, which is bounded by limits.queue */
+    bool said, heard;         /* as in struct link */
+    bool clean;               /* as it was said */
+    bool left_out;            /* of a broadcast that is being sent */
+    uint16_t code;            /* that was said */
+    struct bytes *reason;     /* owned; the same; NULL: none */
 };
 
 /* NULL: no memory. */

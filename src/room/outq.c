@@ -8,9 +8,13 @@
 
 /* As many as make a block that malloc's own cache takes back (1 KiB): a queue at the gate that is filled and
  * emptied again and again costs little. */
-#define CHUNK_EFFECTS 24u
+#define CHUNK_EFFECTS 20u
 
 #define MALLOC_HEAD 16u /* what malloc adds to a block, about */
+
+/* One of several that are left out: its place, and the copy of what it was sent before, which must not be followed by
+ * the broadcast. */
+#define LEFT_OUT_COST 64u
 
 struct outq_chunk {
     struct outq_chunk *next;
@@ -26,8 +30,8 @@ size_t outq_cost(const struct effect *effect)
     if (effect->kind == EFFECT_DEPART)
         return cost + effect->departure->cost;
     if (effect->n_without > 1)
-        cost += MALLOC_HEAD + effect->n_without * sizeof(struct peer *);
-    return cost + (effect->shared ? effect->data->len : bytes_cost(effect->data));
+        cost += MALLOC_HEAD + effect->n_without * LEFT_OUT_COST;
+    return cost + effect->copies + (effect->shared ? effect->data->len : bytes_cost(effect->data));
 }
 
 /* Who does not get the broadcast: n_without of them. */

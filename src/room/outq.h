@@ -34,6 +34,7 @@ struct effect {
     bool shared : 1; /* SEND, BROADCAST: another effect answers for the memory of data */
     uint16_t code;
     uint32_t n_without;
+    size_t copies;     /* SEND, BROADCAST: bytes of what each peer gets for itself (peer_kind.copy_cost) */
     struct peer *peer; /* a reference; BROADCAST: who is left out, if it is one */
     union {
         struct bytes *data;             /* a reference */

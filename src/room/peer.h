@@ -30,6 +30,9 @@ struct peer_kind {
     void (*group_send)(struct peer_group *group, struct bytes *data, bool binary, struct peer *const *without,
                        size_t n_without);
 
+    /* Bytes that the message takes on its way to so many peers, besides its own. NULL: none, they share it. */
+    size_t (*copy_cost)(const struct bytes *data, bool binary, size_t n_peers);
+
     /* The peer becomes a member of its group: what is sent from now on is for it too. */
     void (*join)(struct peer *peer, struct peer_group *group);
     /* onConnect has returned: it is let in. What was sent to it since join follows. */

@@ -175,13 +175,20 @@ void pipe_end(struct pipe *pipe)
     deliver_soon(pipe);
 }
 
-void pipe_fail(struct pipe *pipe)
+void pipe_cut(struct pipe *pipe)
 {
     if (!pipe_open(pipe))
         return;
     pipe->failed = true;
-    drop_all(pipe);
     deliver_soon(pipe);
+}
+
+void pipe_fail(struct pipe *pipe)
+{
+    if (!pipe_open(pipe))
+        return;
+    drop_all(pipe);
+    pipe_cut(pipe);
 }
 
 void pipe_release(struct pipe *pipe)

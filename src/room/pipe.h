@@ -17,6 +17,9 @@ struct pipe_ops {
     void (*gone)(void *user);
 };
 
+/* Bytes that one of what waits takes besides its own, about: its head, and its place. */
+#define PIPE_ITEM_COST 64u
+
 struct pipe {
     struct http_source source; /* the reader's */
     struct loop *loop;
@@ -45,7 +48,11 @@ int pipe_put(struct pipe *pipe, struct bytes *bytes);
 /* All was put in: the body is complete. */
 void pipe_end(struct pipe *pipe);
 
-/* Something is missing: what waits is dropped, and the reader told so. Does nothing behind pipe_end. */
+/* Nothing follows what waits, which is not all: the reader is told so behind it. */
+void pipe_cut(struct pipe *pipe);
+
+/* Something is missing: what waits is dropped, and the reader told so. Does nothing behind pipe_end or
+ * pipe_cut. */
 void pipe_fail(struct pipe *pipe);
 
 /* The writer lets go; a pipe that has not ended fails. No call of ops follows. */
@@ -57,8 +64,8 @@ static inline bool pipe_open(const struct pipe *pipe)
     return !pipe->ended && !pipe->failed && !pipe->closed;
 }
 
-/* Has the reader not asked for more although something waits: is its client slower than the writer? */
-static inline bool pipe_clogged(const struct pipe *pipe)
+/* Bytes that what waits takes. */
+static inline size_t pipe_size(const struct pipe *pipe)
 {
-    return !pipe->sink && pipe->waiting > 0;
+    return pipe->waiting + pipe->count * PIPE_ITEM_COST;
 }

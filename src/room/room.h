@@ -211,6 +211,7 @@ struct room {
 struct peer_group {
     const struct peer_kind *kind;
     struct peer_group *next;
+    size_t n_members; /* of a kind with a copy_cost, which counts them */
 };
 
 void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops *script, void *script_user,

@@ -94,6 +94,12 @@ static bool is_shared(const struct bytes *data)
     return data->refs > 1;
 }
 
+/* What it takes for so many peers of a kind besides. */
+static size_t copies_cost(const struct peer_kind *kind, const struct bytes *data, bool binary, size_t n_peers)
+{
+    return kind->copy_cost && n_peers > 0 ? kind->copy_cost(data, binary, n_peers) : 0;
+}
+
 int room_send(struct peer *peer, struct bytes *data, bool binary)
 {
     struct effect effect = {
@@ -101,6 +107,7 @@ int room_send(struct peer *peer, struct bytes *data, bool binary)
 
     if (!peer->room || !peer_open(peer))
         return -EPIPE;
+    effect.copies = copies_cost(peer->kind, data, binary, 1);
     if (output_full(peer->room, &effect))
         return -ENOBUFS;
     peer_ref(peer);
@@ -119,6 +126,8 @@ int room_broadcast(struct room *room, struct bytes *data, bool binary, struct pe
 
     if (room->n_listed == 0)
         return 0;
+    for (const struct peer_group *group = room->groups; group; group = group->next)
+        effect.copies += copies_cost(group->kind, data, binary, group->n_members);
     if (output_full(room, &effect))
         return -ENOBUFS;
     if (n == 1)

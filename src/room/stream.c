@@ -70,7 +70,7 @@ static void leave(struct departure *departure)
     else if (passage->whole)
         pipe_end(pipe);
     else
-        pipe_fail(pipe);
+        pipe_cut(pipe);
     passage_over(passage);
 }
 

@@ -107,9 +107,7 @@ static void grow(struct fetching *fetching)
     }
     if (fetching->stream && more > most - fetch->allowed)
         more = most - fetch->allowed;
-    if (vm_memory(vm) + more > vm->limit)
-        vm_collect(vm);
-    if (vm_memory(vm) + more > vm->limit)
+    if (!vm_has_room(vm, more))
         fetch_fail(fetch, FETCH_TOO_LARGE, "the body is too large for the room's memory");
     else
         fetch_allow(fetch, fetching->granted = fetch->allowed + more);

@@ -28,6 +28,8 @@ struct call_held {
     size_t charged;
 };
 
+static const char no_room[] = "not enough memory for the answer";
+
 static void charge(struct vm *vm, struct call_held *held, size_t bytes)
 {
     vm_charge(vm, bytes);
@@ -50,11 +52,19 @@ static void forget(struct task *task)
     release(task->vm, &held->base);
 }
 
+/* Answers come whether or not there is room for them. One that there is none for, and for what Lua makes of it, becomes
+ * another one. */
 static void on_done(struct room_call *call)
 {
     struct task *task = call->user;
-    charge(task->vm, task->waited, http_response_size(call->answer));
-    room_wake(task->vm->room, task);
+    struct vm *vm = task->vm;
+
+    if (call->answer && !vm_has_room(vm, 2 * http_response_size(call->answer))) {
+        http_response_free(call->answer);
+        call->answer = http_response_text(507, no_room);
+    }
+    charge(vm, task->waited, http_response_size(call->answer));
+    room_wake(vm->room, task);
 }
 
 /* A call to the stub at 1, which goes with the stack; bytes: those that it is going to hold. */
@@ -98,7 +108,7 @@ static const struct http_response *answer_of(lua_State *L, struct task *task)
 {
     const struct http_response *answer = ((struct call_held *)task->waited)->call->answer;
     if (!answer)
-        luaL_error(L, "not enough memory for the answer");
+        luaL_error(L, no_room);
     return answer;
 }
 

@@ -161,6 +161,7 @@ static enum call_result run(struct task *task, int n_args)
     CHECK(!vm->running);
     task->suspending = false;
     vm->running = task;
+    vm->collected = false;
     vm->resumes = NULL;
     quota_begin(task, false);
     int status = lua_resume(task->co, vm->L, n_args, &n_results);

@@ -275,6 +275,14 @@ void vm_collect(struct vm *vm)
     lift_limit(vm);
     (void)call_protected(vm, collect, NULL);
     vm->limit = limit;
+    vm->collected = true;
+}
+
+bool vm_has_room(struct vm *vm, size_t bytes)
+{
+    if (vm_memory(vm) + bytes > vm->limit && !vm->collected)
+        vm_collect(vm);
+    return vm_memory(vm) + bytes <= vm->limit;
 }
 
 /* ---- another version ---- */

@@ -39,6 +39,7 @@ struct vm {
     int memory_errors;                   /* handlers in a row that found no memory */
     int pause;                           /* the collector's, in percent */
     struct list held;                    /* of struct held */
+    bool collected;                      /* its garbage was, and nothing has run since */
     bool loaded;                         /* the file scope is over: handlers run, and may wait */
     struct list warm;                    /* in script->warm: the VMs that ran last */
     size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
@@ -99,6 +100,9 @@ size_t vm_memory(const struct vm *vm);
 void vm_account(struct vm *vm, bool no_memory);
 
 /* ---- memory of C that a script holds ---- */
+
+/* May so many bytes more be used? Collects garbage for it. Not while the VM runs. */
+bool vm_has_room(struct vm *vm, size_t bytes);
 
 /* Raises Lua's error for memory unless so many bytes more may be used; collects garbage for it. */
 void vm_demand(lua_State *L, size_t bytes);

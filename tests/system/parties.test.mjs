@@ -468,7 +468,7 @@ describe("bounds of calls", () => {
   test("links: messages that are too large, and readers that do not read", async (t) => {
     const server = await serverFor(t, {
       "parties/main.lua": MAIN,
-      "festa.lua": config({ limits: { message: 20000, queue: 100000 } }),
+      "festa.lua": config({ limits: { message: 20000, queue: 102000 } }),
     });
     const run = async (body, room = "caller") => server.json(`/parties/main/${room}?run=1`, { method: "POST", body });
     assert.match((await run(`local s = party.parties.main:get("l"):connect() return select(2, pcall(s.send, s, ("x"):rep(20001)))`))[0], /20001 bytes; 20000 are allowed/);

@@ -74,6 +74,14 @@ function ways.fails(self)
   end)
 end
 
+function ways.failsAtOnce(self)
+  return Response.stream(function(stream)
+    stream:write("what was ")
+    stream:write("written")
+    error("on purpose")
+  end)
+end
+
 function ways.failsWhenTold(self)
   return Response.stream(function(stream)
     stream:write("before")
@@ -306,6 +314,7 @@ for (const threads of [1, 2]) {
         const line = await server.waitForLog((l) => l.msg === "handler failed", "the error", { from });
         assert.equal(line.handler, "stream");
         assert.match(line.error, /on purpose/);
+        assert.equal(await (await Stream.open(server, `${room}/failsAtOnce`)).cut(), "what was written");
         // the reset has to come by itself: one that is there together with data looks like an end to libuv, and to us
         const old = await Stream.open(server, `${room}/failsWhenTold`, { version: "HTTP/1.0" });
         await old.has("before");

@@ -1,6 +1,7 @@
 /* room/events: how messages are written as events, and the life of a peer that hears them. */
 #include "fake_room.h"
 #include "room/events.h"
+#include "room/pipe.h"
 
 #include "stream_reader.h"
 
@@ -289,13 +290,44 @@ static void one_that_is_not_welcome_ends(void **state)
     end(fake);
 }
 
+/* The event, which is longer than the message, and a place for each: while it waits at the gate, within the handler. */
+static void what_it_becomes_counts(void **state)
+{
+    (void)state;
+    struct fake *fake = begin(NULL);
+    struct client a, b;
+    const struct outq *staged = &fake->rooms.staged;
+    const char lines[] = "\n\r\n\r";
+    struct bytes *bytes = bytes_copy(lines, 4);
+    size_t alone = sizeof(struct effect) + bytes_cost(bytes), event = 4 * strlen("data: \n") + 1;
+
+    connect_as(fake, &a, "a");
+    connect_as(fake, &b, "b");
+    room_turn_begin(the_room);
+    assert_int_equal(room_broadcast(the_room, bytes, false, NULL, 0), 0);
+    assert_int_equal(staged->bytes, alone + event + 2 * PIPE_ITEM_COST);
+    room_turn_end(the_room);
+    reader_close(&a.reader);
+    turn(fake);
+    room_turn_begin(the_room);
+    assert_int_equal(room_send(room_find_peer(the_room, span_of("b")), bytes, false), 0);
+    assert_int_equal(staged->bytes, alone + event + PIPE_ITEM_COST);
+    assert_int_equal(room_broadcast(the_room, bytes, true, NULL, 0), 0); /* they are left out */
+    assert_int_equal(staged->bytes, alone + event + PIPE_ITEM_COST + sizeof(struct effect) + 4);
+    room_turn_end(the_room);
+    turn(fake);
+    bytes_unref(bytes);
+    reader_close(&b.reader);
+    end(fake);
+}
+
 static void a_slow_one_is_given_up(void **state)
 {
     (void)state;
     struct fake *fake = begin(NULL);
     struct client a, b;
 
-    fake->rooms.limits.queue = 1000;
+    fake->rooms.limits.queue = 1000 + 71 * PIPE_ITEM_COST;
     connect_as(fake, &a, "a");
     connect_as(fake, &b, "b");
     told.len = 0;
@@ -313,6 +345,21 @@ static void a_slow_one_is_given_up(void **state)
     turn(fake);
     assert_true(a.reader.failed);
     reader_close(&a.reader);
+
+    reader_ask(
+        &b.reader); /* however fast it is: what is sent at once waits together; but one event may be long */
+    turn(fake);
+    fake->rooms.limits.queue = 1;
+    broadcast(fake, "xxxxxx", false, NULL);
+    reader_ask(&b.reader);
+    turn(fake);
+    expect_told("");
+    room_turn_begin(the_room);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fake_broadcast(the_room, "xxxxxx", NULL, 0), 0);
+    room_turn_end(the_room);
+    turn(fake);
+    expect_told("close b 1013 Too much waits to be sent to this connection;");
     reader_close(&b.reader);
     end(fake);
 }
@@ -357,6 +404,7 @@ int main(void)
         cmocka_unit_test(they_hear_what_is_sent),
         cmocka_unit_test(they_wait_for_the_gate),
         cmocka_unit_test(one_that_is_not_welcome_ends),
+        cmocka_unit_test(what_it_becomes_counts),
         cmocka_unit_test(a_slow_one_is_given_up),
         cmocka_unit_test(they_get_signs_of_life_and_end_with_their_room),
     };

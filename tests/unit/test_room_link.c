@@ -216,8 +216,8 @@ static void a_batch_that_fails_ends_it(void **state)
 static void more_than_may_wait_closes_it(void **state)
 {
     (void)state;
-    static const struct room_limits limits = {
-        .events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .queue = 60};
+    const struct room_limits limits = {
+        .events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .queue = link_cost(40) + 60};
     struct fake_peer *p;
     struct fake *fake = begin(&limits, &p);
 
@@ -242,6 +242,52 @@ static void more_than_may_wait_closes_it(void **state)
     read_all();
     assert_non_null(strstr((const char *)fake->log.data,
                            "b:close me 1013 Too much waits to be sent to this connection; "));
+    end(fake);
+}
+
+/* However short it is: each gets a mail, which counts where it is sent and where it waits. */
+static void a_broadcast_counts_for_each(void **state)
+{
+    (void)state;
+    const struct room_limits limits = {
+        .events = 100, .handlers = 10, .idle_ms = 1000000, .output = 1 << 20, .queue = 10 * link_cost(0)};
+    struct fake_peer *p;
+    struct fake *fake = begin(&limits, &p);
+    struct room *room = fake_room(fake, "b");
+    struct bytes *nothing = bytes_copy("", 0);
+
+    tell(p, "o");
+    struct link *first = near;
+    tell(p, "o");
+    while (link_next(first))
+        link_take(first);
+    read_all();
+    tell(p, "");
+    room_turn_begin(room);
+    for (size_t i = 1; i <= 10; i++) {
+        assert_int_equal(room_broadcast(room, nothing, false, NULL, 0), 0);
+        size_t alone = i * sizeof(struct effect) + bytes_cost(nothing);
+        assert_int_equal(fake->rooms.staged.bytes, alone + 2 * i * link_cost(0));
+    }
+    room_turn_end(room);
+    tell(p, "");
+    read_all();
+    assert_int_equal(first->state, LINK_OPEN); /* one takes what comes, the other one does not */
+    tell(p, "");
+    assert_int_equal(fake_broadcast(room, "", NULL, 0), 0);
+    tell(p, "");
+    read_all();
+    assert_int_equal(first->state, LINK_CLOSED);
+    assert_int_equal(first->code, 1013);
+    assert_int_equal(near->state, LINK_OPEN);
+    link_free(first);
+    tell(p, "");
+    room_turn_begin(room);
+    assert_int_equal(room_broadcast(room, nothing, false, NULL, 0), 0);
+    assert_int_equal(fake->rooms.staged.bytes, sizeof(struct effect) + bytes_cost(nothing) + link_cost(0));
+    room_turn_end(room);
+    tell(p, "");
+    bytes_unref(nothing);
     end(fake);
 }
 
@@ -451,6 +497,7 @@ int main(void)
         cmocka_unit_test(each_direction_has_its_gate),
         cmocka_unit_test(a_batch_that_fails_ends_it),
         cmocka_unit_test(more_than_may_wait_closes_it),
+        cmocka_unit_test(a_broadcast_counts_for_each),
         cmocka_unit_test(it_may_not_be_let_in),
         cmocka_unit_test(being_let_in_has_its_time),
         cmocka_unit_test(it_goes_with_either_room),

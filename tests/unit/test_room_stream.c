@@ -165,6 +165,16 @@ static void a_cut_stream_keeps_no_promise(void **state)
     assert_true(fixture.reader.failed);
     end(&fixture);
 
+    begin(&fixture); /* what was written before comes first */
+    tell(&fixture, "=said !");
+    reader_expect(&fixture.reader, "said");
+    assert_false(fixture.reader.failed);
+    assert_false(room_stream_open(stream));
+    reader_ask(&fixture.reader);
+    loop_step(&fixture.fake->loop);
+    assert_true(fixture.reader.failed && !fixture.reader.whole);
+    end(&fixture);
+
     begin(&fixture); /* the script's VM goes */
     room_stream_release(stream);
     stream = NULL;

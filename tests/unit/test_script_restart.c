@@ -46,6 +46,57 @@ static void floods_stop_at_the_limit(void **state)
     world_end(world);
 }
 
+static size_t most_used(const struct room *room)
+{
+    static size_t most;
+    size_t used = vm_memory(world_vm(room));
+    return most = used > most ? used : most;
+}
+
+/* Twenty at once, of which there is room for some: those are given, and who gets none is told so. */
+static void answers_have_to_fit(void **state)
+{
+    (void)state;
+    struct world *world =
+        memory_world(512 * KIB,
+                     "local P, other = {}, 'o'\n"
+                     "function P:big() sleep(5) return ('x'):rep(100000) end\n"
+                     "function P:onRequest(request)\n"
+                     "  if party.id ~= 'r' then sleep(5) return ('x'):rep(100000) end\n"
+                     "  local got, over, garbage = {}, 0, ('x'):rep(150000)\n"
+                     "  for i = 1, 20 do party.after(0, function()\n"
+                     "    local stub, result = party.parties.main:get('o' .. i)\n"
+                     "    if request.subpath == '/call' then\n"
+                     "      local value, message = stub:call('big')\n"
+                     "      result = value and 'got' or message\n"
+                     "    else\n"
+                     "      local reply = stub:fetch('/')\n"
+                     "      result = reply.ok and 'got' or reply.status .. ' ' .. reply.body\n"
+                     "    end\n"
+                     "    got[result] = (got[result] or 0) + 1\n"
+                     "    over = over + 1\n"
+                     "  end) end\n"
+                     "  garbage = nil\n"
+                     "  while over < 20 do sleep(1) end\n"
+                     "  local texts = {}\n"
+                     "  for text, n in pairs(got) do texts[#texts + 1] = (n > 2 and '' or n) .. text end\n"
+                     "  table.sort(texts)\n"
+                     "  return table.concat(texts, ', ')\n"
+                     "end\n"
+                     "return P\n");
+    struct room *room = world_room(world, "r");
+
+    struct asked *asked = world_ask(room, "GET /parties/main/r/call", NULL);
+    world_wait(world, most_used(room) == 0 || asked->n_answers == 1);
+    world_answered(asked, 200, "got, not enough memory for the answer");
+    assert_in_range(most_used(room), 300 * KIB, 516 * KIB);
+    asked = world_ask(room, "GET /parties/main/r/fetch", NULL);
+    world_wait(world, most_used(room) == 0 || asked->n_answers == 1);
+    world_answered(asked, 200, "507 not enough memory for the answer, got");
+    assert_in_range(most_used(room), 300 * KIB, 516 * KIB);
+    world_end(world);
+}
+
 static void tags_count(void **state)
 {
     (void)state;
@@ -271,6 +322,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floods_stop_at_the_limit),
+        cmocka_unit_test(answers_have_to_fit),
         cmocka_unit_test(tags_count),
         cmocka_unit_test(what_waits_in_an_inbox_is_bounded),
         cmocka_unit_test(a_room_that_keeps_its_memory_is_restarted),

@@ -11,11 +11,11 @@ import { poll } from "./wait.mjs";
 export const FOLDER = join(REPOSITORY, "tests/hostile");
 
 const TEXTS = ["tries", "must", "trigger", "expect", "says", "limits", "room", "text", "type", "todo"];
-const NUMBERS = ["rooms", "clients", "deaf", "events", "parallel", "body", "watch"];
+const NUMBERS = ["rooms", "clients", "deaf", "streams", "events", "parallel", "body", "watch"];
 
 // The head of a script: "-- key: value", continued by lines that are indented. See README.md there.
 export function readHead(name, source) {
-  const head = { name, rooms: 1, clients: 0, deaf: 0, events: 1, parallel: 1, watch: 0 };
+  const head = { name, rooms: 1, clients: 0, deaf: 0, streams: 0, events: 1, parallel: 1, watch: 0 };
   let key;
   for (const line of source.split("\n")) {
     const item = /^-- ([a-z]+): *(.*)$/.exec(line);
@@ -161,6 +161,7 @@ export async function prepare(server, head) {
   for (const room of rooms) {
     crowd.push(...(await openCrowd(server, head.clients, (i) => `${PATH}/${room}?_pk=client-${i + 1}`)));
     crowd.push(...(await openCrowd(server, head.deaf, (i) => `${PATH}/${room}?_pk=deaf-${i + 1}`, { deaf: true })));
+    crowd.push(...(await openCrowd(server, head.streams, () => `${PATH}/${room}/events`, { streams: true })));
   }
   return {
     rooms,
