@@ -112,7 +112,7 @@ static bool read_options(lua_State *L, int index, struct room *room, struct audi
         } else if (strcmp(key, "binary") == 0) {
             audience->binary = lua_toboolean(L, -1) != 0;
         } else {
-            luaL_error(L, "unknown option %s: without, to and binary are known", key);
+            luaL_error(L, "unknown option %s: without, to and binary are known", bind_quote(key).text);
         }
         lua_pop(L, 1);
     }

@@ -44,10 +44,11 @@ static void line_of(lua_State *L, struct span name)
 
     quota_poll();
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
-        luaL_error(L, "the header %s is %s, not a string", name.ptr, luaL_typename(L, -1));
+        luaL_error(L, "the header %s is %s, not a string", bind_quote(name.ptr).text, luaL_typename(L, -1));
     value.ptr = lua_tolstring(L, -1, &value.len);
     if (!http_is_field_value(value))
-        luaL_error(L, "the value of the header %s has a line break or another control character", name.ptr);
+        luaL_error(L, "the value of the header %s has a line break or another control character",
+                   bind_quote(name.ptr).text);
     lua_pushfstring(L, "%s: %s\r\n", name.ptr, value.ptr); /* no NUL is left in either */
     lua_remove(L, -2);
 }
@@ -67,7 +68,7 @@ bool header_lines_push(lua_State *L, int index)
                        luaL_typename(L, -2));
         name.ptr = lua_tolstring(L, -2, &name.len);
         if (!http_is_token(name))
-            luaL_error(L, "a header can't have the name '%s'", name.ptr);
+            luaL_error(L, "a header can't have the name '%s'", bind_quote(name.ptr).text);
         if (is_framing(name))
             luaL_error(L, "the header %s is set by the server", name.ptr);
         has_type = has_type || span_equal_nocase(name, SPAN("content-type"));
@@ -142,7 +143,8 @@ static int response_new(lua_State *L, int body, int init, int status, const char
                 box->has_type = box->has_type || has_type;
                 lua_setiuservalue(L, self, VALUE_HEADERS);
             } else {
-                return luaL_error(L, "unknown option %s: status, statusText and headers are known", key);
+                return luaL_error(L, "unknown option %s: status, statusText and headers are known",
+                                  bind_quote(key).text);
             }
             lua_pop(L, 1);
         }
