@@ -37,8 +37,8 @@ static bool is_framing(struct span name)
     return false;
 }
 
-/* Pushes the line of a field whose value is at the top; pops the value. */
-static void line_of(lua_State *L, struct span name)
+/* Adds the line of a field whose value is at the top to the array at index lines; pops the value. */
+static void add_line(lua_State *L, int lines, struct span name)
 {
     struct span value;
 
@@ -50,7 +50,24 @@ static void line_of(lua_State *L, struct span name)
         luaL_error(L, "the value of the header %s has a line break or another control character",
                    bind_quote(name.ptr).text);
     lua_pushfstring(L, "%s: %s\r\n", name.ptr, value.ptr); /* no NUL is left in either */
-    lua_remove(L, -2);
+    lua_rawseti(L, lines, (lua_Integer)lua_rawlen(L, lines) + 1);
+    lua_pop(L, 1);
+}
+
+/* The array of strings at index becomes one string. */
+static void join(lua_State *L, int index)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(L, index);
+    luaL_Buffer out;
+
+    luaL_buffinit(L, &out);
+    for (lua_Integer i = 1; i <= n; i++) {
+        quota_poll();
+        lua_rawgeti(L, index, i);
+        luaL_addvalue(&out);
+    }
+    luaL_pushresult(&out);
+    lua_replace(L, index);
 }
 
 bool header_lines_push(lua_State *L, int index)
@@ -58,7 +75,7 @@ bool header_lines_push(lua_State *L, int index)
     bool has_type = false;
 
     luaL_checktype(L, index, LUA_TTABLE);
-    lua_pushliteral(L, "");
+    lua_newtable(L);
     int lines = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, index)) {
@@ -76,21 +93,15 @@ bool header_lines_push(lua_State *L, int index)
         if (lua_istable(L, -1)) { /* several lines of the same name: Set-Cookie */
             lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
             for (lua_Integer i = 1; i <= n; i++) {
-                lua_pushvalue(L, lines);
-                lua_rawgeti(L, -2, i);
-                line_of(L, name);
-                lua_concat(L, 2);
-                lua_replace(L, lines);
+                lua_rawgeti(L, -1, i);
+                add_line(L, lines, name);
             }
             lua_pop(L, 1);
         } else {
-            line_of(L, name);
-            lua_pushvalue(L, lines);
-            lua_insert(L, -2);
-            lua_concat(L, 2);
-            lua_replace(L, lines);
+            add_line(L, lines, name);
         }
     }
+    join(L, lines);
     return has_type;
 }
 
