@@ -313,6 +313,8 @@ void code_excerpt(const char *path, int line, struct buf *out)
 
     if (read_file(path, &file) == 0) {
         const char *at = (const char *)file.data, *end = at + file.len;
+        if (line == count_lines((struct span){at, file.len}) + 1)
+            line--; /* the end of the file, as the compiler counts */
         for (int number = 1; at < end && number <= line + EXCERPT_BEFORE; number++) {
             const char *newline = memchr(at, '\n', (size_t)(end - at));
             if (number >= line - EXCERPT_BEFORE)

@@ -323,7 +323,8 @@ static void too_little_memory_is_said(void **state)
 {
     (void)state;
     project_files_write(&files, "parties/main.lua", "local t = {} for i = 1, 1e6 do t[i] = {} end return {}");
-    config.limits.handler_time = 60000; /* a Lua that collects at every chance takes long to use its memory up */
+    config.limits.handler_time =
+        60000; /* a Lua that collects at every chance takes long to use its memory up */
     config.limits.room_memory = 256 * 1024;
     expect_error("memory is used up");
     config.limits.room_memory = 4096;
@@ -462,6 +463,10 @@ static void excerpts(void **state)
     assert_non_null(strstr((char *)out.data, "\n  >    1 | a b [31m\n       2 |\n       3 | xxx"));
     assert_null(strchr((char *)out.data, '\x1b'));
     assert_true(out.len < 180 && strstr((char *)out.data, "xxx…"));
+    out.len = 0;
+    code_excerpt(path, 4, &out); /* behind the last: where a missing `end` is missed */
+    assert_int_equal(buf_append(&out, "", 1), 0);
+    assert_non_null(strstr((char *)out.data, "\n       2 |\n  >    3 | xxx"));
     out.len = 0;
     code_excerpt(path, 100, &out);
     code_excerpt(project_files_path(&files, "none.lua"), 1, &out);
