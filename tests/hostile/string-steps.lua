@@ -8,19 +8,18 @@
 return require "attack" (function(_, request)
   local began = os.clock()
   local function repeated(text, bytes) return text:rep(bytes // #text) end
-  local long = repeated("a", 14e6)
   local steps = {
     function() local s = repeated("\0", 3500000) return function() string.format("%q", s) end end,
     function() local s = repeated("%%", 14e6) return function() string.format(s) end end,
-    function() local p = ("a"):rep(1000) .. "b" return function() long:find(p, 1, true) end end,
+    function() local long, p = repeated("a", 14e6), ("a"):rep(1000) .. "b" return function() long:find(p, 1, true) end end,
     function() local s = repeated(" ", 14e6) return function() string.packsize(s) end end,
     function() local s = repeated("1", 14e6) return function() tonumber(s, 36) end end,
     function() local s = repeated("\0", 14e6) return function() return s <= s end end,
-    function() return function() long:match("%a*b?") end end,
-    function() local s = long .. "+" return function() s:match(s) end end,
+    function() local long = repeated("a", 14e6) return function() long:match("%a*b?") end end,
+    function() local s = repeated("a", 7e6) .. "+" return function() s:match(s) end end,
     function() local s = repeated("%1", 14e6) return function() (""):gsub("()", s) end end,
     function()
-      local t = {}
+      local t, long = {}, repeated("a", 14e6)
       for i = 1, 2000 do t[i] = long end
       local s = ("%.1s"):rep(2000)
       return function() string.format(s, table.unpack(t)) end
