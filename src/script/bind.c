@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <lua_festa.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 /* The types that scripts hold objects of. Where each one's metatable lies is kept beside the VM, since
  * every use of an object asks for it. */
@@ -95,12 +97,23 @@ const char *bind_type_name(lua_State *L, int index)
     return NULL;
 }
 
+struct quote bind_quote(const char *text)
+{
+    struct quote quote;
+    size_t most = sizeof quote.text - sizeof "…";
+    size_t len = strnlen(text, most + 1);
+
+    (void)snprintf(quote.text, sizeof quote.text, "%.*s%s", (int)utf8_cut(text, len, most), text,
+                   len > most ? "…" : "");
+    return quote;
+}
+
 int bind_read_only(lua_State *L)
 {
     const char *type = bind_type_name(L, 1);
 
     return luaL_error(L, "%s.%s is read-only", type ? type : luaL_typename(L, 1),
-                      lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?");
+                      bind_quote(lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?").text);
 }
 
 void bind_skip_self(lua_State *L)

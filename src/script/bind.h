@@ -37,6 +37,13 @@ extern const struct bind_members connection_members, request_members, response_m
     timer_members, storage_members, transaction_members, fetched_members, party_members, stub_members,
     socket_members, reply_members;
 
+/* A script's text in a message: its first 64 bytes, with "…" if there is more. Messages are copied many times, and what
+ * quotes megabytes takes longer than a handler may. */
+struct quote {
+    char text[64 + sizeof "…"];
+};
+struct quote bind_quote(const char *text);
+
 /* The name of a host object's type ("connection"), NULL for any other value. */
 const char *bind_type_name(lua_State *L, int index);
 

@@ -190,7 +190,7 @@ static int base_collectgarbage(lua_State *L)
     const char *option = luaL_optstring(L, 1, "collect");
 
     if (strcmp(option, "count") != 0)
-        return luaL_error(L, "collectgarbage knows \"count\" only, not \"%s\"", option);
+        return luaL_error(L, "collectgarbage knows \"count\" only, not \"%s\"", bind_quote(option).text);
     lua_pushnumber(L, (lua_Number)vm_of(L)->used / 1024.0);
     return 1;
 }

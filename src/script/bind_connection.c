@@ -238,7 +238,7 @@ static int connection_newindex(lua_State *L)
     box_check(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?";
     if (strcmp(key, "state") != 0)
-        return luaL_error(L, "connection.%s can't be set: only connection.state can", key);
+        return luaL_error(L, "connection.%s can't be set: only connection.state can", bind_quote(key).text);
     lua_settop(L, 3);
     lua_setiuservalue(L, 1, VALUE_STATE);
     return 0;

@@ -93,7 +93,7 @@ static int crypto_hmac(lua_State *L)
     if (digest < 0)
         luaL_argerror(L, 1,
                       lua_pushfstring(L, "no algorithm \"%s\"; there are sha1, sha256, sha384 and sha512",
-                                      lua_tostring(L, 1)));
+                                      bind_quote(lua_tostring(L, 1)).text));
     int rc = hmac_of((enum digest)digest, key, key_len, data, len, is_late, out);
     return push_digest(L, rc, (enum digest)digest, out);
 }

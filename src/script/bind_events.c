@@ -40,7 +40,7 @@ static void check_option(lua_State *L, const char *key, int options)
         lua_pushvalue(L, -1);
         lua_rawseti(L, options, OPTION_RETRY);
     } else {
-        luaL_error(L, "unknown option %s: id, tags and retry are known", key);
+        luaL_error(L, "unknown option %s: id, tags and retry are known", bind_quote(key).text);
     }
 }
 

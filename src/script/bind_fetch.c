@@ -226,7 +226,7 @@ static void take_method(lua_State *L)
     if (!http_is_token(method))
         luaL_error(L, "method is a name like \"POST\"");
     if (span_equal_nocase(method, SPAN("CONNECT")) || span_equal_nocase(method, SPAN("TRACE")))
-        luaL_error(L, "the method %s can't be used", method.ptr);
+        luaL_error(L, "the method %s can't be used", bind_quote(method.ptr).text);
     lua_pushvalue(L, -1);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (span_equal_nocase(method, span_of(known[i]))) {
@@ -288,7 +288,7 @@ static void take_option(lua_State *L, const char *name, struct call *call)
     } else {
         luaL_error(L,
                    "unknown option %s: method, headers, body, json, timeout, redirect and stream are known",
-                   name);
+                   bind_quote(name).text);
     }
 }
 

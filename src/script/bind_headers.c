@@ -61,10 +61,11 @@ static void check_value(lua_State *L, int index, const char *name, struct span *
     if (lua_isnil(L, index))
         return;
     if (!lua_isstring(L, index))
-        luaL_error(L, "the header %s is %s, not a string", name, luaL_typename(L, index));
+        luaL_error(L, "the header %s is %s, not a string", bind_quote(name).text, luaL_typename(L, index));
     value->ptr = lua_tolstring(L, index, &value->len);
     if (!http_is_field_value(*value))
-        luaL_error(L, "the value of the header %s has a line break or another control character", name);
+        luaL_error(L, "the value of the header %s has a line break or another control character",
+                   bind_quote(name).text);
 }
 
 /* request.headers[name] = value, in a hook */
@@ -79,9 +80,10 @@ static int headers_newindex(lua_State *L)
     if (lua_type(L, 2) == LUA_TSTRING)
         name.ptr = lua_tolstring(L, 2, &name.len);
     if (!name.ptr || !http_is_token(name))
-        return luaL_error(L, "a header can't have the name '%s'", identity_tolstring(L, 2, NULL));
+        return luaL_error(L, "a header can't have the name '%s'",
+                          bind_quote(identity_tolstring(L, 2, NULL)).text);
     if (is_fixed(name))
-        return luaL_error(L, "the header %s belongs to the connection", name.ptr);
+        return luaL_error(L, "the header %s belongs to the connection", bind_quote(name.ptr).text);
     check_value(L, 3, name.ptr, &value);
     if (box->size + name.len + value.len > most)
         return luaL_error(L, "too much was set in headers: they may have %d bytes (headers)", (int)most);

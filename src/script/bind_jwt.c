@@ -22,8 +22,9 @@ void jwt_check_options(lua_State *L, int arg, const char *const *names)
         if (!known)
             luaL_argerror(L, arg,
                           lua_pushfstring(L, "no option %s here",
-                                          lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2)
-                                                                         : "of this kind"));
+                                          bind_quote(lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2)
+                                                                                    : "of this kind")
+                                              .text));
     }
 }
 
@@ -51,7 +52,7 @@ unsigned jwt_alg_bit(lua_State *L, int arg)
     if (alg < 0)
         luaL_argerror(L, arg,
                       lua_pushfstring(L, "no algorithm %s; there are HS256, RS256, ES256 and EdDSA",
-                                      name.ptr ? name.ptr : luaL_typename(L, -1)));
+                                      bind_quote(name.ptr ? name.ptr : luaL_typename(L, -1)).text));
     return alg < 0 ? 0 : 1u << alg; /* the former raised */
 }
 

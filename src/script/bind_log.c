@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "script/hooks.h"
 
+#include <stdlib.h>
+
 #define FIELDS_MAX 16 /* of one line, besides party and room */
 
 /* The message of a line ends at a NUL: those inside of the string at the top become "\0". */
@@ -60,6 +62,11 @@ static struct log_field field_of(lua_State *L)
     }
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct log_field *)a)->name, ((const struct log_field *)b)->name);
+}
+
 /* A line with the message at the top and the fields of the table at index fields; 0: none. */
 static void write_line(lua_State *L, enum log_level level, int table)
 {
@@ -82,6 +89,7 @@ static void write_line(lua_State *L, enum log_level level, int table)
             fields[n++] = field_of(L);
             lua_pop(L, 1);
         }
+        qsort(fields + own, n - own, sizeof *fields, by_name); /* as they lie is another order each time */
     }
     log_line(level, message, fields, n);
 }

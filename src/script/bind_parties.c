@@ -117,7 +117,7 @@ static void read_options(lua_State *L, struct span *prefix, struct span *after, 
             if (*limit < 1 || *limit > LISTING_MAX)
                 luaL_error(L, "limit is an integer from 1 to %d", (int)LISTING_MAX);
         } else {
-            luaL_error(L, "unknown option %s: prefix, after and limit are known", key);
+            luaL_error(L, "unknown option %s: prefix, after and limit are known", bind_quote(key).text);
         }
         lua_pop(L, 1);
     }
@@ -188,8 +188,8 @@ static int unknown(lua_State *L, const struct project *project, const char *name
     names[project->n_parties] = NULL;
     const char *meant = suggest(name, names);
     if (meant)
-        return luaL_error(L, "there is no party %s; did you mean %s?", name, meant);
-    return luaL_error(L, "there is no party %s", name);
+        return luaL_error(L, "there is no party %s; did you mean %s?", bind_quote(name).text, meant);
+    return luaL_error(L, "there is no party %s", bind_quote(name).text);
 }
 
 /* party.parties.NAME: a party of the version that runs here, or of the one that counts by now */

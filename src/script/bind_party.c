@@ -1,6 +1,7 @@
 /* party: the room that the script runs in. Every function works as party.f() and as party:f(). */
 #include "room/data.h"
 #include "script/bind.h"
+#include "script/json.h"
 #include "script/quota.h"
 #include "script/script.h"
 
@@ -112,7 +113,7 @@ static bool read_options(lua_State *L, int index, struct room *room, struct audi
         } else if (strcmp(key, "binary") == 0) {
             audience->binary = lua_toboolean(L, -1) != 0;
         } else {
-            luaL_error(L, "unknown option %s: without, to and binary are known", key);
+            luaL_error(L, "unknown option %s: without, to and binary are known", bind_quote(key).text);
         }
         lua_pop(L, 1);
     }
@@ -281,6 +282,7 @@ static void push_env(lua_State *L)
 {
     const struct string_list *env = &vm_of(L)->party->project->env;
     lua_createtable(L, 0, (int)env->count);
+    json_mark(L, -1, JSON_OBJECT); /* an empty one, too */
     for (size_t i = 0; i < env->count; i++) {
         const char *equals = strchr(env->items[i], '=');
         lua_pushlstring(L, env->items[i], (size_t)(equals - env->items[i]));

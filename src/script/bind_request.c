@@ -2,6 +2,7 @@
  * can read it later; its memory counts as the room's. A hook's is only lent: it goes on to its room, with its body,
  * and with other headers if the hook has changed some. */
 #include "script/bind.h"
+#include "script/json.h"
 #include "script/quota.h"
 
 #include "http/field.h"
@@ -120,6 +121,7 @@ static int next_pair(lua_State *L, struct span *rest, struct pairs *pairs)
 static void push_pairs_table(lua_State *L, struct span text)
 {
     lua_newtable(L);
+    json_mark(L, -1, JSON_OBJECT); /* an empty one, too */
     struct pairs *pairs = push_pairs(L);
     while (next_pair(L, &text, pairs) > 0) {
         push_buf(L, &pairs->name);

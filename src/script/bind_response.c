@@ -37,19 +37,37 @@ static bool is_framing(struct span name)
     return false;
 }
 
-/* Pushes the line of a field whose value is at the top; pops the value. */
-static void line_of(lua_State *L, struct span name)
+/* Adds the line of a field whose value is at the top to the array at index lines; pops the value. */
+static void add_line(lua_State *L, int lines, struct span name)
 {
     struct span value;
 
     quota_poll();
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
-        luaL_error(L, "the header %s is %s, not a string", name.ptr, luaL_typename(L, -1));
+        luaL_error(L, "the header %s is %s, not a string", bind_quote(name.ptr).text, luaL_typename(L, -1));
     value.ptr = lua_tolstring(L, -1, &value.len);
     if (!http_is_field_value(value))
-        luaL_error(L, "the value of the header %s has a line break or another control character", name.ptr);
+        luaL_error(L, "the value of the header %s has a line break or another control character",
+                   bind_quote(name.ptr).text);
     lua_pushfstring(L, "%s: %s\r\n", name.ptr, value.ptr); /* no NUL is left in either */
-    lua_remove(L, -2);
+    lua_rawseti(L, lines, (lua_Integer)lua_rawlen(L, lines) + 1);
+    lua_pop(L, 1);
+}
+
+/* The array of strings at index becomes one string. */
+static void join(lua_State *L, int index)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(L, index);
+    luaL_Buffer out;
+
+    luaL_buffinit(L, &out);
+    for (lua_Integer i = 1; i <= n; i++) {
+        quota_poll();
+        lua_rawgeti(L, index, i);
+        luaL_addvalue(&out);
+    }
+    luaL_pushresult(&out);
+    lua_replace(L, index);
 }
 
 bool header_lines_push(lua_State *L, int index)
@@ -57,7 +75,7 @@ bool header_lines_push(lua_State *L, int index)
     bool has_type = false;
 
     luaL_checktype(L, index, LUA_TTABLE);
-    lua_pushliteral(L, "");
+    lua_newtable(L);
     int lines = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, index)) {
@@ -67,7 +85,7 @@ bool header_lines_push(lua_State *L, int index)
                        luaL_typename(L, -2));
         name.ptr = lua_tolstring(L, -2, &name.len);
         if (!http_is_token(name))
-            luaL_error(L, "a header can't have the name '%s'", name.ptr);
+            luaL_error(L, "a header can't have the name '%s'", bind_quote(name.ptr).text);
         if (is_framing(name))
             luaL_error(L, "the header %s is set by the server", name.ptr);
         has_type = has_type || span_equal_nocase(name, SPAN("content-type"));
@@ -75,21 +93,15 @@ bool header_lines_push(lua_State *L, int index)
         if (lua_istable(L, -1)) { /* several lines of the same name: Set-Cookie */
             lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
             for (lua_Integer i = 1; i <= n; i++) {
-                lua_pushvalue(L, lines);
-                lua_rawgeti(L, -2, i);
-                line_of(L, name);
-                lua_concat(L, 2);
-                lua_replace(L, lines);
+                lua_rawgeti(L, -1, i);
+                add_line(L, lines, name);
             }
             lua_pop(L, 1);
         } else {
-            line_of(L, name);
-            lua_pushvalue(L, lines);
-            lua_insert(L, -2);
-            lua_concat(L, 2);
-            lua_replace(L, lines);
+            add_line(L, lines, name);
         }
     }
+    join(L, lines);
     return has_type;
 }
 
@@ -142,7 +154,8 @@ static int response_new(lua_State *L, int body, int init, int status, const char
                 box->has_type = box->has_type || has_type;
                 lua_setiuservalue(L, self, VALUE_HEADERS);
             } else {
-                return luaL_error(L, "unknown option %s: status, statusText and headers are known", key);
+                return luaL_error(L, "unknown option %s: status, statusText and headers are known",
+                                  bind_quote(key).text);
             }
             lua_pop(L, 1);
         }

@@ -147,7 +147,7 @@ static void read_options(lua_State *L, int index, struct listing *list)
             read_limit(L, list);
         } else {
             luaL_error(L, "unknown option %s: prefix, start, startAfter, finish, reverse and limit are known",
-                       name);
+                       bind_quote(name).text);
         }
         lua_pop(L, 1);
     }

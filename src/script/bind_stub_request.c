@@ -69,9 +69,10 @@ static void read_target(lua_State *L, struct stub_request *request)
     }
     path.ptr = luaL_checklstring(L, ARG_PATH, &path.len);
     if (path.len == 0 || *path.ptr != '/')
-        luaL_error(L, "a path begins with \"/\": '%s' does not", path.ptr);
+        luaL_error(L, "a path begins with \"/\": '%s' does not", bind_quote(path.ptr).text);
     if (http_target_run(path.ptr, path.len) != path.len)
-        luaL_error(L, "the path '%s' has a character that can't stand in one; percent-encode it", path.ptr);
+        luaL_error(L, "the path '%s' has a character that can't stand in one; percent-encode it",
+                   bind_quote(path.ptr).text);
     push_target(L, party, id, path);
     lua_replace(L, SLOT_TARGET);
     request->parts.target = span_at(L, SLOT_TARGET);
@@ -126,7 +127,7 @@ static void read_method(lua_State *L, struct stub_request *request, bool has_bod
     lua_replace(L, SLOT_METHOD);
     request->parts.method = span_at(L, SLOT_METHOD);
     if (!http_is_method(request->parts.method))
-        luaL_error(L, "'%s' is no method that is served", request->parts.method.ptr);
+        luaL_error(L, "'%s' is no method that is served", bind_quote(request->parts.method.ptr).text);
 }
 
 /* body or json; returns the type of what there is, NULL: none. */
@@ -169,12 +170,13 @@ static void add_field(lua_State *L, struct fields *fields)
 
     quota_poll();
     if (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
-        luaL_error(L, "the header %s is %s, not a string", name.ptr, luaL_typename(L, -1));
+        luaL_error(L, "the header %s is %s, not a string", bind_quote(name.ptr).text, luaL_typename(L, -1));
     value = span_at(L, -1);
     if (!http_is_token(name))
-        luaL_error(L, "a header can't have the name '%s'", name.ptr);
+        luaL_error(L, "a header can't have the name '%s'", bind_quote(name.ptr).text);
     if (!http_is_field_value(value))
-        luaL_error(L, "the value of the header %s has a line break or another control character", name.ptr);
+        luaL_error(L, "the value of the header %s has a line break or another control character",
+                   bind_quote(name.ptr).text);
     fields->size += name.len + value.len + sizeof ": \r\n" - 1;
     if (fields->size > most)
         luaL_error(L, "the headers are too large: they may have %I bytes (headers)", (lua_Integer)most);
@@ -248,7 +250,7 @@ static void check_options(lua_State *L, const char *const *known)
             luaL_error(L,
                        known == fetch_options ? "unknown option %s: method, headers, body and json are known"
                                               : "unknown option %s: headers and id are known",
-                       key);
+                       bind_quote(key).text);
         lua_pop(L, 1);
     }
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -307,12 +308,57 @@ void code_complain(struct buf *error, const char *path, const char *name, int li
         code_excerpt(path, line, error);
 }
 
+struct paragraph {
+    const char *text;
+    int line;
+};
+
+static int by_line(const void *a, const void *b)
+{
+    const struct paragraph *one = a, *other = b;
+
+    if (one->line != other->line)
+        return one->line < other->line ? -1 : 1;
+    return strcmp(one->text, other->text);
+}
+
+void code_sort_complaints(struct buf *error, size_t from)
+{
+    static const char between[] =
+        "\n\n"; /* of paragraphs; in front of the first if there are others before */
+    const char *message;
+    size_t n = 0;
+
+    if (error->len <= from)
+        return;
+    from += from > 0 ? sizeof between - 1 : 0;
+    char *copy = strndup((const char *)error->data + from, error->len - from);
+    CHECK(copy != NULL);
+    struct paragraph *paragraphs = xcalloc((strlen(copy) / 2 + 1) * sizeof *paragraphs);
+    for (char *at = copy; at; n++) {
+        char *end = strstr(at, between);
+        if (end)
+            *end = '\0';
+        int line = code_error_line(at, &message);
+        paragraphs[n] = (struct paragraph){at, line > 0 ? line : INT_MAX};
+        at = end ? end + sizeof between - 1 : NULL;
+    }
+    qsort(paragraphs, n, sizeof *paragraphs, by_line);
+    error->len = from;
+    for (size_t i = 0; i < n; i++)
+        (void)!buf_printf(error, "%s%s", i > 0 ? between : "", paragraphs[i].text);
+    free(paragraphs);
+    free(copy);
+}
+
 void code_excerpt(const char *path, int line, struct buf *out)
 {
     struct buf file = {0};
 
     if (read_file(path, &file) == 0) {
         const char *at = (const char *)file.data, *end = at + file.len;
+        if (line == count_lines((struct span){at, file.len}) + 1)
+            line--; /* the end of the file, as the compiler counts */
         for (int number = 1; at < end && number <= line + EXCERPT_BEFORE; number++) {
             const char *newline = memchr(at, '\n', (size_t)(end - at));
             if (number >= line - EXCERPT_BEFORE)

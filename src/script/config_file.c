@@ -83,7 +83,9 @@ int config_file_read(struct config *config, const char *path, bool optional, str
     if (!code)
         return -EINVAL;
     struct reading reading = {.config = config, .code = code, .error = error, .section = ""};
+    size_t from = error->len;
     int rc = run_protected(&reading);
+    code_sort_complaints(error, from);
     code_unref(code);
     return rc;
 }

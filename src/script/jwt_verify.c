@@ -224,7 +224,8 @@ static const char *judge_header(lua_State *L, int index, unsigned algs, enum sig
         return lua_pushfstring(L, "the token's \"alg\" is %s, not HS256, RS256, ES256 or EdDSA",
                                push_shown(L, name));
     if ((algs >> found & 1) == 0)
-        return lua_pushfstring(L, "the token's \"alg\" is %s, which algs does not allow", name.ptr);
+        return lua_pushfstring(L, "the token's \"alg\" is %s, which algs does not allow",
+                               bind_quote(name.ptr).text);
     *alg = (enum signature_alg)found;
     /* what it says must be understood, and nothing of it is (RFC 7515 §4.1.11) */
     if (jwt_push_field(L, index, "crit") != LUA_TNIL)

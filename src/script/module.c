@@ -92,7 +92,7 @@ char *project_code_file(const char *root, const char *name)
 }
 
 /* Words of letters, digits, "_" and "-" with "." between them. "/" may stand for ".". */
-static bool name_valid(struct span name)
+bool module_name_valid(struct span name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     bool in_word = false;
@@ -236,7 +236,7 @@ static struct code *keep(const struct party *party, struct span name, struct cod
 
 struct code *project_module(const struct party *party, struct span name, lua_State *L, struct buf *error)
 {
-    if (!name_valid(name)) {
+    if (!module_name_valid(name)) {
         (void)!buf_printf(error,
                           "'%.*s' is no module's name: letters, digits, '_' and '-', with '.' or '/' "
                           "between folders",

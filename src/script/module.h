@@ -17,6 +17,9 @@ bool modules_same(const struct party *party, const struct party *other);
 
 #define MODULE_NAME_MAX 200 /* bytes */
 
+/* Words of letters, digits, '_' and '-', with '.' or '/' between them? */
+bool module_name_valid(struct span name);
+
 /* The real path of a file of the project, to be freed; its name is relative to the project's root. NULL
  * with errno: ENOENT, EXDEV when it leads out of the project, or another. */
 char *project_file(const char *root, const char *name);

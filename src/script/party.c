@@ -280,6 +280,7 @@ int party_check(struct party *party, struct buf *error)
     struct script script;
     struct buf failure = {0};
     int line = 0;
+    size_t from = error->len;
 
     int rc = script_init(&script, party->project, NULL, &counters);
     if (rc != 0)
@@ -300,6 +301,7 @@ int party_check(struct party *party, struct buf *error)
             code_complain(error, "", party->code->name, 0, "not enough memory to check the party");
         else if (check.wrong)
             rc = -EINVAL;
+        code_sort_complaints(error, from);
     }
     buf_fini(&failure);
     vm_free(vm);

@@ -122,8 +122,10 @@ int base_require(lua_State *L)
     luaL_argcheck(L, strlen(name) == len, 1, "a module's name has no NUL");
     if (library_push(L, name))
         return 1;
-    luaL_gsub(L, name, "/", "."); /* one name for each module */
-    lua_replace(L, NAME);
+    if (module_name_valid((struct span){name, len})) { /* others are shown as they were written */
+        luaL_gsub(L, name, "/", ".");                  /* one name for each module */
+        lua_replace(L, NAME);
+    }
     push_modules(L);
     lua_pushvalue(L, NAME);
     lua_rawget(L, MODULES);

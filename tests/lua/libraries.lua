@@ -22,6 +22,23 @@ test("libraries have what is allowed, and nothing else", function()
   for name, value in pairs(string) do eq(type(value), "function", name) end
 end)
 
+test("%q writes control characters with as few digits as will do", function()
+  eq(string.format("%q", "\0\0010\009x\0099\127\1275\"\\\n\r"), [["\0\0010\9x\0099\127\1275\"\\\]] .. "\n" .. [[\13"]])
+  for c = 0, 255 do
+    for _, next in ipairs { "", "0", "x" } do
+      local text = string.char(c) .. next
+      eq(load("return " .. string.format("%q", text))(), text)
+    end
+  end
+end)
+
+test("strings are compared byte by byte, NULs as well", function()
+  local sorted = { "", "\0", "\0\0", "\0\0a", "\0a", "a", "a\0", "a\0\0", "a\0b", "ab", "b", "\127", "\128", "é", "\255" }
+  for i, a in ipairs(sorted) do
+    for j, b in ipairs(sorted) do eq({ a < b, a <= b, a > b }, { i < j, i <= j, i > j }, i .. " " .. j) end
+  end
+end)
+
 test("the globals", function()
   eq(names(_G), "Response _G _VERSION assert collectgarbage coroutine crypto debug eq error fetch getmetatable html " ..
                 "ipairs json load log math next now os pairs party pcall print raises rawequal rawget rawlen rawset " ..

@@ -64,6 +64,7 @@ test("names that are none", function()
   end
   raises("more than 200 bytes", require, ("/"):rep(201))
   raises("letters, digits", require, ("/"):rep(200))
+  raises("'../x' is no module's name", require, "../x")
   raises("no NUL", require, "a\0b")
   raises("string expected", require)
   raises("string expected", require, {})

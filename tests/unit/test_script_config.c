@@ -261,11 +261,15 @@ static void all_mistakes_are_said_at_once(void **state)
     struct config config;
     struct buf error = {0};
 
-    assert_true(
-        read_source("return { prot = 1, host = 2, limits = { body = 'x', url = 1 } }", &config, &error) < 0);
-    static const char *const wanted[] = {"prot is not known", "host is a text", "limits.body", "limits.url"};
-    for (size_t i = 0; i < 4; i++)
-        assert_non_null(strstr((char *)error.data, wanted[i]));
+    assert_true(read_source("return {\nprot = 1,\nhost = 2,\nlimits = {\nbody = 'x',\nurl = 1 } }", &config,
+                            &error) < 0);
+    static const char *const wanted[] = {":2: prot is not known", ":3: host is a text", ":5: limits.body",
+                                         ":6: limits.url"};
+    const char *at = (const char *)error.data;
+    for (size_t i = 0; i < 4; i++) {
+        at = strstr(at, wanted[i]); /* in order of lines */
+        assert_non_null(at);
+    }
     config_fini(&config);
     buf_fini(&error);
 }

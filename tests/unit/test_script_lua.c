@@ -228,12 +228,8 @@ static void lines_of_scripts_in_the_log(void **state)
         "\"msg\":\"zero\\\\0byte\"",
         "\"level\":\"warn\",\"msg\":\"careful\"",
         "\"level\":\"error\",\"msg\":\"7\",\"party\":\"test\"}\n",
-        "\"id\":5",
-        "\"ratio\":0.5",
-        "\"ok\":true",
-        "\"list\":[1,2]",
-        "\"none\":null",
-        "\"_room\":\"mine\"",
+        /* by name */
+        "\"_room\":\"mine\",\"id\":5,\"list\":[1,2],\"none\":null,\"ok\":true,\"ratio\":0.5}",
     };
 
     int fd = memfd_create("log", MFD_CLOEXEC);

@@ -481,6 +481,10 @@ static void excerpts(void **state)
     assert_null(strchr((char *)out.data, '\x1b'));
     assert_true(out.len < 180 && strstr((char *)out.data, "xxx…"));
     out.len = 0;
+    code_excerpt(path, 4, &out); /* behind the last: where a missing `end` is missed */
+    assert_int_equal(buf_append(&out, "", 1), 0);
+    assert_non_null(strstr((char *)out.data, "\n       2 |\n  >    3 | xxx"));
+    out.len = 0;
     code_excerpt(path, 100, &out);
     code_excerpt(project_files_path(&files, "none.lua"), 1, &out);
     assert_int_equal(out.len, 0);

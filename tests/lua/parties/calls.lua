@@ -196,6 +196,8 @@ end
 
 function tests.parties()
   raises("there is no party mian; did you mean main?", function() return party.parties.mian end)
+  local long = ("x"):rep(63) .. "é" .. ("x"):rep(1000)
+  raises("there is no party " .. long:sub(1, 63) .. "…", function() return party.parties[long] end) -- no half "é"
   raises("there is no party xyzzy", function() return party.parties.xyzzy end)
   raises("a string", function() return party.parties[{}] end)
   eq({ party.parties.main.name, other("x").id, other("x").party }, { "main", "x", "main" })
