@@ -53,6 +53,9 @@ const char *sqlite_vfs(void);
 /* After a transaction of the connection was rolled back, by itself too: what was to be written for it never is. */
 void sqlite_drop_gathered(sqlite3 *db);
 
+/* Does the name of the connection's WAL lead elsewhere, or nowhere, since it was opened? */
+bool sqlite_wal_moved(sqlite3 *db);
+
 /* ---- sqlite_schema.c: opening a file, and its tables ---- */
 
 enum sqlite_mode {
