@@ -148,6 +148,7 @@ int data_wipe(struct room *room)
     CHECK(store_batch_clear(&batch->base) == 0 && store_batch_alarm(&batch->base, 0, 0) == 0 &&
           store_batch_self(&batch->base, (struct span){0}) == 0);
     data_charge(batch, data_cost(0));
+    data_saves_self(batch);
     known_fini(&data->known);
     known_init(&data->known);
     data->cleared = room->written + 1;

@@ -71,7 +71,7 @@ static void fail(struct store_batch *batch, const char *text)
 {
     struct sqlite_room *room = container_of(batch->room, struct sqlite_room, room);
 
-    room->failed = true;
+    room->failed |= !batch->apart;
     batch->result = STORE_FAILED;
     batch->text = text;
     batch->file = room->lane->file->path;

@@ -75,6 +75,27 @@ static void a_full_disk_leaves_the_process_alive(void **state)
     store_room_release(other);
 }
 
+/* Nothing builds on it. */
+static void what_is_behind_one_that_is_apart_is_kept(void **state)
+{
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_batch self = batch_of(room);
+    (void)state;
+
+    self.apart = true;
+    assert_int_equal(store_batch_self(&self, SPAN("self")), 0);
+    faults_plan(FAULT_WRITE, SQLITE_OPEN_WAL, 0, SQLITE_FULL);
+    assert_int_equal(batch_keep(&world, &self), STORE_FAILED);
+    faults_end();
+    assert_int_equal(put(&world, room, "k", "after"), STORE_OK);
+    assert_int_equal(store_batch_self(&self, SPAN("again")), 0);
+    assert_int_equal(batch_keep(&world, &self), STORE_OK);
+    expect_all(&world, room, "k=after");
+    expect_head(&world, room, 0, 0, false, "again");
+    buf_fini(&self.ops);
+    store_room_release(room);
+}
+
 /* A room whose row was made in what failed has none. */
 static void a_new_room_that_failed_is_not_there(void **state)
 {
@@ -600,6 +621,7 @@ int main(void)
 #define BARE(f) cmocka_unit_test_setup_teardown(f, set_up_nothing, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_leaves_the_process_alive),
+        TEST(what_is_behind_one_that_is_apart_is_kept),
         TEST(a_new_room_that_failed_is_not_there),
         TEST(each_write_may_fail),
         TEST(a_file_that_is_gone_takes_no_writes),
