@@ -60,7 +60,7 @@ static int open_here(struct control_client *client, const char *folder, enum con
     struct store **store = &client->control.store;
 
     int rc = use == CONTROL_READS && !is_writable(folder) ? store_open_sqlite_to_read(folder, error, store)
-                                                          : store_open_sqlite(folder, 1, error, store);
+                                                          : store_open_sqlite(folder, 1, true, error, store);
     if (rc != 0)
         return rc;
     if (loop_init(&client->loop) != 0) {

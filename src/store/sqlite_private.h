@@ -12,9 +12,9 @@ struct sqlite_file;
 
 /* ---- sqlite_folder.c: the folder and its lock ---- */
 
-/* Makes the folder if it is missing, and takes it for this process. Returns the descriptor that holds the lock, or a
+/* Makes the folder if it is missing, and takes it for this process, as store_open_sqlite does. Returns the descriptor that holds the lock, or a
  * negative errno and says why. */
-int sqlite_folder_open(const char *folder, struct buf *error);
+int sqlite_folder_open(const char *folder, bool command, struct buf *error);
 
 /* Makes what was created in the folder, and the folder itself, last. 0 or a negative errno. */
 int sqlite_folder_sync(const char *folder);

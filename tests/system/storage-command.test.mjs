@@ -572,6 +572,6 @@ describe("beside a server", () => {
     const { data } = await folderFor(t);
     await Promise.all(Array.from({ length: 6 }, (_, i) => storage(data).put("main", "room", `k${i}`, String(i))));
     assert.equal((await storage(data).rooms())[0].keys, 6);
-    assert.match(await readFile(join(data, "lock"), "utf8"), /^\d+\n$/);
+    assert.match(await readFile(join(data, "lock"), "utf8"), /^\d+ command\n$/);
   });
 });

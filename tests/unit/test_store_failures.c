@@ -577,7 +577,7 @@ static bool opening_fails_at(enum fault_op op, int n, int error)
     struct buf text = {0};
 
     faults_plan(op, 0, n, error);
-    int rc = store_open_sqlite(world.folder, 2, &text, &world.store);
+    int rc = store_open_sqlite(world.folder, 2, false, &text, &world.store);
     bool met = faults.hits > 0;
     assert_int_equal(rc != 0, text.len > 0);
     assert_true(met || rc == 0);
