@@ -311,6 +311,10 @@ static int open_store(const struct cli *cli, const struct config *config, struct
     int rc = cli_data_folder(cli, path);
     if (rc == 0)
         rc = store_open_sqlite(path, (unsigned)config->storage_files, false, &error, store);
+    if (rc == 0 && store_sqlite_files(*store) != (unsigned)config->storage_files)
+        log_event(LOG_WARN, "the data folder keeps the number of files that it was made with",
+                  log_int("files", store_sqlite_files(*store)),
+                  log_int("storageFiles", config->storage_files), log_str("folder", path));
     if ((rc == -EROFS || rc == -EACCES) && !cli->data && access(path, F_OK) != 0) {
         log_event(LOG_WARN, "rooms can't store anything: choose a folder with --data",
                   log_text("error", (struct span){(const char *)error.data, error.len}));

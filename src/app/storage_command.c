@@ -2,8 +2,10 @@
 #include "app/storage_command.h"
 
 #include "app/command.h"
+#include "app/load.h"
 #include "script/project.h"
 #include "script/value_json.h"
+#include "store/sqlite.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -272,6 +274,23 @@ static enum control_use use_of(enum command command)
     }
 }
 
+/* Of how many files the folder is, if it is to be made: as many as the server would make. 0, or negative and says why. */
+static int count_files(struct command_run *run, const char *folder, unsigned *n_files)
+{
+    struct config config;
+    int rc = 0;
+
+    *n_files = 1;
+    if (run->cli->command != COMMAND_IMPORT || store_sqlite_has_data(folder))
+        return 0;
+    config_init(&config);
+    rc = load_config(&config, run->cli, &run->error);
+    if (rc == 0)
+        *n_files = (unsigned)config.storage_files;
+    config_fini(&config);
+    return rc;
+}
+
 /* What was written to the standard output has to arrive. */
 static int flush(struct command_run *run)
 {
@@ -284,11 +303,14 @@ int storage_command(const struct cli *cli)
 {
     struct command_run run = {.cli = cli};
     char folder[PATH_MAX];
+    unsigned n_files;
 
     int rc = cli_data_folder(cli, folder);
     if (rc != 0)
         return CLI_FAILURE;
-    run.client = control_client_open(folder, use_of(cli->command), &run.error);
+    rc = count_files(&run, folder, &n_files);
+    if (rc == 0)
+        run.client = control_client_open(folder, use_of(cli->command), n_files, &run.error);
     rc = run.client ? run_command(&run) : -EIO;
     if (rc == 0)
         rc = flush(&run);

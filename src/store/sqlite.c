@@ -269,6 +269,11 @@ int store_open_sqlite(const char *folder, unsigned n_files, bool command, struct
     return lock < 0 ? lock : open_store(folder, n_files, lock, error, out);
 }
 
+unsigned store_sqlite_files(const struct store *store)
+{
+    return container_of(store, struct sqlite_store, store)->n_files;
+}
+
 bool store_sqlite_has_data(const char *folder)
 {
     static const char *const names[] = {"data.sqlite", "data-1.sqlite", "data.sqlite-wal",

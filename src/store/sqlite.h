@@ -19,6 +19,9 @@
 int store_open_sqlite(const char *folder, unsigned n_files, bool command, struct buf *error,
                       struct store **out) __attribute__((warn_unused_result));
 
+/* How many files the store has. */
+unsigned store_sqlite_files(const struct store *store);
+
 /* Is there anything in the folder that looks like data of a store's? */
 bool store_sqlite_has_data(const char *folder);
 

@@ -441,6 +441,19 @@ describe("beside a server", () => {
     assert.equal(await server.json("/parties/kept/warm"), 2);
   });
 
+  it("an import makes a folder of as many files as the project's server would", async (t) => {
+    const project = await writeProject({ ...FILES, "festa.lua": "return { storageFiles = 3 }" });
+    t.after(() => project.remove());
+    const line = '{"party":"kept","room":"r","key":"k","value":1}\n';
+    await run(["storage", "import", project.directory, "--data", project.data], line);
+    const names = await readdir(project.data);
+    assert.deepEqual(names.filter((name) => name.endsWith(".sqlite")).sort(), [1, 2, 3].map((n) => `data-${n}.sqlite`));
+    await writeFile(join(project.directory, "festa.lua"), "return { storageFiles = 2 }");
+    const server = await serverFor(t, undefined, { project });
+    const warning = await server.waitForLog((entry) => entry.msg === "the data folder keeps the number of files that it was made with");
+    assert.deepEqual([warning.files, warning.storageFiles], [3, 2]);
+  });
+
   it("loses nothing beside a room that writes all the time", async (t) => {
     const server = await serverFor(t, FILES);
     const { data } = server.project;
