@@ -436,6 +436,15 @@ describe("beside a server", () => {
     assert.equal(await server.json("/parties/kept/warm"), 1);
     const line = (room) => `{"party":"kept","room":"${room}","self":{"count":41}}\n`;
     await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory, and would overwrite its self/, line("warm"));
+    // What is refused is told when a later line is read.
+    const later = '{"party":"kept","room":"later","key":"k","value":1}\n';
+    await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory.*\(lines stored: 0\)/, line("warm") + later);
+    await fails(
+      ["storage", "import", "--data", data],
+      1,
+      /lines 2 to 3 \(room warm of party kept\): the room is in memory.*\(lines stored: 1\)/,
+      later + later.replace("later", "warm") + line("warm") + later,
+    );
     await storage(data).import(line("cold"));
     assert.equal(await server.json("/parties/kept/cold"), 42);
     assert.equal(await server.json("/parties/kept/warm"), 2);
