@@ -55,6 +55,8 @@ int data_transaction_begin(struct room *room) __attribute__((warn_unused_result)
 void data_transaction_end(struct room *room, bool keep);
 /* The number of the one that runs, 0: none; each has its own. */
 uint64_t data_transaction(const struct room *room);
+/* How many of them were taken back so far. */
+uint64_t data_taken_back(const struct room *room);
 
 /* ---- waiting: the handler is to wait (script/wait.h) and goes on by an EVENT_WAKE with the handle ---- */
 

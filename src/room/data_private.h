@@ -82,6 +82,7 @@ struct room_data {
     bool broken; /* a batch has failed: all of this is forgotten as soon as the store is done with it */
     /* A transaction, and how things were before it. */
     uint64_t transaction, n_transactions; /* the one that runs, 0: none; so far */
+    uint64_t n_taken_back;                /* of these */
     struct list undo;                     /* of struct data_undo */
     bool has_aside;                       /* it has cleared everything: */
     struct data_known aside;              /* what was known before that */

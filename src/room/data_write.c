@@ -326,6 +326,11 @@ static void take_back(struct room_data *data)
     data->alarm = data->mark_alarm;
 }
 
+uint64_t data_taken_back(const struct room *room)
+{
+    return room->data ? room->data->n_taken_back : 0;
+}
+
 void data_transaction_end(struct room *room, bool keep)
 {
     struct room_data *data = room->data;
@@ -333,6 +338,7 @@ void data_transaction_end(struct room *room, bool keep)
 
     if (!data || !data->transaction)
         return;
+    data->n_taken_back += !keep;
     if (!keep)
         take_back(data);
     else if (data->has_aside)
