@@ -234,6 +234,21 @@ static void on_signal(uv_signal_t *handle, int number)
         stop(handle->data);
 }
 
+/* On this thread, and on those that it starts. */
+static void hold_reload(int how)
+{
+    sigset_t reload;
+
+    sigemptyset(&reload);
+    sigaddset(&reload, SIGHUP);
+    pthread_sigmask(how, &reload, NULL);
+}
+
+void server_hold_reload(void)
+{
+    hold_reload(SIG_BLOCK);
+}
+
 static void watch_signals(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -244,16 +259,13 @@ static void watch_signals(struct server *server)
         CHECK(uv_signal_start(handle, on_signal, numbers[i]) == 0);
         uv_unref((uv_handle_t *)handle);
     }
+    hold_reload(SIG_UNBLOCK);
 }
 
 /* A SIGHUP that comes now, as when a terminal is closed, is not to end what ends by itself. */
 static void unwatch_signals(struct server *server)
 {
-    sigset_t late;
-
-    sigemptyset(&late);
-    sigaddset(&late, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &late, NULL);
+    hold_reload(SIG_BLOCK);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
     signal(SIGHUP, SIG_IGN); /* on the pool's threads too */
