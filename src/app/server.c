@@ -317,10 +317,12 @@ static void serve(struct server *server)
 /* The data folder. A project that can't have one, since nothing can be made where it lies, is served without. */
 static int open_store(const struct cli *cli, const struct config *config, struct store **store)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], absolute[PATH_MAX];
     struct buf error = {0};
 
     int rc = cli_data_folder(cli, path);
+    if (rc == 0 && cli_absolute(path, absolute) == 0) /* who reads a message may be elsewhere */
+        memcpy(path, absolute, sizeof path);
     if (rc == 0)
         rc = store_open_sqlite(path, (unsigned)config->storage_files, false, &error, store);
     if (rc == 0 && store_sqlite_files(*store) != (unsigned)config->storage_files)

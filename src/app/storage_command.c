@@ -233,16 +233,17 @@ static int command_delete(struct command_run *run)
 /* The server has another working directory, maybe. */
 static int command_backup(struct command_run *run)
 {
-    char path[PATH_MAX], here[PATH_MAX] = "";
+    char path[PATH_MAX];
     struct span rest;
 
-    if (run->cli->target[0] != '/' && !getcwd(here, sizeof here))
-        return command_fail(run, "the working directory can't be found: %s", strerror(errno));
-    if (snprintf(path, sizeof path, "%s%s%s", here, *here ? "/" : "", run->cli->target) >= (int)sizeof path)
+    int rc = cli_absolute(run->cli->target, path);
+    if (rc == -ENAMETOOLONG)
         return command_fail(run, "%s: the path is too long", run->cli->target);
+    if (rc != 0)
+        return command_fail(run, "the working directory can't be found: %s", strerror(-rc));
     for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
         path[len - 1] = '\0';
-    int rc = command_begin(run, CONTROL_BACKUP);
+    rc = command_begin(run, CONTROL_BACKUP);
     if (rc == 0)
         rc = control_put_bytes(&run->request, span_of(path));
     return command_ask(run, rc, &rest);

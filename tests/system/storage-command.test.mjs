@@ -435,7 +435,7 @@ describe("beside a server", () => {
     const { data } = server.project;
     assert.equal(await server.json("/parties/kept/warm"), 1);
     const line = (room) => `{"party":"kept","room":"${room}","self":{"count":41}}\n`;
-    await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory, and would overwrite its self/, line("warm"));
+    await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory, and has a self of its own/, line("warm"));
     // What is refused is told when a later line is read.
     const later = '{"party":"kept","room":"later","key":"k","value":1}\n';
     await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory.*\(lines stored: 0\)/, line("warm") + later);
