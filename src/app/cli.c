@@ -393,6 +393,18 @@ static bool put_negative_last(int argc, char **argv)
     return false;
 }
 
+int cli_absolute(const char *path, char absolute[PATH_MAX])
+{
+    char here[PATH_MAX] = "";
+
+    while (path[0] == '.' && path[1] == '/')
+        path += 2;
+    if (path[0] != '/' && !getcwd(here, sizeof here))
+        return -errno;
+    int n = snprintf(absolute, PATH_MAX, "%s%s%s", here, path[0] == '/' ? "" : "/", path);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
 int cli_data_folder(const struct cli *cli, char path[PATH_MAX])
 {
     int n = cli->data ? snprintf(path, PATH_MAX, "%s", cli->data)

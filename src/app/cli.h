@@ -54,6 +54,9 @@ struct cli {
 int cli_parse(struct cli *cli, int argc, char **argv);
 void cli_fini(struct cli *cli);
 
+/* The path as it is from anywhere. 0, -ENAMETOOLONG, or another negative errno: there is no working directory. */
+int cli_absolute(const char *path, char absolute[PATH_MAX]) __attribute__((warn_unused_result));
+
 /* The path of the data folder. 0, or -ENAMETOOLONG after it was said on stderr. */
 int cli_data_folder(const struct cli *cli, char path[PATH_MAX]) __attribute__((warn_unused_result));
 

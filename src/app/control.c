@@ -246,8 +246,7 @@ static void begin_memory(struct operation *operation, struct span rest)
 static const char *why_not_changed(const struct room_change *change)
 {
     switch (change->result) {
-    case -EBUSY:
-        return "the room is in memory, and would overwrite its self (persist): do it without the server";
+    case -EBUSY: return "the room is in memory, and has a self of its own: do it without the server";
     case -ESHUTDOWN: return "the server is stopping";
     case -ENODEV: return "the server runs without a data folder";
     case -ENOBUFS: return "that is more at once than a room may write (roomMemory)";

@@ -55,12 +55,13 @@ static bool is_writable(const char *folder)
 }
 
 static int open_here(struct control_client *client, const char *folder, enum control_use use,
-                     struct buf *error)
+                     unsigned n_files, struct buf *error)
 {
     struct store **store = &client->control.store;
 
-    int rc = use == CONTROL_READS && !is_writable(folder) ? store_open_sqlite_to_read(folder, error, store)
-                                                          : store_open_sqlite(folder, 1, error, store);
+    int rc = use == CONTROL_READS && !is_writable(folder)
+                 ? store_open_sqlite_to_read(folder, error, store)
+                 : store_open_sqlite(folder, n_files, true, error, store);
     if (rc != 0)
         return rc;
     if (loop_init(&client->loop) != 0) {
@@ -73,7 +74,7 @@ static int open_here(struct control_client *client, const char *folder, enum con
 }
 
 /* A server, or the folder itself; -EBUSY: somebody has it who does not answer. */
-static int try_open(struct control_client *client, const char *folder, enum control_use use,
+static int try_open(struct control_client *client, const char *folder, enum control_use use, unsigned n_files,
                     struct buf *error)
 {
     client->socket = connect_to(folder);
@@ -84,10 +85,11 @@ static int try_open(struct control_client *client, const char *folder, enum cont
                           folder);
         return -EACCES;
     }
-    return open_here(client, folder, use, error);
+    return open_here(client, folder, use, n_files, error);
 }
 
-struct control_client *control_client_open(const char *folder, enum control_use use, struct buf *error)
+struct control_client *control_client_open(const char *folder, enum control_use use, unsigned n_files,
+                                           struct buf *error)
 {
     struct control_client *client = xcalloc(sizeof *client);
     int64_t until = clock_wall_ms() + TAKEN_MS;
@@ -104,7 +106,8 @@ struct control_client *control_client_open(const char *folder, enum control_use 
             folder);
         rc = -ENOENT;
     }
-    while (rc == 0 && (rc = try_open(client, folder, use, error)) == -EBUSY && clock_wall_ms() < until) {
+    while (rc == 0 && (rc = try_open(client, folder, use, n_files, error)) == -EBUSY &&
+           clock_wall_ms() < until) {
         error->len = 0;
         rc = 0;
         (void)usleep(20000);

@@ -14,8 +14,9 @@ enum control_use {
     CONTROL_MAKES, /* the same, and makes a folder that is missing */
 };
 
-/* NULL: error has one line that says why. */
-struct control_client *control_client_open(const char *folder, enum control_use use, struct buf *error);
+/* n_files: of a folder that is made. NULL: error has one line that says why. */
+struct control_client *control_client_open(const char *folder, enum control_use use, unsigned n_files,
+                                           struct buf *error);
 
 /* Is it a server that answers? */
 bool control_client_has_server(const struct control_client *client);

@@ -14,6 +14,8 @@ struct import {
     struct buf party, room; /* of the change that is being made */
     bool open;              /* there is one, in run->request */
     size_t line;            /* number of the line that is being read */
+    size_t first, last;     /* lines that are in the change, blank ones between them too */
+    bool refused;           /* the change is what could not be done */
     size_t sent;            /* number of the last one that is stored */
 };
 
@@ -22,7 +24,8 @@ static struct span span_in(const struct buf *buf)
     return (struct span){(const char *)buf->data, buf->len};
 }
 
-static int send_change(struct command_run *run, struct import *import, size_t last)
+/* up_to: the line up to which all is stored then. */
+static int send_change(struct command_run *run, struct import *import, size_t up_to)
 {
     struct span rest;
 
@@ -30,8 +33,9 @@ static int send_change(struct command_run *run, struct import *import, size_t la
         return 0;
     import->open = false;
     int rc = command_ask(run, 0, &rest);
+    import->refused = rc != 0;
     if (rc == 0)
-        import->sent = last;
+        import->sent = up_to;
     return rc;
 }
 
@@ -72,7 +76,9 @@ static int take_record(struct command_run *run, struct import *import, const str
             command_begin_room(run, CONTROL_CHANGE, record->party, record->room) != 0)
             return command_fail(run, "not enough memory");
         import->open = true;
+        import->first = import->line;
     }
+    import->last = import->line;
     return add_record(run, record) ? command_fail(run, "not enough memory") : 0;
 }
 
@@ -99,8 +105,14 @@ static void say_where(struct command_run *run, const struct import *import)
     struct buf why = run->error;
 
     run->error = (struct buf){0};
-    (void)!buf_printf(&run->error, "line %zu: %.*s (lines stored: %zu)", import->line, (int)why.len,
-                      (const char *)why.data, import->sent);
+    if (import->refused && import->first != import->last)
+        (void)!buf_printf(&run->error, "lines %zu to %zu (room %.*s of party %.*s)", import->first,
+                          import->last, (int)import->room.len, (const char *)import->room.data,
+                          (int)import->party.len, (const char *)import->party.data);
+    else
+        (void)!buf_printf(&run->error, "line %zu", import->refused ? import->last : import->line);
+    (void)!buf_printf(&run->error, ": %.*s (lines stored: %zu)", (int)why.len, (const char *)why.data,
+                      import->sent);
     buf_fini(&why);
 }
 

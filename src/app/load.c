@@ -56,8 +56,7 @@ static char *config_path(const struct cli *cli)
     return NULL;
 }
 
-/* The configuration's file, then the flags. */
-static int read_config(struct config *config, const struct cli *cli, struct buf *error)
+int load_config(struct config *config, const struct cli *cli, struct buf *error)
 {
     char *path = config_path(cli);
     int rc = path ? config_file_read(config, path, !cli->config_path, error) : -ENOMEM;
@@ -170,7 +169,7 @@ struct project *load_project(const struct cli *cli, struct buf *error)
     struct string_list env = {0};
 
     config_init(&config);
-    if (check_folder(cli->directory, error) == 0 && read_config(&config, cli, error) == 0 &&
+    if (check_folder(cli->directory, error) == 0 && load_config(&config, cli, error) == 0 &&
         environment_collect(&env, &config, cli->directory, cli, error) == 0)
         project = project_open(cli->directory, &config, &env, error);
     if (project && (open_public(project, cli, error) != 0 || find_fetch_ca(project, cli, error) != 0 ||
@@ -232,7 +231,7 @@ struct project *load_nothing(const struct cli *cli, const struct buf *error)
         return NULL;
     }
     config_init(&config);
-    if (read_config(&config, cli, &unsaid) != 0) { /* it may be half read */
+    if (load_config(&config, cli, &unsaid) != 0) { /* it may be half read */
         config_fini(&config);
         config_init(&config);
         apply_flags(&config, cli);

@@ -5,6 +5,11 @@
 #include "base/buf.h"
 #include "script/project.h"
 
+/* The configuration that the command line names: its file, if there is one, then the flags; config is initialized, and to
+ * be freed (config_fini) in any case. 0, or negative and error says what is wrong with it. */
+int load_config(struct config *config, const struct cli *cli, struct buf *error)
+    __attribute__((warn_unused_result));
+
 /* The project that the command line names, as it is on disk now; one reference. NULL: error says all that is
  * wrong with it. */
 struct project *load_project(const struct cli *cli, struct buf *error) __attribute__((warn_unused_result));

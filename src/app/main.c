@@ -41,6 +41,8 @@ static int load_and(const struct cli *cli)
     struct buf error = {0};
     int exit_code;
 
+    if (cli->command != COMMAND_CHECK)
+        server_hold_reload();
     struct project *project = load_project(cli, &error);
     if (!project && cli->command == COMMAND_DEV)
         project = load_nothing(cli, &error);

@@ -247,6 +247,21 @@ static void on_signal(uv_signal_t *handle, int number)
         stop(handle->data);
 }
 
+/* On this thread, and on those that it starts. */
+static void hold_reload(int how)
+{
+    sigset_t reload;
+
+    sigemptyset(&reload);
+    sigaddset(&reload, SIGHUP);
+    pthread_sigmask(how, &reload, NULL);
+}
+
+void server_hold_reload(void)
+{
+    hold_reload(SIG_BLOCK);
+}
+
 static void watch_signals(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -257,16 +272,13 @@ static void watch_signals(struct server *server)
         CHECK(uv_signal_start(handle, on_signal, numbers[i]) == 0);
         uv_unref((uv_handle_t *)handle);
     }
+    hold_reload(SIG_UNBLOCK);
 }
 
 /* A SIGHUP that comes now, as when a terminal is closed, is not to end what ends by itself. */
 static void unwatch_signals(struct server *server)
 {
-    sigset_t late;
-
-    sigemptyset(&late);
-    sigaddset(&late, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &late, NULL);
+    hold_reload(SIG_BLOCK);
     for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
     signal(SIGHUP, SIG_IGN); /* on the pool's threads too */
@@ -320,12 +332,18 @@ static void serve(struct server *server)
 /* The data folder. A project that can't have one, since nothing can be made where it lies, is served without. */
 static int open_store(const struct cli *cli, const struct config *config, struct store **store)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], absolute[PATH_MAX];
     struct buf error = {0};
 
     int rc = cli_data_folder(cli, path);
+    if (rc == 0 && cli_absolute(path, absolute) == 0) /* who reads a message may be elsewhere */
+        memcpy(path, absolute, sizeof path);
     if (rc == 0)
-        rc = store_open_sqlite(path, (unsigned)config->storage_files, &error, store);
+        rc = store_open_sqlite(path, (unsigned)config->storage_files, false, &error, store);
+    if (rc == 0 && store_sqlite_files(*store) != (unsigned)config->storage_files)
+        log_event(LOG_WARN, "the data folder keeps the number of files that it was made with",
+                  log_int("files", store_sqlite_files(*store)),
+                  log_int("storageFiles", config->storage_files), log_str("folder", path));
     if ((rc == -EROFS || rc == -EACCES) && !cli->data && access(path, F_OK) != 0) {
         log_event(LOG_WARN, "rooms can't store anything: choose a folder with --data",
                   log_text("error", (struct span){(const char *)error.data, error.len}));

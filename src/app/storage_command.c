@@ -2,8 +2,10 @@
 #include "app/storage_command.h"
 
 #include "app/command.h"
+#include "app/load.h"
 #include "script/project.h"
 #include "script/value_json.h"
+#include "store/sqlite.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -231,16 +233,17 @@ static int command_delete(struct command_run *run)
 /* The server has another working directory, maybe. */
 static int command_backup(struct command_run *run)
 {
-    char path[PATH_MAX], here[PATH_MAX] = "";
+    char path[PATH_MAX];
     struct span rest;
 
-    if (run->cli->target[0] != '/' && !getcwd(here, sizeof here))
-        return command_fail(run, "the working directory can't be found: %s", strerror(errno));
-    if (snprintf(path, sizeof path, "%s%s%s", here, *here ? "/" : "", run->cli->target) >= (int)sizeof path)
+    int rc = cli_absolute(run->cli->target, path);
+    if (rc == -ENAMETOOLONG)
         return command_fail(run, "%s: the path is too long", run->cli->target);
+    if (rc != 0)
+        return command_fail(run, "the working directory can't be found: %s", strerror(-rc));
     for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
         path[len - 1] = '\0';
-    int rc = command_begin(run, CONTROL_BACKUP);
+    rc = command_begin(run, CONTROL_BACKUP);
     if (rc == 0)
         rc = control_put_bytes(&run->request, span_of(path));
     return command_ask(run, rc, &rest);
@@ -272,6 +275,23 @@ static enum control_use use_of(enum command command)
     }
 }
 
+/* Of how many files the folder is, if it is to be made: as many as the server would make. 0, or negative and says why. */
+static int count_files(struct command_run *run, const char *folder, unsigned *n_files)
+{
+    struct config config;
+    int rc = 0;
+
+    *n_files = 1;
+    if (run->cli->command != COMMAND_IMPORT || store_sqlite_has_data(folder))
+        return 0;
+    config_init(&config);
+    rc = load_config(&config, run->cli, &run->error);
+    if (rc == 0)
+        *n_files = (unsigned)config.storage_files;
+    config_fini(&config);
+    return rc;
+}
+
 /* What was written to the standard output has to arrive. */
 static int flush(struct command_run *run)
 {
@@ -284,11 +304,14 @@ int storage_command(const struct cli *cli)
 {
     struct command_run run = {.cli = cli};
     char folder[PATH_MAX];
+    unsigned n_files;
 
     int rc = cli_data_folder(cli, folder);
     if (rc != 0)
         return CLI_FAILURE;
-    run.client = control_client_open(folder, use_of(cli->command), &run.error);
+    rc = count_files(&run, folder, &n_files);
+    if (rc == 0)
+        run.client = control_client_open(folder, use_of(cli->command), n_files, &run.error);
     rc = run.client ? run_command(&run) : -EIO;
     if (rc == 0)
         rc = flush(&run);

@@ -10,8 +10,9 @@
 #define HORIZON_MS 60000
 #define SCAN_MS 30000u
 
-/* The wall clock is looked at again this often, since it may be set. */
+/* The wall clock is looked at again this often, since it may be set; by so much at least. */
 #define LOOK_MS 5000
+#define JUMP_MS 1000
 
 /* Rooms in one answer of the store, and how long after a full one the next is asked for. */
 #define PAGE 256u
@@ -196,6 +197,22 @@ static bool is_ours(const struct rooms *rooms, const struct store_found *found)
     return rooms_share_of(found->party, found->id, rooms->shares) == rooms->share;
 }
 
+static int64_t wall_ahead(const struct loop *loop)
+{
+    return loop_wall_ms(loop) - (int64_t)loop_now(loop);
+}
+
+/* Until the next search. The wall clock may be set forward meanwhile, over alarms that have no timer yet; a loop's own
+ * clock is not. */
+static void pause_search(struct alarms *alarms)
+{
+    struct loop *loop = alarms->rooms->loop;
+
+    alarms->looks = loop->clock ? 0 : SCAN_MS / LOOK_MS - 1;
+    alarms->wall_ahead = wall_ahead(loop);
+    timer_start(loop, &alarms->scan, loop->clock ? SCAN_MS : LOOK_MS);
+}
+
 static void on_found(struct store_search *search)
 {
     struct alarms *alarms = container_of(search, struct alarms, search);
@@ -218,8 +235,10 @@ static void on_found(struct store_search *search)
     buf_fini(&search->found);
     if (!more)
         forget_place(alarms);
-    if (!rooms->stopping)
-        timer_start(rooms->loop, &alarms->scan, again ? 0 : more ? PAGE_MS : SCAN_MS);
+    if (!rooms->stopping && (again || more))
+        timer_start(rooms->loop, &alarms->scan, again ? 0 : PAGE_MS);
+    else if (!rooms->stopping)
+        pause_search(alarms);
 }
 
 static void on_scan(struct timer *timer)
@@ -229,6 +248,12 @@ static void on_scan(struct timer *timer)
 
     if (alarms->searching)
         return;
+    if (alarms->looks > 0 && wall_ahead(rooms->loop) - alarms->wall_ahead < JUMP_MS) {
+        alarms->looks--;
+        timer_start(rooms->loop, timer, LOOK_MS);
+        return;
+    }
+    alarms->looks = 0;
     if (rooms_busy(rooms) && alarms->put_off++ < PUT_OFF_MAX) { /* with those that rang already, maybe */
         timer_start(rooms->loop, timer, PAGE_MS);
         return;
@@ -260,6 +285,7 @@ void alarms_init(struct alarms *alarms, struct rooms *rooms)
 
 void alarms_begin(struct alarms *alarms)
 {
+    alarms->looks = 0;
     if (alarms->rooms->store)
         timer_start(alarms->rooms->loop, &alarms->scan, 0);
 }

@@ -26,6 +26,8 @@ struct alarms {
     bool again; /* the search that is under way is to be followed by another one, from the first alarm on */
     struct list absent; /* of struct absent_party */
     unsigned put_off;   /* how often the search was, since rooms are busy */
+    unsigned looks;     /* at the wall clock, before the next search; 0: that is due when scan is */
+    int64_t wall_ahead; /* ms of the wall clock before loop_now, after the last search */
     /* Behind which the search goes on; last_alarm 0: from the first. */
     struct buf last_party, last_id;
     int64_t last_alarm;

@@ -7,6 +7,8 @@
 
 /* ---- the whole ---- */
 
+static void on_later(struct timer *timer);
+
 struct room_data *data_of(struct room *room, int *rc)
 {
     struct rooms *rooms = room->rooms;
@@ -26,6 +28,7 @@ struct room_data *data_of(struct room *room, int *rc)
         return NULL;
     }
     data->room = room;
+    data->later.fn = on_later;
     known_init(&data->known);
     known_init(&data->aside);
     list_init(&data->undo);
@@ -39,6 +42,8 @@ static void free_batch(struct data_batch *batch)
     if (!batch)
         return;
     batch->data->saving -= batch->saves;
+    if (batch->data->self == batch)
+        batch->data->self = NULL;
     if (batch->data->room)
         batch->data->room->held -= batch->cost;
     buf_fini(&batch->base.ops);
@@ -52,6 +57,17 @@ static void end_batch(struct room_data *data)
         data_submit(data);
     free_batch(data->batch);
     data->batch = NULL;
+}
+
+/* Another one takes its place, or its room is gone. */
+static void drop_again(struct room_data *data)
+{
+    if (!data->again)
+        return;
+    timer_stop(&data->later);
+    free_batch(data->again);
+    data->again = NULL;
+    data->under_way--;
 }
 
 static void free_if_done(struct room_data *data)
@@ -69,6 +85,7 @@ void data_leave(struct room *room)
         return;
     data_abandon(room);
     end_batch(data); /* of a handler that was cut: what it wrote stays, as after an error */
+    drop_again(data);
     room->data = NULL;
     data->room = NULL;
     known_fini(&data->known);
@@ -131,6 +148,42 @@ static void settle_entries(struct room_data *data)
         data_shrink(data);
 }
 
+/* After so many ms a copy of self is tried again, doubled with each failure; and at most. */
+#define AGAIN_MS 1000u
+#define AGAIN_MOST_MS 32000u
+
+/* It has failed, and nothing builds on it. Does its room have what it is a copy of, and can wait? */
+static bool may_try_again(const struct room *room)
+{
+    return room->instance && !room->rooms->stopping &&
+           (room->state != ROOM_STOPPING || list_empty(&room->inbox));
+}
+
+/* A copy of self that was not kept. True: it is to be submitted again. */
+static bool copy_failed(struct room_data *data, struct data_batch *batch)
+{
+    struct room *room = data->room;
+
+    if (!room || data->broken || data->self != batch)
+        return false; /* nobody would read it */
+    bool again = may_try_again(room);
+    if (!again || data->failures == 0)
+        room_say_unstored(
+            room,
+            again ? "self could not be saved (persist): it is tried again"
+                  : "self could not be saved (persist): what has changed since the last time is lost",
+            batch->base.text);
+    if (!again)
+        return false;
+    uint64_t ms = AGAIN_MS;
+    for (uint32_t i = 0; i < data->failures && ms < AGAIN_MOST_MS && room->state != ROOM_STOPPING; i++)
+        ms *= 2;
+    data->failures++;
+    data->again = batch;
+    timer_start(room->rooms->loop, &data->later, ms);
+    return true;
+}
+
 static void on_batch_done(struct store_batch *base, enum store_result result)
 {
     struct data_batch *batch = container_of(base, struct data_batch, base);
@@ -145,9 +198,16 @@ static void on_batch_done(struct store_batch *base, enum store_result result)
     if (data->last == batch)
         data->last = NULL;
     data->pending -= base->ops.len;
+    if (number == 0 && result != STORE_OK && copy_failed(data, batch)) {
+        data_check_waiter(data); /* less is pending */
+        return;
+    }
+    if (number == 0 && result == STORE_OK)
+        data->failures = 0;
     free_batch(batch);
-    if (room && result != STORE_OK && !data->broken) {
+    if (room && result != STORE_OK && number > 0 && !data->broken) {
         data->broken = true;
+        drop_again(data);
         room_break(room, text);
     } else if (room && !data->broken && number > 0) {
         data->under_way++; /* the room may leave */
@@ -191,11 +251,34 @@ void data_saves_self(struct data_batch *batch)
 static void hand_over(struct room_data *data, struct data_batch *batch)
 {
     data->last = batch->number ? batch : NULL; /* a copy of self stays where it was put */
+    if (batch->saves) {
+        drop_again(data);
+        data->self = batch;
+    }
+    batch->base.apart = batch->number == 0;
     batch->base.room = data->store;
     batch->base.done = on_batch_done;
     data->pending += batch->base.ops.len;
     data->under_way++;
     store_submit(&batch->base);
+}
+
+static void on_later(struct timer *timer)
+{
+    struct room_data *data = container_of(timer, struct room_data, later);
+    struct data_batch *batch = data->again;
+
+    data->again = NULL;
+    data->under_way--;
+    hand_over(data, batch);
+}
+
+void data_try_again(struct room *room)
+{
+    if (!room->data || !room->data->again)
+        return;
+    timer_stop(&room->data->later);
+    on_later(&room->data->later);
 }
 
 void data_submit(struct room_data *data)

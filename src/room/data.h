@@ -55,6 +55,8 @@ int data_transaction_begin(struct room *room) __attribute__((warn_unused_result)
 void data_transaction_end(struct room *room, bool keep);
 /* The number of the one that runs, 0: none; each has its own. */
 uint64_t data_transaction(const struct room *room);
+/* How many of them were taken back so far. */
+uint64_t data_taken_back(const struct room *room);
 
 /* ---- waiting: the handler is to wait (script/wait.h) and goes on by an EVENT_WAKE with the handle ---- */
 
@@ -118,8 +120,13 @@ bool data_broken(const struct room *room);
 /* Does the store still work on a copy of self? */
 bool data_saving(const struct room *room);
 
+/* A copy of self that could not be kept is tried now. */
+void data_try_again(struct room *room);
+
 /* The room leaves memory. What was handed to the store is kept all the same. */
 void data_leave(struct room *room);
 
-/* A copy of self, which is no part of any turn: nothing waits for it. 0, -ENOMEM, -ENODEV. */
+/* A copy of self, which is no part of any turn: nothing waits for it. If it can't be kept it is tried again, ever less
+ * often, while the room has a VM, and the rooms do not stop; the room stays in memory meanwhile, but when it is to stop and
+ * something waits for it. 0, -ENOMEM, -ENODEV. */
 int data_save_self(struct room *room, struct span self) __attribute__((warn_unused_result));

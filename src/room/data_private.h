@@ -40,7 +40,7 @@ struct data_alarm {
 struct data_batch {
     struct store_batch base;
     struct room_data *data;
-    uint64_t number; /* 0: of a copy of self alone, for which no output waits */
+    uint64_t number; /* 0: of a copy of self alone (apart), for which no output waits */
     bool saves;      /* self is in it: it counts in data->saving until it is over */
     bool sets_alarm; /* for this time: */
     int64_t alarm;
@@ -70,14 +70,19 @@ struct room_data {
     struct data_known known;
     struct data_batch *batch; /* of the turn that runs; NULL: it has written nothing */
     struct data_batch *last;  /* submitted last, by a turn; NULL: the store is done with it */
+    struct data_batch *self;  /* submitted last with a copy of self; NULL: it is over */
+    struct data_batch *again; /* the same, if it was not kept, and is to be submitted again; else NULL */
+    uint32_t failures;        /* of copies, since one was kept */
+    struct timer later;       /* when again is */
     size_t pending;           /* bytes handed to the store, not durable yet */
-    uint32_t under_way;       /* batches and reads that the store has */
+    uint32_t under_way;       /* batches and reads that the store has, again included */
     uint32_t saving;          /* batches with a copy of self, the one of the turn included */
     uint64_t cleared; /* number of the last batch with a clear; until it is durable all else is absent */
     struct data_alarm alarm;
     bool broken; /* a batch has failed: all of this is forgotten as soon as the store is done with it */
     /* A transaction, and how things were before it. */
     uint64_t transaction, n_transactions; /* the one that runs, 0: none; so far */
+    uint64_t n_taken_back;                /* of these */
     struct list undo;                     /* of struct data_undo */
     bool has_aside;                       /* it has cleared everything: */
     struct data_known aside;              /* what was known before that */

@@ -148,6 +148,7 @@ int data_wipe(struct room *room)
     CHECK(store_batch_clear(&batch->base) == 0 && store_batch_alarm(&batch->base, 0, 0) == 0 &&
           store_batch_self(&batch->base, (struct span){0}) == 0);
     data_charge(batch, data_cost(0));
+    data_saves_self(batch);
     known_fini(&data->known);
     known_init(&data->known);
     data->cleared = room->written + 1;
@@ -325,6 +326,11 @@ static void take_back(struct room_data *data)
     data->alarm = data->mark_alarm;
 }
 
+uint64_t data_taken_back(const struct room *room)
+{
+    return room->data ? room->data->n_taken_back : 0;
+}
+
 void data_transaction_end(struct room *room, bool keep)
 {
     struct room_data *data = room->data;
@@ -332,6 +338,7 @@ void data_transaction_end(struct room *room, bool keep)
 
     if (!data || !data->transaction)
         return;
+    data->n_taken_back += !keep;
     if (!keep)
         take_back(data);
     else if (data->has_aside)

@@ -117,6 +117,9 @@ void room_durable(struct room *room, uint64_t number);
  * its memory is forgotten. It starts anew from what is stored, with its next event. */
 void room_break(struct room *room, const char *why);
 
+/* Says in the log that something of the room could not be stored, and what follows. */
+void room_say_unstored(const struct room *room, const char *what, const char *why);
+
 /* Its alarm may be due. */
 void room_alarm_due(struct room *room);
 

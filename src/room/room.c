@@ -332,6 +332,7 @@ static void restart(struct room *room)
     disconnect(room, 1011, "Internal error");
     close_instance(room);
     room->state = ROOM_NEW;
+    data_try_again(room);
     room->input_closed = data_saving(room); /* the next VM is to find it */
     room_schedule(room);
 }
@@ -339,7 +340,7 @@ static void restart(struct room *room)
 /* A full disk fails one room after the other: of so many ms one is named. */
 #define BROKEN_MS 1000u
 
-static void say_broken(const struct room *room, const char *why)
+void room_say_unstored(const struct room *room, const char *what, const char *why)
 {
     struct rooms *rooms = room->rooms;
     uint64_t now = loop_now(rooms->loop);
@@ -348,16 +349,16 @@ static void say_broken(const struct room *room, const char *why)
         rooms->broken_unsaid++;
         return;
     }
-    log_event(LOG_ERROR, "what a room has written could not be stored: the room starts anew from what is",
-              log_str("party", rooms->script->party_name(room->party).ptr), log_str("room", room->id),
-              log_str("error", why), log_int("unsaid", rooms->broken_unsaid));
+    log_event(LOG_ERROR, what, log_str("party", rooms->script->party_name(room->party).ptr),
+              log_str("room", room->id), log_str("error", why), log_int("unsaid", rooms->broken_unsaid));
     rooms->broken_said = now;
     rooms->broken_unsaid = 0;
 }
 
 void room_break(struct room *room, const char *why)
 {
-    say_broken(room, why);
+    room_say_unstored(room, "what a room has written could not be stored: the room starts anew from what is",
+                      why);
     room->durable = room->written; /* nothing waits for these any more */
     outq_fini(&room->outq);
     room->turn_open = room->stopped = false;

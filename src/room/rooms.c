@@ -406,6 +406,8 @@ void rooms_stop(struct rooms *rooms, uint64_t grace_ms, void (*on_empty)(void *u
     alarms_stop(&rooms->alarms);
     timer_start(rooms->loop, &rooms->evict, grace_ms);
     links_shut(rooms); /* who reads from one would never be done */
+    list_each(link, &rooms->all)
+        data_try_again(container_of(link, struct room, in_all));
     stop_all(rooms);
 }
 

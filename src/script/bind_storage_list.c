@@ -16,11 +16,15 @@ struct listing {
     struct buf start, finish; /* of what is still to come */
     bool bounded;             /* finish counts */
     bool reverse;
-    bool ended;       /* there is no page behind this one */
-    lua_Integer left; /* entries that may still be given; -1: any number */
-    struct buf page;  /* key, value, … */
-    size_t at;        /* bytes of it that were given */
-    size_t charged;   /* for all of these */
+    bool ended;          /* there is no page behind this one */
+    lua_Integer left;    /* entries that may still be given; -1: any number */
+    struct buf page;     /* key, value, … */
+    size_t at;           /* bytes of it that were given */
+    size_t given;        /* where the last entry lies in it that was, if at is not 0 */
+    struct buf next;     /* where the page behind it begins, or (reverse) ends */
+    bool tentative;      /* it was read in a transaction: what it has may be taken back */
+    uint64_t taken_back; /* data_taken_back then */
+    size_t charged;      /* for all of these */
 };
 
 static void release(struct vm *vm, struct held *held)
@@ -30,6 +34,7 @@ static void release(struct vm *vm, struct held *held)
     buf_fini(&list->start);
     buf_fini(&list->finish);
     buf_fini(&list->page);
+    buf_fini(&list->next);
 }
 
 static struct span span_over(const struct buf *buf)
@@ -48,7 +53,7 @@ static void set_bytes(lua_State *L, struct buf *buf, struct span bytes)
 static void account(struct vm *vm, struct listing *list)
 {
     vm_discharge(vm, list->charged);
-    list->charged = sizeof *list + list->start.cap + list->finish.cap + list->page.cap;
+    list->charged = sizeof *list + list->start.cap + list->finish.cap + list->page.cap + list->next.cap;
     vm_charge(vm, list->charged);
 }
 
@@ -159,7 +164,36 @@ static void read_options(lua_State *L, int index, struct listing *list)
 
 static int next_entry(lua_State *L);
 
-/* The page has come; the range begins behind it. */
+/* The range goes on at this key, which is the list's then: without it, when it goes backwards. */
+static void go_on_at(lua_State *L, struct listing *list, struct buf *key)
+{
+    struct buf *border = list->reverse ? &list->finish : &list->start;
+
+    buf_fini(border);
+    *border = *key;
+    *key = (struct buf){0};
+    list->bounded = list->bounded || list->reverse;
+    if (!list->reverse)
+        step_behind(L, border);
+}
+
+/* The page has what a transaction had written that was taken back: what follows the last entry is read anew. */
+static void drop_page(lua_State *L, struct listing *list)
+{
+    struct span last = {(const char *)list->page.data + list->given, list->page.len - list->given}, key;
+
+    if (list->at > 0) {
+        (void)store_next_bytes(&last, &key);
+        set_bytes(L, &list->next, key);
+        go_on_at(L, list, &list->next);
+    }
+    buf_fini(&list->next);
+    buf_fini(&list->page);
+    list->at = 0;
+    list->ended = list->tentative = false;
+}
+
+/* The page has come. */
 static int page_came(lua_State *L, struct task *task)
 {
     struct listing *list = held_of(L, lua_upvalueindex(1));
@@ -171,16 +205,10 @@ static int page_came(lua_State *L, struct task *task)
     list->page = answer.entries;
     list->at = 0;
     list->ended = !answer.more;
-    if (answer.more) { /* its end takes the place of what the range began with, or ended before */
-        struct buf *border = list->reverse ? &list->finish : &list->start;
-        buf_fini(border);
-        *border = answer.end;
-        list->bounded = list->bounded || list->reverse;
-        if (!list->reverse)
-            step_behind(L, border);
-    } else {
-        buf_fini(&answer.end);
-    }
+    list->tentative = data_transaction(vm->room) != 0;
+    list->taken_back = data_taken_back(vm->room);
+    buf_fini(&list->next);
+    list->next = answer.end;
     account(vm, list);
     if (answer.result != 0)
         return luaL_error(L, "the room's storage could not be read: %s", answer.text);
@@ -190,6 +218,8 @@ static int page_came(lua_State *L, struct task *task)
 static int ask_page(lua_State *L, struct listing *list)
 {
     struct vm *vm = vm_of(L);
+    if (list->next.len > 0) /* else it is the first page */
+        go_on_at(L, list, &list->next);
     struct data_range range = {.start = span_over(&list->start),
                                .finish = list->bounded ? span_over(&list->finish) : (struct span){0},
                                .reverse = list->reverse,
@@ -205,10 +235,13 @@ static int ask_page(lua_State *L, struct listing *list)
 static int next_entry(lua_State *L)
 {
     struct listing *list = held_of(L, lua_upvalueindex(1));
-    struct span rest = {(const char *)list->page.data + list->at, list->page.len - list->at}, key, value;
+    struct span key, value;
 
     room_check(L);
     lua_settop(L, 0);
+    if (list->tentative && list->taken_back != data_taken_back(vm_of(L)->room))
+        drop_page(L, list);
+    struct span rest = {(const char *)list->page.data + list->at, list->page.len - list->at};
     if (list->left == 0) {
         lua_pushnil(L);
         return 1;
@@ -221,6 +254,7 @@ static int next_entry(lua_State *L)
     }
     (void)store_next_bytes(&rest, &key);
     (void)store_next_bytes(&rest, &value);
+    list->given = list->at;
     list->at = list->page.len - rest.len;
     if (list->left > 0)
         list->left--;

@@ -215,14 +215,19 @@ static void put_head(struct writer *w, const struct head *head)
     put_fixed(at + 1 + width, head->n_pairs, width);
 }
 
-static struct table_step *enter(struct writer *w, int table)
+static void check_cycle(struct writer *w, const void *identity)
 {
-    const void *identity = lua_topointer(w->L, table);
-
     for (int i = 0; i < w->depth; i++) {
         if (w->tables[i] == identity)
             fail_cycle(w, i);
     }
+}
+
+static struct table_step *enter(struct writer *w, int table)
+{
+    const void *identity = lua_topointer(w->L, table);
+
+    check_cycle(w, identity);
     if (w->depth == VALUE_DEPTH_MAX)
         fail(w, "is inside of more than 128 tables");
     luaL_checkstack(w->L, 6, "value");
@@ -235,8 +240,10 @@ static void write_mark(struct writer *w, int table)
 {
     enum json_mark mark = json_mark_alone(w->L, table);
 
-    if (mark == JSON_UNMARKED)
+    if (mark == JSON_UNMARKED) {
+        check_cycle(w, lua_topointer(w->L, table)); /* self has one, and may be in itself */
         fail(w, "has a metatable");
+    }
     put_tag(w, mark == JSON_ARRAY ? VALUE_ARRAY : VALUE_OBJECT);
 }
 

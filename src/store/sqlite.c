@@ -260,12 +260,18 @@ static void begin_sqlite(void)
     CHECK(sqlite3_initialize() == SQLITE_OK && sqlite3_threadsafe());
 }
 
-int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, struct store **out)
+int store_open_sqlite(const char *folder, unsigned n_files, bool command, struct buf *error,
+                      struct store **out)
 {
     CHECK(n_files >= 1 && n_files <= STORE_FILES_MAX);
     begin_sqlite();
-    int lock = sqlite_folder_open(folder, error);
+    int lock = sqlite_folder_open(folder, command, error);
     return lock < 0 ? lock : open_store(folder, n_files, lock, error, out);
+}
+
+unsigned store_sqlite_files(const struct store *store)
+{
+    return container_of(store, struct sqlite_store, store)->n_files;
 }
 
 bool store_sqlite_has_data(const char *folder)

@@ -13,10 +13,14 @@
 #define STORE_FILES_MAX 64u
 
 /* Opens the data folder, or makes it (its parent must be there) with so many files, 1 to STORE_FILES_MAX; one that
- * is there keeps its number of files. Takes the folder for this process. Waits for the disk. 0 or a negative errno;
- * then error has one line that says what to do. */
-int store_open_sqlite(const char *folder, unsigned n_files, struct buf *error, struct store **out)
-    __attribute__((warn_unused_result));
+ * is there keeps its number of files. Takes the folder for this process, a command that soon ends by itself or a server,
+ * which waits for 2 s for a command that has it. Waits for the disk. 0 or a negative errno; then error has one line that
+ * says what to do. */
+int store_open_sqlite(const char *folder, unsigned n_files, bool command, struct buf *error,
+                      struct store **out) __attribute__((warn_unused_result));
+
+/* How many files the store has. */
+unsigned store_sqlite_files(const struct store *store);
 
 /* Is there anything in the folder that looks like data of a store's? */
 bool store_sqlite_has_data(const char *folder);

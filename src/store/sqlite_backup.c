@@ -10,6 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* From here on it reads what it has at this moment. SQLITE_OK or an error. */
+static int begin_read(sqlite3 *db)
+{
+    return sqlite3_exec(db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+}
+
 /* All pages in one go, as they are at one moment: the writer goes on meanwhile. SQLITE_OK or an error. */
 static int copy(sqlite3 *from, sqlite3 *to)
 {
@@ -42,13 +48,19 @@ static int copy_file(const struct sqlite_file *file, const char *path, struct bu
     if (rc == 0)
         rc = sqlite_connect(path, MODE_MAKE, &to, error);
     if (rc == 0) {
-        rc = copy(from, to);
+        rc = begin_read(from);
+        bool of_source = rc != SQLITE_OK;
+        if (rc == SQLITE_OK) {
+            rc = copy(from, to);
+            of_source = rc == SQLITE_IOERR_READ || rc == SQLITE_IOERR_SHORT_READ;
+        }
         if (rc == SQLITE_OK)
             rc = check(to);
         if (sqlite_is_damage(rc)) /* of the file, of which this is a copy */
             rc = sqlite_problem(error, file->path, NULL, rc);
         else if (rc != SQLITE_OK)
-            rc = sqlite_problem(error, path, to, rc);
+            rc =
+                of_source ? sqlite_problem(error, file->path, from, rc) : sqlite_problem(error, path, to, rc);
     }
     sqlite3_close(from);
     sqlite3_close(to);

@@ -1,4 +1,5 @@
 /* The data folder and its lock: two servers never write to the same files. Called when a store is opened. */
+#include "base/clock.h"
 #include "store/sqlite_private.h"
 
 #include <errno.h>
@@ -11,6 +12,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* What the lock file has behind the process's number when that is a command. */
+#define COMMAND " command"
+
+/* So long a server waits for a command that has the folder. */
+#define COMMAND_MS 2000
 
 static int make(const char *folder, struct buf *error)
 {
@@ -39,24 +46,54 @@ static int make(const char *folder, struct buf *error)
     return rc;
 }
 
-/* Another one holds the lock. Its number may be missing: it has only just begun. */
-static int say_taken(int fd, const char *folder, struct buf *error)
+/* Who holds the lock: its process's number, 0: it has only just begun; and whether it is a command. */
+static long holder(int fd, bool *command)
 {
-    char text[16] = "";
+    char text[32] = "", *end = text;
     long process = 0;
 
     if (pread(fd, text, sizeof text - 1, 0) > 0)
-        process = strtol(text, NULL, 10);
-    (void)!buf_printf(error, "%s: the data folder is used by another festa", folder);
+        process = strtol(text, &end, 10);
+    *command = strncmp(end, COMMAND, sizeof COMMAND - 1) == 0;
+    return process;
+}
+
+static int say_taken(int fd, const char *folder, struct buf *error)
+{
+    bool command;
+    long process = holder(fd, &command);
+
+    (void)!buf_printf(error, "%s: the data folder is used by %s", folder,
+                      command ? "a festa command" : "another festa");
     if (process > 0)
         (void)!buf_printf(error, " (process %ld)", process);
-    (void)!buf_printf(error, ": end it, or choose another folder");
+    (void)!buf_printf(error, "%s",
+                      command ? ", which ends by itself: wait for it, or choose another folder"
+                              : ": end it, or choose another folder");
     return -EBUSY;
 }
 
-int sqlite_folder_open(const char *folder, struct buf *error)
+/* 0 or a negative errno; -EWOULDBLOCK: another one has it. */
+static int lock(int fd, bool waits)
 {
-    char path[PATH_MAX], text[16];
+    uint64_t until = clock_monotonic_ns() + (uint64_t)COMMAND_MS * NS_PER_MS;
+    bool command = true;
+
+    while (flock(fd, LOCK_EX | LOCK_NB)) {
+        int rc = -errno;
+        if (rc != -EWOULDBLOCK || !waits || clock_monotonic_ns() >= until)
+            return rc;
+        (void)holder(fd, &command);
+        if (!command)
+            return rc;
+        (void)usleep(20000);
+    }
+    return 0;
+}
+
+int sqlite_folder_open(const char *folder, bool command, struct buf *error)
+{
+    char path[PATH_MAX], text[32];
 
     int rc = make(folder, error);
     if (rc)
@@ -73,16 +110,18 @@ int sqlite_folder_open(const char *folder, struct buf *error)
                                         : "make it writable for the user that runs the server");
         return rc;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
-        rc = errno == EWOULDBLOCK ? say_taken(fd, folder, error) : -errno;
-        if (rc != -EBUSY)
+    rc = lock(fd, !command);
+    if (rc) {
+        if (rc == -EWOULDBLOCK)
+            rc = say_taken(fd, folder, error);
+        else
             (void)!buf_printf(error, "%s: the data folder can't be locked (%s): choose one on a local disk",
                               folder, strerror(-rc));
         close(fd);
         return rc;
     }
     /* For people and the message above; on a full disk it is left out, and the lock is the same. */
-    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    int len = snprintf(text, sizeof text, "%ld%s\n", (long)getpid(), command ? COMMAND : "");
     if (ftruncate(fd, 0) == 0)
         (void)!pwrite(fd, text, (size_t)len, 0);
     return fd;

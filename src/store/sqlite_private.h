@@ -12,9 +12,9 @@ struct sqlite_file;
 
 /* ---- sqlite_folder.c: the folder and its lock ---- */
 
-/* Makes the folder if it is missing, and takes it for this process. Returns the descriptor that holds the lock, or a
+/* Makes the folder if it is missing, and takes it for this process, as store_open_sqlite does. Returns the descriptor that holds the lock, or a
  * negative errno and says why. */
-int sqlite_folder_open(const char *folder, struct buf *error);
+int sqlite_folder_open(const char *folder, bool command, struct buf *error);
 
 /* Makes what was created in the folder, and the folder itself, last. 0 or a negative errno. */
 int sqlite_folder_sync(const char *folder);
@@ -52,6 +52,9 @@ const char *sqlite_vfs(void);
 
 /* After a transaction of the connection was rolled back, by itself too: what was to be written for it never is. */
 void sqlite_drop_gathered(sqlite3 *db);
+
+/* Does the name of the connection's WAL lead elsewhere, or nowhere, since it was opened? */
+bool sqlite_wal_moved(sqlite3 *db);
 
 /* ---- sqlite_schema.c: opening a file, and its tables ---- */
 

@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define GATHER_BYTES (64u * 1024u)
 
@@ -46,8 +47,11 @@ struct wal_file {
     sqlite3_int64 end;      /* of all that was written since the last flush */
     sqlite3_int64 reserved; /* what ends in front of this is not made longer for */
     sqlite3_file *main;     /* the data file's */
-    int page;               /* bytes of a page; 0: none was written */
-    int pieces;             /* of the index that are there */
+    const char *name;       /* lives as long as the connection */
+    dev_t device;           /* which file it was when it was opened */
+    ino_t inode;
+    int page;   /* bytes of a page; 0: none was written */
+    int pieces; /* of the index that are there */
 };
 
 static struct wal_file *wal_file(sqlite3_file *file)
@@ -250,8 +254,14 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int 
         return usual->xOpen(usual, name, base, flags, out_flags);
     struct wal_file *file = wal_file(base);
     *file = (struct wal_file){.real = (sqlite3_file *)(void *)(file + 1),
-                              .main = name ? sqlite3_database_file_object(name) : NULL};
+                              .main = name ? sqlite3_database_file_object(name) : NULL,
+                              .name = name};
+    struct stat info;
     int rc = usual->xOpen(usual, name, file->real, flags, out_flags);
+    if (rc == SQLITE_OK && name && stat(name, &info) == 0) {
+        file->device = info.st_dev;
+        file->inode = info.st_ino;
+    }
     if (file->real->pMethods) /* then it wants to be closed, even if it failed */
         file->base.pMethods = &wal_methods;
     return rc;
@@ -324,14 +334,32 @@ const char *sqlite_vfs(void)
     return the_vfs.zName;
 }
 
-void sqlite_drop_gathered(sqlite3 *db)
+/* The connection's WAL; NULL: it has none open. */
+static struct wal_file *wal_of(sqlite3 *db)
 {
     sqlite3_file *base = NULL;
 
     if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &base) != SQLITE_OK || !base ||
         base->pMethods != &wal_methods)
+        return NULL;
+    return wal_file(base);
+}
+
+void sqlite_drop_gathered(sqlite3 *db)
+{
+    struct wal_file *file = wal_of(db);
+
+    if (!file)
         return;
-    struct wal_file *file = wal_file(base);
     file->len = 0;
     file->end = 0;
+}
+
+bool sqlite_wal_moved(sqlite3 *db)
+{
+    const struct wal_file *file = wal_of(db);
+    struct stat info;
+
+    return file && file->name &&
+           (stat(file->name, &info) != 0 || info.st_dev != file->device || info.st_ino != file->inode);
 }

@@ -71,7 +71,7 @@ static void fail(struct store_batch *batch, const char *text)
 {
     struct sqlite_room *room = container_of(batch->room, struct sqlite_room, room);
 
-    room->failed = true;
+    room->failed |= !batch->apart;
     batch->result = STORE_FAILED;
     batch->text = text;
     batch->file = room->lane->file->path;
@@ -106,8 +106,9 @@ static void roll_back(struct sqlite_writer *writer)
 static bool moved(struct sqlite_writer *writer)
 {
     int is_moved = 0;
-    return sqlite3_file_control(writer->db, "main", SQLITE_FCNTL_HAS_MOVED, &is_moved) == SQLITE_OK &&
-           is_moved;
+    return (sqlite3_file_control(writer->db, "main", SQLITE_FCNTL_HAS_MOVED, &is_moved) == SQLITE_OK &&
+            is_moved) ||
+           sqlite_wal_moved(writer->db);
 }
 
 /* From first up to end. SQLITE_OK when all of it is durable; or else an error and nothing of it was kept, and culprit

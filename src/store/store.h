@@ -7,7 +7,7 @@
  *
  * Order: batches of one room are kept in the order in which they were submitted, each whole or not at all.
  * When one fails, those of the room behind it fail too, until the room is opened anew: so what is kept is
- * always what the room's first so many batches made. A read sees at least what was durable (its batch's done
+ * always what the room's first so many batches made. Only on one that is `apart` nothing builds. A read sees at least what was durable (its batch's done
  * was called) when it began.
  *
  * Everything of a room is called on one thread, its loop's. */
@@ -38,6 +38,7 @@ struct store_batch {
     struct store_room *room;
     struct buf ops; /* the owner frees it (buf_fini), or empties it for the next batch */
     uint32_t n_ops;
+    bool apart; /* if it alone fails, those behind it are kept all the same */
     void (*done)(struct store_batch *batch, enum store_result result); /* on the room's loop */
     const char *text; /* why it failed; lasts as long as the store, as does the next */
     const char *file; /* of what, for operators; NULL: it is not about one */

@@ -5,7 +5,7 @@ import { appendFile, mkdir, open, rename, rm, unlink, utimes, writeFile } from "
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 
-import { config, link, lua, saveFile } from "./lib/project.mjs";
+import { config, link, lua, saveFile, writeProject } from "./lib/project.mjs";
 import { assertNoSanitizerReport, runFesta, serverFor } from "./lib/server.mjs";
 import { poll } from "./lib/wait.mjs";
 
@@ -409,6 +409,21 @@ return P
 });
 
 describe("SIGHUP", () => {
+  it("that comes while the server starts is taken when it has", async (t) => {
+    // A server that starts waits for a command that has the data folder; it gets the signal then, and goes on.
+    const held = `
+      echo "1 command" > "$0/lock"
+      flock "$0/lock" sh -c "until ls -l /proc/$$/fd | grep -q /lock; do sleep 0.01; done; kill -HUP $$" &
+      while flock -n "$0/lock" true; do sleep 0.01; done
+      exec "$@"`;
+    const project = await writeProject({ "parties/main.lua": versioned(1) });
+    t.after(() => project.remove());
+    await mkdir(project.data, { recursive: true });
+    const server = await serverFor(t, undefined, { project, wrap: (command) => ["sh", "-c", held, project.data, ...command] });
+    await server.waitForLog((line) => RELOADED.includes(line.msg), "the reload");
+    assert.equal(await server.text("/party/a"), "1 ");
+  });
+
   it("has festa run reload", async (t) => {
     const server = await serverFor(t, { "parties/main.lua": versioned(1) });
     const socket = await server.socket("/party/a");

@@ -435,10 +435,32 @@ describe("beside a server", () => {
     const { data } = server.project;
     assert.equal(await server.json("/parties/kept/warm"), 1);
     const line = (room) => `{"party":"kept","room":"${room}","self":{"count":41}}\n`;
-    await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory, and would overwrite its self/, line("warm"));
+    await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory, and has a self of its own/, line("warm"));
+    // What is refused is told when a later line is read.
+    const later = '{"party":"kept","room":"later","key":"k","value":1}\n';
+    await fails(["storage", "import", "--data", data], 1, /line 1: the room is in memory.*\(lines stored: 0\)/, line("warm") + later);
+    await fails(
+      ["storage", "import", "--data", data],
+      1,
+      /lines 2 to 3 \(room warm of party kept\): the room is in memory.*\(lines stored: 1\)/,
+      later + later.replace("later", "warm") + line("warm") + later,
+    );
     await storage(data).import(line("cold"));
     assert.equal(await server.json("/parties/kept/cold"), 42);
     assert.equal(await server.json("/parties/kept/warm"), 2);
+  });
+
+  it("an import makes a folder of as many files as the project's server would", async (t) => {
+    const project = await writeProject({ ...FILES, "festa.lua": "return { storageFiles = 3 }" });
+    t.after(() => project.remove());
+    const line = '{"party":"kept","room":"r","key":"k","value":1}\n';
+    await run(["storage", "import", project.directory, "--data", project.data], line);
+    const names = await readdir(project.data);
+    assert.deepEqual(names.filter((name) => name.endsWith(".sqlite")).sort(), [1, 2, 3].map((n) => `data-${n}.sqlite`));
+    await writeFile(join(project.directory, "festa.lua"), "return { storageFiles = 2 }");
+    const server = await serverFor(t, undefined, { project });
+    const warning = await server.waitForLog((entry) => entry.msg === "the data folder keeps the number of files that it was made with");
+    assert.deepEqual([warning.files, warning.storageFiles], [3, 2]);
   });
 
   it("loses nothing beside a room that writes all the time", async (t) => {
@@ -572,6 +594,6 @@ describe("beside a server", () => {
     const { data } = await folderFor(t);
     await Promise.all(Array.from({ length: 6 }, (_, i) => storage(data).put("main", "room", `k${i}`, String(i))));
     assert.equal((await storage(data).rooms())[0].keys, 6);
-    assert.match(await readFile(join(data, "lock"), "utf8"), /^\d+\n$/);
+    assert.match(await readFile(join(data, "lock"), "utf8"), /^\d+ command\n$/);
   });
 });

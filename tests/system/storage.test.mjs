@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { chmod, chown, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, it } from "node:test";
 
 import { config, lua, writeProject } from "./lib/project.mjs";
@@ -229,6 +229,9 @@ describe("the data folder", () => {
     const project = await projectFor(t);
     const server = await serverFor(t, undefined, { project });
     await fails(project, new RegExp(`data: the data folder is used by another festa \\(process ${server.pid}\\): end it`));
+    const relative = ["run", project.directory, "--data", `./${basename(project.data)}`];
+    const { stderr } = await runFesta(relative, { cwd: dirname(project.data) });
+    assert.ok(stderr.startsWith(`festa: ${project.data}: `), stderr); // for who reads it elsewhere
     assert.equal(await server.text("/party/r?key=k", { method: "PUT", body: "well" }), "stored");
     await server.stop();
     const next = await serverFor(t, undefined, { project });

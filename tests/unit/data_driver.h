@@ -9,7 +9,7 @@
  *   alarm N, alarm?            sets and says the alarm, of a time far off (DATA_ALARM + N)
  *   send T                     to the peer whose message it is, else to all
  *   sleep                      waits for something other than the store, until data_wake
- *   fail, restart              the handler fails; the VM is to be made anew
+ *   fail, restart, destroy     the handler fails; the VM is to be made anew; the room is to be forgotten
  *
  * In words %xx is a byte. Handlers of a room's start and stop run data->on_start and on_stop, a request's runs
  * data->on_request. */
@@ -282,6 +282,8 @@ static inline bool data_do(struct data_program *program, struct data_command *co
         data_do_send(program, words[1]);
     else if (data_is(command, "restart"))
         room_restart(room);
+    else if (data_is(command, "destroy"))
+        assert_int_equal(room_destroy(room), 0);
     else
         fail_msg("what is %.*s?", (int)words[0].len, words[0].ptr);
     if (command->rc)

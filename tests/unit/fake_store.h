@@ -215,12 +215,13 @@ static inline void fake_store_end(struct fake_store *store, struct store_batch *
     struct fake_store_room *room = (struct fake_store_room *)(void *)batch->room;
     list_remove(&batch->link);
     store->n_batches--;
-    room->failed = room->failed || result != STORE_OK;
-    if (!room->failed)
+    bool failed = room->failed || result != STORE_OK;
+    room->failed = room->failed || (failed && !batch->apart);
+    if (!failed)
         fake_apply(store, batch);
     batch->text = "the disk is full";
     loop_job_end(room->base.loop);
-    batch->done(batch, room->failed ? STORE_FAILED : STORE_OK);
+    batch->done(batch, failed ? STORE_FAILED : STORE_OK);
 }
 
 /* The oldest batch, of this room or (NULL) of any; NULL: there is none. */

@@ -553,7 +553,7 @@ static inline void world_open_store(struct world *world)
     struct buf error = {0};
 
     assert_true(snprintf(folder, sizeof folder, "%s/data", world->files.root) < (int)sizeof folder);
-    if (store_open_sqlite(folder, 1, &error, &world->store) != 0)
+    if (store_open_sqlite(folder, 1, false, &error, &world->store) != 0)
         fail_msg("%.*s", (int)error.len, (char *)error.data);
     world->rooms.store = world->store;
 }

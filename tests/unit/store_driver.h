@@ -26,7 +26,7 @@ struct world {
 static inline void world_open_files(struct world *world, unsigned n_files)
 {
     struct buf error = {0};
-    int rc = store_open_sqlite(world->folder, n_files, &error, &world->store);
+    int rc = store_open_sqlite(world->folder, n_files, false, &error, &world->store);
     if (rc)
         fail_msg("store_open_sqlite: %d: %.*s", rc, (int)error.len, (char *)error.data);
 }
@@ -82,7 +82,7 @@ static inline const char *world_path(const struct world *world, const char *name
 static inline void world_refuses(struct world *world, const char *text)
 {
     struct buf error = {0};
-    assert_true(store_open_sqlite(world->folder, 1, &error, &world->store) < 0);
+    assert_true(store_open_sqlite(world->folder, 1, false, &error, &world->store) < 0);
     assert_int_equal(buf_append(&error, "", 1), 0);
     if (!strstr((char *)error.data, text))
         fail_msg("\"%s\" is not in \"%s\"", text, (char *)error.data);

@@ -572,6 +572,51 @@ static void the_wall_clock_may_jump(void **state)
     fake_end(fake);
 }
 
+static void look(struct fake *fake)
+{
+    timer_start(&fake->loop, &fake->rooms.alarms.scan, 0);
+    fake_run(fake);
+}
+
+/* So it is with one that was too far ahead to have a timer. */
+static void the_wall_clock_may_jump_over_an_alarm(void **state)
+{
+    (void)state;
+    struct fake *fake = begin(NULL);
+    const struct alarms *alarms = &fake->rooms.alarms;
+
+    stored(fake, "r", wall + 3600000);
+    search(fake);
+    assert_true(no_timers(fake));
+    assert_true(alarms->scan.due <= loop_time_ns(&fake->loop) + (uint64_t)5000 * NS_PER_MS);
+    look(fake);
+    assert_false(a_search(fake));
+    wall += 3600000;
+    look(fake);
+    assert_true(a_search(fake));
+    assert_true(fake_store_find(&fake->store, STORE_OK));
+    let_ring(fake);
+    fake_expect(fake, "r:start; r:alarm; r:wake; r:rings");
+    fake_end(fake);
+}
+
+/* Without that there is a search after half a minute. */
+static void searches_come_after_looks(void **state)
+{
+    (void)state;
+    struct fake *fake = begin(NULL);
+
+    search(fake);
+    for (int i = 0; i < 5; i++) {
+        look(fake);
+        assert_false(a_search(fake));
+    }
+    look(fake);
+    assert_true(a_search(fake));
+    assert_true(fake_store_find(&fake->store, STORE_OK));
+    fake_end(fake);
+}
+
 /* ---- how handlers end ---- */
 
 static void set_another(struct room *room)
@@ -847,6 +892,8 @@ int main(void)
         cmocka_unit_test(a_search_does_not_move_what_was_set_meanwhile),
         cmocka_unit_test(one_that_rings_does_not_ring_again_meanwhile),
         cmocka_unit_test(the_wall_clock_may_jump),
+        cmocka_unit_test(the_wall_clock_may_jump_over_an_alarm),
+        cmocka_unit_test(searches_come_after_looks),
         cmocka_unit_test(what_the_handler_sets_stays),
         cmocka_unit_test(a_handler_that_fails_is_called_again),
         cmocka_unit_test(failures_are_counted_beyond_the_room),

@@ -201,22 +201,154 @@ static void while_it_leaves(void **state)
     data_end(data);
 }
 
-/* A copy of self is no part of any turn, but a store that can't keep it keeps nothing else. */
+static void save(struct room *room, const char *self)
+{
+    assert_int_equal(data_save_self(room, span_of(self)), 0);
+}
+
+static void expect_self(struct data_world *data, const char *self)
+{
+    struct fake_head *head = fake_head_there(&data->fake->store, "main", "r");
+    assert_non_null(head);
+    assert_true(span_equal((struct span){(const char *)head->self.data, head->self.len}, span_of(self)));
+}
+
+/* A copy of self is no part of any turn: nothing waits for it, and nothing is lost when it fails. */
 static void a_copy_of_self(void **state)
 {
     (void)state;
     struct data_world *data = begin();
     struct fake_peer *a = data_peer(data, "r", "a");
+    struct room *room = a->peer.room;
 
-    assert_int_equal(data_save_self(a->peer.room, SPAN("self")), 0);
+    save(room, "1");
     data_tell(data, a, "send 1");
-    fake_expect(data->fake, "a send 1"); /* nothing waits for it */
-    assert_true(data_busy(a->peer.room));
+    fake_expect(data->fake, "a send 1");
+    assert_true(data_busy(room));
     data_batch(data, STORE_OK);
-    assert_false(data_busy(a->peer.room));
-    assert_int_equal(data_save_self(a->peer.room, SPAN("self")), 0);
+    assert_false(data_busy(room));
+    save(room, "2");
+    data_tell(data, a, "put k 1; send 2"); /* behind it */
     data_batch(data, STORE_FAILED);
-    fake_expect(data->fake, "a close 1011 Internal error; r:end");
+    fake_expect(data->fake, "");
+    data_batch(data, STORE_OK);
+    fake_expect(data->fake, "a send 2");
+    assert_true(list_empty(&data->fake->store.batches)); /* it waits, and so the room stays */
+    assert_true(data_busy(room) && data_saving(room));
+    assert_int_equal(rooms_evict(room), -EBUSY);
+    for (int i = 0; i < 3; i++) {
+        data_try_again(room);
+        data_batch(data, i == 2 ? STORE_OK : STORE_UNKNOWN);
+    }
+    expect_self(data, "2");
+    assert_false(data_busy(room) || data_saving(room));
+    data_end(data);
+}
+
+/* The next copy, and what destroys the room, take the place of one that has failed, or is about to. */
+static void a_copy_that_was_not_kept_gives_way(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct data_world *data = begin();
+        struct fake_peer *a = data_peer(data, "r", "a");
+        struct room *room = a->peer.room;
+
+        save(room, "1");
+        if (known)
+            data_batch(data, STORE_FAILED);
+        save(room, "2");
+        if (!known)
+            data_batch(data, STORE_FAILED);
+        data_batch(data, STORE_OK);
+        expect_self(data, "2");
+        assert_false(data_busy(room));
+        save(room, "3");
+        if (known)
+            data_batch(data, STORE_FAILED);
+        data_tell(data, a, "destroy");
+        if (!known)
+            data_batch(data, STORE_FAILED);
+        data_batch(data, STORE_OK);
+        expect_self(data, "");
+        assert_true(list_empty(&data->fake->store.batches));
+        fake_forget(data->fake);
+        data_end(data);
+    }
+}
+
+/* Where the VM is gone, or the rooms stop, nothing waits for the disk: it is tried once more. */
+static void a_copy_without_a_vm(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct data_world *data = begin();
+        struct fake_peer *a = data_peer(data, "r", "a");
+        struct room *room = a->peer.room;
+
+        save(room, "1");
+        data_batch(data, STORE_FAILED);
+        if (i == 0) {
+            rooms_stop(&data->fake->rooms, FAKE_DEADLINE_MS, fake_on_empty, data->fake);
+            data_batch(data, STORE_FAILED);
+            fake_run(data->fake);
+            fake_expect(data->fake, "r:stop; r:end");
+            assert_true(data->fake->empty);
+        } else if (i == 1) {
+            data_tell(data, a, "restart");
+            fake_expect(data->fake, "a close 1011 Internal error; r:end");
+            (void)fake_connect(data->fake, room, "b");
+            fake_run(data->fake);
+            fake_expect(data->fake, "");
+            data_batch(data, STORE_FAILED);
+            fake_run(data->fake);
+            fake_expect(data->fake, "r:start; r:connect b; b join; b accept");
+        } else {
+            data_tell(data, a, "put k 1");
+            data_batch(data, STORE_FAILED);
+            fake_expect(data->fake, "a close 1011 Internal error; r:end");
+            assert_false(room->data);
+        }
+        assert_true(list_empty(&data->fake->store.batches));
+        data_end(data);
+    }
+}
+
+static void save_at_stop(struct data_world *data, struct room *room, enum act act, bool store)
+{
+    (void)data;
+    (void)act;
+    (void)store;
+    if (room->state == ROOM_STOPPING)
+        save(room, "stopped");
+}
+
+/* A room that leaves memory with a self that can't be kept waits, until somebody wants it. */
+static void a_copy_of_a_room_that_leaves(void **state)
+{
+    (void)state;
+    struct data_world *data = begin();
+    struct fake_exchange exchange;
+
+    data->on_stop = "send nobody";
+    data->turned = save_at_stop;
+    fake_request(data->fake, fake_room(data->fake, "r"), &exchange, "x");
+    data->fake->rooms.limits.idle_ms = 0;
+    timer_start(&data->fake->loop, &data->fake->rooms.evict, 0);
+    while (data->fake->store.n_batches == 0)
+        loop_step(&data->fake->loop);
+    fake_expect(data->fake, "r:start; r:request x; x = 200 r; r:stop");
+    for (int i = 0; i < 2; i++) {
+        data_batch(data, STORE_FAILED);
+        fake_expect(data->fake, "");
+        assert_int_equal(fake_room(data->fake, "r")->state, ROOM_STOPPING);
+        if (i == 1)
+            fake_request(data->fake, fake_room(data->fake, "r"), &exchange, "y");
+        data_try_again(fake_room(data->fake, "r"));
+    }
+    data->turned = NULL;
+    data_batch(data, STORE_FAILED);
+    fake_expect(data->fake, "r:end; r:start; r:request y; y = 200 r");
     data_end(data);
 }
 
@@ -250,6 +382,9 @@ int main(void)
         cmocka_unit_test(while_it_stops),
         cmocka_unit_test(while_it_leaves),
         cmocka_unit_test(a_copy_of_self),
+        cmocka_unit_test(a_copy_that_was_not_kept_gives_way),
+        cmocka_unit_test(a_copy_without_a_vm),
+        cmocka_unit_test(a_copy_of_a_room_that_leaves),
         cmocka_unit_test(of_a_room_that_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -216,6 +216,7 @@ static void a_self_that_can_t_be_kept_is_said_once(void **state)
                       "function P:onRequest(request)\n"
                       "  if request.subpath == '/bad' then self.deep = { run = print } end\n"
                       "  if request.subpath == '/good' then self.deep = nil end\n"
+                      "  if request.subpath == '/cycle' then self.deep = { me = self } end\n"
                       "  self.n = (self.n or 0) + 1\n"
                       "  return self.n .. ' ' .. tostring(self.restored)\n"
                       "end\n"
@@ -235,6 +236,11 @@ static void a_self_that_can_t_be_kept_is_said_once(void **state)
     assert_int_equal(store.n_selves, 1);
     assert_string_equal(ask(world, "good"), "200 4 false");
     until(world, store.n_selves == 2);
+    settle(world);
+    ask(world, "cycle"); /* though self has a metatable, too */
+    until(world, world->loop.n_timers == idle);
+    world_logged(world, "self is not saved (persist)", "self.deep.me is self again, a cycle",
+                 "\"room\":\"r\"");
     end(world);
 }
 

@@ -75,6 +75,27 @@ static void a_full_disk_leaves_the_process_alive(void **state)
     store_room_release(other);
 }
 
+/* Nothing builds on it. */
+static void what_is_behind_one_that_is_apart_is_kept(void **state)
+{
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_batch self = batch_of(room);
+    (void)state;
+
+    self.apart = true;
+    assert_int_equal(store_batch_self(&self, SPAN("self")), 0);
+    faults_plan(FAULT_WRITE, SQLITE_OPEN_WAL, 0, SQLITE_FULL);
+    assert_int_equal(batch_keep(&world, &self), STORE_FAILED);
+    faults_end();
+    assert_int_equal(put(&world, room, "k", "after"), STORE_OK);
+    assert_int_equal(store_batch_self(&self, SPAN("again")), 0);
+    assert_int_equal(batch_keep(&world, &self), STORE_OK);
+    expect_all(&world, room, "k=after");
+    expect_head(&world, room, 0, 0, false, "again");
+    buf_fini(&self.ops);
+    store_room_release(room);
+}
+
 /* A room whose row was made in what failed has none. */
 static void a_new_room_that_failed_is_not_there(void **state)
 {
@@ -188,6 +209,81 @@ static void a_file_that_is_gone_takes_no_writes(void **state)
     expect_all(&world, room, "k=after");
     buf_fini(&batch.ops);
     store_room_release(room);
+}
+
+/* What is in the WAL alone would end with the server, too. */
+static void a_wal_that_is_gone_takes_no_writes(void **state)
+{
+    struct store_room *room = world_room(&world, "p", "a");
+    char away[PATH_MAX];
+    (void)state;
+
+    assert_int_equal(put(&world, room, "k", "before"), STORE_OK);
+    snprintf(away, sizeof away, "%s", world_path(&world, "away"));
+    assert_int_equal(rename(world_path(&world, "data.sqlite-wal"), away), 0);
+    for (int i = 0; i < 2; i++) {
+        struct store_batch batch = batch_of(room);
+        assert_int_equal(store_batch_put(&batch, SPAN("k"), SPAN("lost")), 0);
+        assert_int_equal(batch_keep(&world, &batch), STORE_FAILED);
+        assert_string_equal(batch.text, "the data file was moved or deleted while the server runs");
+        buf_fini(&batch.ops);
+        reopen_room(&room, "a");
+        if (i == 0) /* another one in its place is not it */
+            project_files_write(&world.files, "data/data.sqlite-wal", "");
+    }
+    expect_all(&world, room, "k=before");
+    assert_int_equal(rename(away, world_path(&world, "data.sqlite-wal")), 0);
+    assert_int_equal(put(&world, room, "k", "after"), STORE_OK);
+    expect_all(&world, room, "k=after");
+    store_room_release(room);
+    /* Without it: what was kept is in the data file when the store is closed. */
+    assert_int_equal(unlink(world_path(&world, "data.sqlite-wal")), 0);
+    world_reopen(&world);
+    room = world_room(&world, "p", "a");
+    expect_all(&world, room, "k=after");
+    store_room_release(room);
+}
+
+/* ---- a backup ---- */
+
+static void backup_done(struct store_backup *backup)
+{
+    (void)backup;
+}
+
+/* In the middle: whatever it begins with is over. */
+static void expect_no_backup(enum fault_op op, int error, const char *text)
+{
+    char target[PATH_MAX];
+    struct store_backup backup = {.store = world.store,
+                                  .loop = &world.loop,
+                                  .path = target,
+                                  .done = backup_done};
+
+    snprintf(target, sizeof target, "%s/backup", world.files.root);
+    faults_plan(op, SQLITE_OPEN_MAIN_DB, 20, error);
+    store_backup(&backup);
+    loop_run(&world.loop);
+    assert_true(faults.hits > 0);
+    faults_end();
+    assert_int_equal(backup.result, STORE_FAILED);
+    assert_non_null(strstr(backup.text, text));
+}
+
+static void a_backup_says_what_could_not_be_read(void **state)
+{
+    static char value[400000];
+    struct store_room *room = world_room(&world, "p", "a");
+    struct store_batch batch = batch_of(room);
+    (void)state;
+
+    assert_int_equal(store_batch_put(&batch, SPAN("k"), (struct span){value, sizeof value}), 0);
+    assert_int_equal(batch_keep(&world, &batch), STORE_OK);
+    buf_fini(&batch.ops);
+    store_room_release(room);
+    world_reopen(&world); /* so that it is in the data file */
+    expect_no_backup(FAULT_READ, SQLITE_IOERR_READ, "/data/data.sqlite: the disk reports an error");
+    expect_no_backup(FAULT_WRITE, SQLITE_IOERR_WRITE, ".part/data.sqlite: the disk reports an error");
 }
 
 /* ---- a group ---- */
@@ -481,7 +577,7 @@ static bool opening_fails_at(enum fault_op op, int n, int error)
     struct buf text = {0};
 
     faults_plan(op, 0, n, error);
-    int rc = store_open_sqlite(world.folder, 2, &text, &world.store);
+    int rc = store_open_sqlite(world.folder, 2, false, &text, &world.store);
     bool met = faults.hits > 0;
     assert_int_equal(rc != 0, text.len > 0);
     assert_true(met || rc == 0);
@@ -525,9 +621,12 @@ int main(void)
 #define BARE(f) cmocka_unit_test_setup_teardown(f, set_up_nothing, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_leaves_the_process_alive),
+        TEST(what_is_behind_one_that_is_apart_is_kept),
         TEST(a_new_room_that_failed_is_not_there),
         TEST(each_write_may_fail),
         TEST(a_file_that_is_gone_takes_no_writes),
+        TEST(a_wal_that_is_gone_takes_no_writes),
+        TEST(a_backup_says_what_could_not_be_read),
         TEST(a_failed_commit_fails_its_group),
         TEST(what_waits_behind_a_failure_fails_too),
         TEST(a_bad_batch_fails_alone),

@@ -96,7 +96,7 @@ static void a_folder_that_cant_be_written_is_refused(void **state)
         struct buf error = {0};
         if (geteuid() == 0 && setresuid(65534, 65534, 65534))
             _exit(2);
-        int rc = store_open_sqlite(world.folder, 1, &error, &world.store);
+        int rc = store_open_sqlite(world.folder, 1, false, &error, &world.store);
         _exit(rc == -EACCES && memmem(error.data, error.len, "make it writable", 16) ? 0 : 1);
     }
     int status;
@@ -118,7 +118,7 @@ static void a_file_that_cant_be_written_is_refused(void **state)
         struct buf error = {0};
         if (geteuid() == 0 && setresuid(65534, 65534, 65534))
             _exit(2);
-        int rc = store_open_sqlite(world.folder, 1, &error, &world.store);
+        int rc = store_open_sqlite(world.folder, 1, false, &error, &world.store);
         _exit(rc == -EACCES && memmem(error.data, error.len, "make it writable", 16) ? 0 : 1);
     }
     int status;
@@ -141,6 +141,35 @@ static void two_servers_never_share_a_folder(void **state)
     world_refuses(&world, text);
     store_close(first);
     world_open(&world);
+}
+
+static void *close_soon(void *store)
+{
+    usleep(50000);
+    store_close(store);
+    return NULL;
+}
+
+/* Which ends by itself. */
+static void a_server_waits_for_a_command(void **state)
+{
+    struct buf error = {0};
+    struct store *command;
+    char text[100];
+    pthread_t thread;
+    (void)state;
+
+    assert_int_equal(store_open_sqlite(world.folder, 1, true, &error, &command), 0);
+    assert_int_equal(pthread_create(&thread, NULL, close_soon, command), 0);
+    world_open(&world);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    world_close(&world);
+
+    assert_int_equal(store_open_sqlite(world.folder, 1, true, &error, &command), 0);
+    snprintf(text, sizeof text, "used by a festa command (process %ld), which ends by itself",
+             (long)getpid());
+    world_refuses(&world, text);
+    store_close(command);
 }
 
 /* As between two servers, and the lock goes with the process, however that ends. */
@@ -400,6 +429,7 @@ int main(void)
         TEST(a_folder_that_cant_be_written_is_refused),
         TEST(a_file_that_cant_be_written_is_refused),
         TEST(two_servers_never_share_a_folder),
+        TEST(a_server_waits_for_a_command),
         TEST(the_lock_ends_with_its_process),
         TEST(something_else_is_refused),
         TEST(a_newer_version_is_refused),

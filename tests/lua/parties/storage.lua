@@ -354,6 +354,38 @@ function tests.transactions()
   raises("function expected", storage.transaction)
 end
 
+-- What a list has read in a transaction that was taken back counts no more.
+function tests.lists_and_transactions()
+  for _, reverse in ipairs({ false, true }) do
+    for _, keep in ipairs({ false, true }) do
+      for before = 0, 2 do
+        storage.put({ a = 1, b = 2, c = 3, d = 4 })
+        local step, found = storage.list({ reverse = reverse, finish = "d" }), {}
+        local function go_on(n)
+          for _ = 1, n do
+            local key = step()
+            if not key then return end
+            found[#found + 1] = key
+          end
+        end
+        storage.transaction(function(txn)
+          txn.delete({ "b", "c" })
+          txn.put("aa", 5)
+          go_on(before)
+          if not keep then txn:rollback() end
+        end)
+        go_on(9)
+        local expected = keep and (reverse and "aa a" or "a aa")
+          or before == 2 and (reverse and "aa a" or "a aa b c")
+          or before == 1 and (reverse and "aa a" or "a b c")
+          or (reverse and "c b a" or "a b c")
+        eq(table.concat(found, " "), expected)
+        storage.deleteAll()
+      end
+    end
+  end
+end
+
 function tests.rollback()
   storage.put("a", 1)
   local kept
