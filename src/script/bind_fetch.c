@@ -201,12 +201,16 @@ struct call {
     enum fetch_redirect redirect;
 };
 
+/* Bytes of a URL. curl takes up to 8 MB, and looks at a host's name for a tenth of a second. */
+#define URL_MAX (64u * 1024u)
+
 static void check_url(lua_State *L)
 {
     size_t len;
     const char *url = luaL_checklstring(L, AT_URL, &len);
     int rc = -EINVAL;
 
+    luaL_argcheck(L, len <= URL_MAX, AT_URL, "a URL has at most 64 KiB");
     if (strlen(url) == len && http_is_field_value((struct span){url, len}))
         rc = fetch_url_check(url);
     luaL_argcheck(L, rc != -EPROTONOSUPPORT, AT_URL, "the URL is not of http or https");

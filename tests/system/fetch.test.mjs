@@ -206,6 +206,7 @@ describe("fetch", () => {
       ["fetch()", /bad argument #1.*string expected/],
       ["fetch('nonsense')", /a whole URL expected, like https:/],
       ["fetch('/path')", /a whole URL expected/],
+      ["fetch('http://' .. ('a.'):rep(40000))", /a URL has at most 64 KiB/],
       ["fetch('ftp://example.com/')", /the URL is not of http or https/],
       ["fetch('file:///etc/passwd')", /the URL is not of http or https/],
       ["fetch('http://a/\\r\\nX: y')", /a whole URL expected/],
