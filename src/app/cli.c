@@ -398,7 +398,7 @@ int cli_absolute(const char *path, char absolute[PATH_MAX])
     char here[PATH_MAX] = "";
 
     while (path[0] == '.' && path[1] == '/')
-        path += 2;
+        path += 1 + strspn(path + 1, "/");
     if (path[0] != '/' && !getcwd(here, sizeof here))
         return -errno;
     int n = snprintf(absolute, PATH_MAX, "%s%s%s", here, path[0] == '/' ? "" : "/", path);

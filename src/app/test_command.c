@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct run {
@@ -130,7 +131,7 @@ static bool is_test(const char *name)
 
 static int is_seen(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.';
+    return entry->d_name[0] != '.' && strcmp(entry->d_name, "node_modules") != 0;
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -138,8 +139,21 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+#define FOLDERS_DEEP 16 /* of tests: a link may lead in a circle */
+
+static bool is_folder(const struct run *run, const char *name)
+{
+    struct buf path = {0};
+    struct stat info;
+
+    CHECK(buf_printf(&path, "%s/%s", run->project->root, name) == 0 && buf_append(&path, "", 1) == 0);
+    bool folder = stat((const char *)path.data, &info) == 0 && S_ISDIR(info.st_mode);
+    buf_fini(&path);
+    return folder;
+}
+
 /* The files of tests in this folder of the project, and in those inside of it. */
-static void run_folder(struct run *run, const char *folder)
+static void run_folder(struct run *run, const char *folder, int depth)
 {
     struct dirent **entries = NULL;
     struct buf path = {0};
@@ -149,8 +163,8 @@ static void run_folder(struct run *run, const char *folder)
     for (int i = 0; i < n; i++) {
         path.len = 0;
         CHECK(buf_printf(&path, "%s/%s", folder, entries[i]->d_name) == 0 && buf_append(&path, "", 1) == 0);
-        if (entries[i]->d_type == DT_DIR)
-            run_folder(run, (const char *)path.data);
+        if (depth < FOLDERS_DEEP && is_folder(run, (const char *)path.data))
+            run_folder(run, (const char *)path.data, depth + 1);
         else if (is_test(entries[i]->d_name))
             run_file(run, (const char *)path.data);
         free(entries[i]);
@@ -188,7 +202,7 @@ static int run_once(const struct cli *cli)
         fprintf(stderr, "festa: %.*s\n", (int)error.len, (const char *)error.data);
     } else {
         tap_begin(&run.tap, stdout);
-        run_folder(&run, "tests");
+        run_folder(&run, "tests", 1);
         exit_code = sum_up(&run);
     }
     project_unref(run.project);

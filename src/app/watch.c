@@ -66,7 +66,8 @@ struct watch {
     uint64_t seen;              /* fingerprint of all files as they are now */
     uint64_t fingerprint;       /* as they were when they were looked at last */
     bool tests;                 /* tests/ too */
-    bool warned;                /* that a folder can't be watched */
+    bool warned;                /* that the system can't watch a folder; */
+    bool warned_of_bounds;      /* that one is left out */
 };
 
 /* ---- one folder ---- */
@@ -120,12 +121,12 @@ static void close_folders(struct watch *watch)
 }
 
 /* Said once. */
-static void warn(struct watch *watch, const char *folder, const char *why)
+static void warn(bool *warned, const char *folder, const char *why)
 {
-    if (!watch->warned)
+    if (!*warned)
         log_event(LOG_WARN, "a folder can't be watched; reload by hand (the key r, or SIGHUP)",
                   log_str("folder", folder), log_str("error", why));
-    watch->warned = true;
+    *warned = true;
 }
 
 static void watch_folder(struct watch *watch, const struct found *found)
@@ -146,7 +147,7 @@ static void watch_folder(struct watch *watch, const struct found *found)
     if (rc == UV_ENOENT)
         folder->gone = true;
     else if (rc != 0)
-        warn(watch, found->path, uv_strerror(rc));
+        warn(&watch->warned, found->path, uv_strerror(rc));
 }
 
 /* The same folder, by the same way, with the same names? */
@@ -180,7 +181,7 @@ static bool all_watched(const struct watch *watch)
 static bool watch_found(struct watch *watch)
 {
     if (watch->left_out)
-        warn(watch, watch->left_out, watch->why);
+        warn(&watch->warned_of_bounds, watch->left_out, watch->why);
     if (all_watched(watch))
         return false;
     close_folders(watch);
@@ -328,7 +329,7 @@ static void add_targets(struct watch *watch)
     for (size_t i = 0; i < watch->targets.count; i++) {
         char *slash = strrchr(watch->targets.items[i], '/');
         *slash = '\0';
-        add_name(watch, watch->targets.items[i], slash + 1);
+        add_name(watch, slash > watch->targets.items[i] ? watch->targets.items[i] : "/", slash + 1);
     }
     string_list_fini(&watch->targets);
 }

@@ -21,7 +21,7 @@
  * read, and the client's end is seen when something is written to it, or after idleTimeout. */
 #define AHEAD_MAX 65536u
 
-/* ns of a turn for requests that are answered at once, without a room or a job. When it is used up each connection has one
+/* ns of a turn for requests that are answered at once. When it is used up each connection has one
  * in a turn: a client that sends thousands in a row holds up nobody, and one that sends few does not notice. */
 #define ANSWERING_TURN 4000000u
 
@@ -392,7 +392,8 @@ static size_t http_on_read(struct conn *conn, uint8_t *data, size_t len)
             on_head(http, len - total);
         } else if (result == HTTP_COMPLETE) {
             on_request(http, http_parser_take(&http->parser));
-            if (http->conn && http->phase == HTTP_PHASE_IDLE && total < len && !may_go_on(http)) {
+            if (http->conn && conn->state == CONN_OPEN && http->phase == HTTP_PHASE_IDLE && total < len &&
+                !may_go_on(http)) {
                 last = false;
                 break;
             }

@@ -292,6 +292,7 @@ void upgrade_refuse_closing(struct http_conn *http, struct span path, struct htt
     bool open = http->conn && http->conn->state == CONN_OPEN;
     struct route route;
 
+    opening.party = opening.room = SPAN("");
     if (open && route_path(path, &route) == ROUTE_ROOM) {
         opening.party = route.party;
         opening.room = route_room(&route);

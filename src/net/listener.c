@@ -151,6 +151,8 @@ static int resolve(struct net *net, const char *host, int port, struct sockaddr_
     if (uv_ip4_addr(host, port, (struct sockaddr_in *)(void *)address) == 0 ||
         uv_ip6_addr(host, port, (struct sockaddr_in6 *)(void *)address) == 0)
         return 0;
+    if (strpbrk(host, "[]") || (strchr(host, ':') && !strchr(host, '%')))
+        return UV_EAI_NONAME; /* no name has these, and the network need not be asked */
     snprintf(service, sizeof service, "%u", (unsigned)port & 0xffffu);
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         struct addrinfo hints = {.ai_family = families[i],

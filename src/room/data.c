@@ -173,8 +173,10 @@ static bool copy_failed(struct room_data *data, struct data_batch *batch)
             again ? "self could not be saved (persist): it is tried again"
                   : "self could not be saved (persist): what has changed since the last time is lost",
             batch->base.text);
-    if (!again)
+    if (!again) {
+        data->lost = true;
         return false;
+    }
     uint64_t ms = AGAIN_MS;
     for (uint32_t i = 0; i < data->failures && ms < AGAIN_MOST_MS && room->state != ROOM_STOPPING; i++)
         ms *= 2;
@@ -328,6 +330,12 @@ int data_save_self(struct room *room, struct span self)
     }
     data_charge(batch, batch->base.ops.len);
     data_saves_self(batch);
+    data->lost = false;
     hand_over(data, batch);
     return 0;
+}
+
+bool data_self_lost(const struct room *room)
+{
+    return room->data && room->data->lost;
 }

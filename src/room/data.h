@@ -117,8 +117,11 @@ bool data_busy(const struct room *room);
 /* Has a batch of the room failed, and not all of that is over yet? */
 bool data_broken(const struct room *room);
 
-/* Does the store still work on a copy of self? */
+/* Does the store still work on a copy of self, or is one to be tried again? */
 bool data_saving(const struct room *room);
+
+/* Was the copy of self that was submitted last given up? Then the same one has to be submitted once more. */
+bool data_self_lost(const struct room *room);
 
 /* A copy of self that could not be kept is tried now. */
 void data_try_again(struct room *room);

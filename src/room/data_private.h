@@ -72,7 +72,8 @@ struct room_data {
     struct data_batch *last;  /* submitted last, by a turn; NULL: the store is done with it */
     struct data_batch *self;  /* submitted last with a copy of self; NULL: it is over */
     struct data_batch *again; /* the same, if it was not kept, and is to be submitted again; else NULL */
-    uint32_t failures;        /* of copies, since one was kept */
+    uint32_t failures;        /* of copies alone, since one was kept */
+    bool lost;                /* the copy submitted last was not kept, and is not tried again */
     struct timer later;       /* when again is */
     size_t pending;           /* bytes handed to the store, not durable yet */
     uint32_t under_way;       /* batches and reads that the store has, again included */

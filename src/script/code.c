@@ -322,7 +322,19 @@ static int by_line(const void *a, const void *b)
     return strcmp(one->text, other->text);
 }
 
-void code_sort_complaints(struct buf *error, size_t from)
+/* The next paragraph that begins as complaints of the file do; NULL: there is none. */
+static char *next_complaint(char *text, const char *between, const char *name)
+{
+    size_t skip = strlen(between), len = strlen(name);
+
+    for (char *at = strstr(text, between); at; at = strstr(at + 1, between)) {
+        if (strncmp(at + skip, name, len) == 0 && at[skip + len] == ':')
+            return at;
+    }
+    return NULL;
+}
+
+void code_sort_complaints(struct buf *error, size_t from, const char *name)
 {
     static const char between[] =
         "\n\n"; /* of paragraphs; in front of the first if there are others before */
@@ -336,7 +348,7 @@ void code_sort_complaints(struct buf *error, size_t from)
     CHECK(copy != NULL);
     struct paragraph *paragraphs = xcalloc((strlen(copy) / 2 + 1) * sizeof *paragraphs);
     for (char *at = copy; at; n++) {
-        char *end = strstr(at, between);
+        char *end = next_complaint(at, between, name);
         if (end)
             *end = '\0';
         int line = code_error_line(at, &message);

@@ -50,8 +50,9 @@ bool code_same(const struct code *code, const struct code *other);
 void code_complain(struct buf *error, const char *path, const char *name, int line, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Puts the paragraphs behind from, all of one file, in order of their lines; those without a line come last. */
-void code_sort_complaints(struct buf *error, size_t from);
+/* Puts the paragraphs behind from, all of the file of this name, in order of their lines; those without a line come
+ * last. */
+void code_sort_complaints(struct buf *error, size_t from, const char *name);
 
 /* Replaces the control characters behind from, but line feeds and tabs, by "?": what a script raised goes to a
  * terminal. */

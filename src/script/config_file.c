@@ -85,7 +85,7 @@ int config_file_read(struct config *config, const char *path, bool optional, str
     struct reading reading = {.config = config, .code = code, .error = error, .section = ""};
     size_t from = error->len;
     int rc = run_protected(&reading);
-    code_sort_complaints(error, from);
+    code_sort_complaints(error, from, code->name);
     code_unref(code);
     return rc;
 }

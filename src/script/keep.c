@@ -226,7 +226,7 @@ static bool save_self(struct encoding *encoding)
     }
     uint64_t hash = map_hash(encoding->self.ptr, encoding->self.len);
     keep->failed = false;
-    if (keep->has_hash && keep->hash == hash)
+    if (keep->has_hash && keep->hash == hash && !data_self_lost(vm->room))
         return true;
     if (data_save_self(vm->room, encoding->self) != 0)
         return false;

@@ -301,7 +301,7 @@ int party_check(struct party *party, struct buf *error)
             code_complain(error, "", party->code->name, 0, "not enough memory to check the party");
         else if (check.wrong)
             rc = -EINVAL;
-        code_sort_complaints(error, from);
+        code_sort_complaints(error, from, party->code->name);
     }
     buf_fini(&failure);
     vm_free(vm);

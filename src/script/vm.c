@@ -278,10 +278,19 @@ void vm_collect(struct vm *vm)
     vm->collected = true;
 }
 
+/* Collecting takes a tenth of the time at most: no handler's time counts it, and a script could want it again and
+ * again. */
+#define COLLECT_REST 10u
+
 bool vm_has_room(struct vm *vm, size_t bytes)
 {
-    if (vm_memory(vm) + bytes > vm->limit && !vm->collected)
+    uint64_t began = clock_monotonic_ns();
+
+    if (vm_memory(vm) + bytes > vm->limit && !vm->collected && began >= vm->rests_until) {
         vm_collect(vm);
+        uint64_t ended = clock_monotonic_ns();
+        vm->rests_until = ended + COLLECT_REST * (ended - began);
+    }
     return vm_memory(vm) + bytes <= vm->limit;
 }
 

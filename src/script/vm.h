@@ -40,6 +40,7 @@ struct vm {
     int pause;                           /* the collector's, in percent */
     struct list held;                    /* of struct held */
     bool collected;                      /* its garbage was, and nothing has run since */
+    uint64_t rests_until;                /* ns: until then vm_has_room does not collect */
     bool loaded;                         /* the file scope is over: handlers run, and may wait */
     struct list warm;                    /* in script->warm: the VMs that ran last */
     size_t cold_size;                    /* bytes after it was last tidied up; 0: never */
@@ -101,7 +102,7 @@ void vm_account(struct vm *vm, bool no_memory);
 
 /* ---- memory of C that a script holds ---- */
 
-/* May so many bytes more be used? Collects garbage for it. Not while the VM runs. */
+/* May so many bytes more be used? Collects garbage for it, if that has not just been done. Not while the VM runs. */
 bool vm_has_room(struct vm *vm, size_t bytes);
 
 /* Raises Lua's error for memory unless so many bytes more may be used; collects garbage for it. */

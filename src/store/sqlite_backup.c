@@ -54,6 +54,8 @@ static int copy_file(const struct sqlite_file *file, const char *path, struct bu
             rc = copy(from, to);
             of_source = rc == SQLITE_IOERR_READ || rc == SQLITE_IOERR_SHORT_READ;
         }
+        if (rc == SQLITE_OK) /* the WAL may begin again while the copy is checked */
+            rc = sqlite3_exec(from, "ROLLBACK", NULL, NULL, NULL);
         if (rc == SQLITE_OK)
             rc = check(to);
         if (sqlite_is_damage(rc)) /* of the file, of which this is a copy */

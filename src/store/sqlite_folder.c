@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,9 +84,9 @@ static int lock(int fd, bool waits)
         int rc = -errno;
         if (rc != -EWOULDBLOCK || !waits || clock_monotonic_ns() >= until)
             return rc;
-        (void)holder(fd, &command);
-        if (!command)
-            return rc;
+        long process = holder(fd, &command);
+        if (!command && process > 0 && kill((pid_t)process, 0) == 0)
+            return rc; /* else the number is that of one before, until who has it has written its own */
         (void)usleep(20000);
     }
     return 0;

@@ -330,6 +330,23 @@ static void the_help_is_whole(void **state)
         assert_true(strcspn(line, "\n") <= 100);
 }
 
+static void whole_paths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *whole; /* below the folder that is the current one, if it has no "/" in front */
+    } rows[] = {{"a", "a"}, {"./a", "a"}, {".//a", "a"}, {"././/.a", ".a"}, {"/a", "/a"}, {"../a", "../a"}};
+    char here[PATH_MAX], want[2 * PATH_MAX], got[PATH_MAX];
+
+    assert_non_null(getcwd(here, sizeof here));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(want, sizeof want, "%s%s%s", *rows[i].whole == '/' ? "" : here,
+                 *rows[i].whole == '/' ? "" : "/", rows[i].whole);
+        assert_int_equal(cli_absolute(rows[i].path, got), 0);
+        assert_string_equal(got, want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,7 +354,7 @@ int main(void)
         cmocka_unit_test(the_data_folder),   cmocka_unit_test(what_is_not_said),
         cmocka_unit_test(every_option),      cmocka_unit_test(values),
         cmocka_unit_test(wrong_usage),       cmocka_unit_test(nothing_at_all_gets_the_help),
-        cmocka_unit_test(the_help_is_whole),
+        cmocka_unit_test(the_help_is_whole), cmocka_unit_test(whole_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 
 #include "http/field.h"
 
+#include <poll.h>
+
 /* ---- answers ---- */
 
 static enum act check_request(struct world *world, struct room *room, struct event *event)
@@ -541,6 +543,10 @@ static void answers_in_turn(void **state)
     WAIT(world, world->net.n_conns == 2);
     client_send(world, &many, GET("/1") GET("/2") GET("/3"));
     client_send(world, &one, GET("/4"));
+    list_each(link, &world->edge.http_conns) { /* all of it is to come in one turn */
+        struct pollfd ready = {.fd = container_of(link, struct http_conn, link)->conn->fd, .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+    }
     static const unsigned answered[] = {2, 3, 4}; /* after each turn */
     for (size_t i = 0; i < sizeof answered / sizeof *answered; i++) {
         uint64_t before = world->counters.requests;
