@@ -290,7 +290,10 @@ static void a_copy_without_a_vm(void **state)
         data_batch(data, STORE_FAILED);
         if (i == 0) {
             rooms_stop(&data->fake->rooms, FAKE_DEADLINE_MS, fake_on_empty, data->fake);
+            assert_false(data_self_lost(room));
             data_batch(data, STORE_FAILED);
+            assert_true(
+                data_self_lost(room)); /* what the script keeps in onStop is to be saved, the same or not */
             fake_run(data->fake);
             fake_expect(data->fake, "r:stop; r:end");
             assert_true(data->fake->empty);
@@ -312,6 +315,27 @@ static void a_copy_without_a_vm(void **state)
         assert_true(list_empty(&data->fake->store.batches));
         data_end(data);
     }
+}
+
+/* One that fails while the rooms stop, before onStop: that saves the same once more. */
+static void a_copy_that_is_given_up(void **state)
+{
+    (void)state;
+    struct data_world *data = begin();
+    struct fake_peer *a = data_peer(data, "r", "a");
+    struct room *room = a->peer.room;
+
+    save(room, "1");
+    assert_false(data_self_lost(room));
+    data->fake->rooms.stopping = true;
+    data_batch(data, STORE_FAILED);
+    assert_true(data_self_lost(room) && !data_saving(room));
+    save(room, "1");
+    assert_false(data_self_lost(room));
+    data_batch(data, STORE_OK);
+    expect_self(data, "1");
+    data->fake->rooms.stopping = false;
+    data_end(data);
 }
 
 static void save_at_stop(struct data_world *data, struct room *room, enum act act, bool store)
@@ -384,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_copy_of_self),
         cmocka_unit_test(a_copy_that_was_not_kept_gives_way),
         cmocka_unit_test(a_copy_without_a_vm),
+        cmocka_unit_test(a_copy_that_is_given_up),
         cmocka_unit_test(a_copy_of_a_room_that_leaves),
         cmocka_unit_test(of_a_room_that_is_gone),
     };
