@@ -21,8 +21,8 @@
  * read, and the client's end is seen when something is written to it, or after idleTimeout. */
 #define AHEAD_MAX 65536u
 
-/* ns of a turn for requests that are answered at once. When it is used up each connection has one
- * in a turn: a client that sends thousands in a row holds up nobody, and one that sends few does not notice. */
+/* ns of a turn for requests that are answered at once. When it is used up each connection has one in a turn: a client
+ * that sends thousands in a row holds up nobody, and one that sends few does not notice. */
 #define ANSWERING_TURN 4000000u
 
 /* ---- life ---- */

@@ -130,6 +130,6 @@ void data_try_again(struct room *room);
 void data_leave(struct room *room);
 
 /* A copy of self, which is no part of any turn: nothing waits for it. If it can't be kept it is tried again, ever less
- * often, while the room has a VM, and the rooms do not stop; the room stays in memory meanwhile, but when it is to stop and
- * something waits for it. 0, -ENOMEM, -ENODEV. */
+ * often, while the room has a VM, and the rooms do not stop; the room stays in memory meanwhile, but when it is to stop
+ * and something waits for it. 0, -ENOMEM, -ENODEV. */
 int data_save_self(struct room *room, struct span self) __attribute__((warn_unused_result));

@@ -80,15 +80,6 @@ struct bytes *events_format(const uint8_t *data, size_t len)
 
 /* ---- its end ---- */
 
-static void leave_group(struct events_peer *events)
-{
-    if (!events->group)
-        return;
-    list_remove(&events->member);
-    events->group->n_members--;
-    events->group = NULL;
-}
-
 static void respond(struct events_peer *events, struct http_response *response)
 {
     struct exchange *exchange = events->exchange;
@@ -117,7 +108,7 @@ static void end(struct events_peer *events, bool whole, uint16_t code, const cha
     if (!pipe)
         return;
     events->pipe = NULL;
-    leave_group(events);
+    peer_group_leave(&events->group, &events->member);
     timer_stop(&events->ping);
     if (whole)
         pipe_end(pipe);
@@ -266,8 +257,7 @@ static void events_join(struct peer *peer, struct peer_group *base)
     if (!events->pipe)
         return;
     list_push(&container_of(base, struct events_group, base)->members, &events->member);
-    events->group = base;
-    base->n_members++;
+    peer_group_count(&events->group, base);
 }
 
 /* The head of the answer, once. */

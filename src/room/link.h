@@ -2,8 +2,8 @@
  * room that has opened it holds this end.
  *
  * What an end sends passes its room's gate and comes in order. What the other end has not taken yet is pending, and
- * more than limits.queue of that, with all that it takes, closes the link with 1013. Each end says once that it closes, and is gone when the
- * other one has said so too; nothing follows behind that. */
+ * more than limits.queue of that, with all that it takes, closes the link with 1013. Each end says once that it closes,
+ * and is gone when the other one has said so too; nothing follows behind that. */
 #pragma once
 
 #include "loop/timer.h"

@@ -8,15 +8,6 @@ static struct link_peer *of_peer(const struct peer *peer)
     return container_of(peer, struct link_peer, peer);
 }
 
-static void leave_group(struct link_peer *far)
-{
-    if (!far->group)
-        return;
-    list_remove(&far->member);
-    far->group->n_members--;
-    far->group = NULL;
-}
-
 /* Says that it closes, once; the other end answers with the same. */
 static void say_close(struct link_peer *far, uint16_t code, bool clean, bool refused, struct bytes *text)
 {
@@ -36,7 +27,7 @@ static void say_close(struct link_peer *far, uint16_t code, bool clean, bool ref
     mail->clean = clean;
     mail->refused = refused;
     mail->data = text;
-    leave_group(far);
+    peer_group_leave(&far->group, &far->member);
     link_mail_to_near(mail);
     loop_soon(far->rooms->loop, &far->again); /* what the room did not take is not waited for any more */
 }
@@ -61,8 +52,10 @@ static struct peer_group *link_group_open(struct room *room)
 static void link_group_close(struct peer_group *base)
 {
     struct link_group *group = container_of(base, struct link_group, base);
-    while (!list_empty(&group->members))
-        leave_group(container_of(group->members.next, struct link_peer, member));
+    while (!list_empty(&group->members)) {
+        struct link_peer *far = container_of(group->members.next, struct link_peer, member);
+        peer_group_leave(&far->group, &far->member);
+    }
     free(group);
 }
 
@@ -72,8 +65,7 @@ static void link_join(struct peer *peer, struct peer_group *base)
     if (far->said)
         return;
     list_push(&container_of(base, struct link_group, base)->members, &far->member);
-    far->group = base;
-    base->n_members++;
+    peer_group_count(&far->group, base);
 }
 
 static void link_close_peer(struct peer *peer, uint16_t code, const char *reason, size_t len)

@@ -211,8 +211,25 @@ struct room {
 struct peer_group {
     const struct peer_kind *kind;
     struct peer_group *next;
-    size_t n_members; /* of a kind with a copy_cost, which counts them */
+    size_t n_members; /* of a kind with a copy_cost, which counts them (peer_group_count) */
 };
+
+/* One more is a member of the group; *of is where it keeps of which one it is. */
+static inline void peer_group_count(struct peer_group **of, struct peer_group *group)
+{
+    *of = group;
+    group->n_members++;
+}
+
+/* It is none any more; member is its place among them. One that is in no group is left alone. */
+static inline void peer_group_leave(struct peer_group **of, struct list *member)
+{
+    if (!*of)
+        return;
+    list_remove(member);
+    (*of)->n_members--;
+    *of = NULL;
+}
 
 void rooms_init(struct rooms *rooms, struct loop *loop, const struct script_ops *script, void *script_user,
                 const struct room_limits *limits, struct counters *counters);

@@ -7,8 +7,8 @@
  *
  * Order: batches of one room are kept in the order in which they were submitted, each whole or not at all.
  * When one fails, those of the room behind it fail too, until the room is opened anew: so what is kept is
- * always what the room's first so many batches made. Only on one that is `apart` nothing builds. A read sees at least what was durable (its batch's done
- * was called) when it began.
+ * always what the room's first so many batches made. Only on one that is `apart` nothing builds.
+ * A read sees at least what was durable (its batch's done was called) when it began.
  *
  * Everything of a room is called on one thread, its loop's. */
 #pragma once
